@@ -1,0 +1,87 @@
+using System.Text;
+
+namespace Discobot.Infrastructure.Config;
+
+/// <summary>One configuration text, parsed. Options are made from it by <see cref="Read{T}"/>.</summary>
+internal sealed class ConfigDocument
+{
+    /// <summary>Larger texts are refused unread: 1 MiB, far beyond any hand-written file.</summary>
+    public const int MaxBytes = 1024 * 1024;
+
+    private readonly ConfigValue? _root;
+    private readonly ConfigPlace _start;
+    private readonly ConfigErrors _errors;
+
+    private ConfigDocument(ConfigValue? root, ConfigPlace start, ConfigErrors errors)
+    {
+        _root = root;
+        _start = start;
+        _errors = errors;
+    }
+
+    /// <summary>Reads a file; whatever prevents that becomes an error of the document.</summary>
+    public static ConfigDocument Load(string path)
+    {
+        try
+        {
+            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+            var buffer = new byte[MaxBytes + 1];
+            var length = file.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
+            return Parse(buffer.AsSpan(0, length), path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            return Broken(new ConfigPlace(path), Unreadable(path, e));
+        }
+    }
+
+    /// <summary>Parses YAML (of which JSON is a part).</summary>
+    /// <param name="utf8">At most <see cref="MaxBytes"/>.</param>
+    /// <param name="source">What errors call this text.</param>
+    public static ConfigDocument Parse(ReadOnlySpan<byte> utf8, string source)
+    {
+        var start = new ConfigPlace(source, 1, 1);
+        if (utf8.Length > MaxBytes)
+            return Broken(new ConfigPlace(source), "is too large; at most 1 MiB is read");
+        if (utf8.StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF]))
+            utf8 = utf8[3..];
+        if (Utf8Check.FirstBadByte(utf8, source) is { } bad)
+            return Broken(bad, "not valid UTF-8; save the file as UTF-8");
+        var errors = new ConfigErrors();
+        var root = new YamlReader(Encoding.UTF8.GetString(utf8), source, errors).Read();
+        return new ConfigDocument(root, root?.Place ?? start, errors);
+    }
+
+    public static ConfigDocument Parse(string text, string source) => Parse(Encoding.UTF8.GetBytes(text), source);
+
+    /// <summary>A document in which nothing is written: every option has its default.</summary>
+    public static ConfigDocument Empty(string source) => new(null, new ConfigPlace(source), new ConfigErrors());
+
+    /// <summary>Makes options. Keys that <paramref name="read"/> never asked for are errors: it must ask for all it knows, always.</summary>
+    public ConfigResult<T> Read<T>(Func<ConfigNode, T> read) where T : class
+    {
+        if (_errors.Count > 0 && _root is null)
+            return ConfigResult<T>.Of(null, _errors);
+        var errors = new ConfigErrors();
+        errors.AddRange(_errors.ToImmutable());
+        var root = new ConfigNode(_root, "", _start, errors);
+        var value = read(root);
+        root.ReportUnknownKeys();
+        return ConfigResult<T>.Of(value, errors);
+    }
+
+    private static ConfigDocument Broken(ConfigPlace place, string message)
+    {
+        var errors = new ConfigErrors();
+        errors.Add(place, "", message);
+        return new ConfigDocument(null, place, errors);
+    }
+
+    private static string Unreadable(string path, Exception e) => e switch
+    {
+        _ when Directory.Exists(path) => "is a directory; the path of a YAML file is needed",
+        FileNotFoundException or DirectoryNotFoundException => "does not exist",
+        UnauthorizedAccessException => "may not be read by this user",
+        _ => $"cannot be read: {e.Message}",
+    };
+}

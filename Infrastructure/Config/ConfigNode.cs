@@ -1,0 +1,109 @@
+namespace Discobot.Infrastructure.Config;
+
+/// <summary>
+/// A place in a configuration text, written or not, that options are read from: <c>section["max_size"].AsSize(fallback)</c>.
+/// Reading never throws: a wrong value adds an error and gives the fallback.
+/// </summary>
+internal sealed partial class ConfigNode
+{
+    private readonly ConfigValue? _value;
+    private readonly ConfigErrors _errors;
+    private readonly Dictionary<string, ConfigNode> _asked = new(StringComparer.Ordinal);
+    private bool _opaque;
+
+    internal ConfigNode(ConfigValue? value, string path, ConfigPlace place, ConfigErrors errors)
+    {
+        (_value, Path, Place, _errors) = (value, path, place, errors);
+    }
+
+    /// <summary>The key path from the root, such as <c>cache.patterns[2]</c>.</summary>
+    public string Path { get; }
+
+    /// <summary>Where the value begins; for what is not written, where its section begins.</summary>
+    public ConfigPlace Place { get; }
+
+    /// <summary>Nothing is written here, or null: the fallback holds.</summary>
+    public bool IsAbsent => _value is null or { Kind: ConfigKind.Null };
+
+    /// <summary>Null is written here in so many words (or the key stands alone).</summary>
+    public bool IsNull => _value is { Kind: ConfigKind.Null };
+
+    public bool IsMapping => _value is { Kind: ConfigKind.Mapping };
+
+    public bool IsList => _value is { Kind: ConfigKind.List };
+
+    /// <summary>A single value that comes from elsewhere than a text: an environment variable, an argument.</summary>
+    public static ConfigNode Of(string text, string source, string name, ConfigErrors errors) =>
+        new(ConfigValue.Scalar(new ConfigPlace(source), text), name, new ConfigPlace(source), errors);
+
+    /// <summary>The value of a key of this section. Asking makes the key a known one.</summary>
+    public ConfigNode this[string key]
+    {
+        get
+        {
+            if (_asked.TryGetValue(key, out var known))
+                return known;
+            Expect(ConfigKind.Mapping, "must be a mapping of keys to values");
+            var value = _value?.Entries.FirstOrDefault(e => e.Key == key)?.Value;
+            return _asked[key] = new ConfigNode(value, ConfigPath.Key(Path, key), value?.Place ?? Place, _errors);
+        }
+    }
+
+    /// <summary>All entries of a mapping whose keys are the user's own (host patterns, header names), in the order written.</summary>
+    public IEnumerable<(string Key, ConfigNode Value)> Entries()
+    {
+        if (!Expect(ConfigKind.Mapping, "must be a mapping"))
+            yield break;
+        foreach (var entry in _value!.Entries)
+            yield return (entry.Key, this[entry.Key]);
+    }
+
+    /// <summary>The items of a list; none when it is absent or, told as an error, no list.</summary>
+    public IEnumerable<ConfigNode> Items()
+    {
+        if (!Expect(ConfigKind.List, "must be a list, as in [a, b] or one \"- a\" a line"))
+            yield break;
+        for (var i = 0; i < _value!.Items.Count; i++)
+        {
+            var key = ConfigPath.Item("", i);
+            if (!_asked.TryGetValue(key, out var item))
+                _asked[key] = item = new ConfigNode(_value.Items[i], ConfigPath.Item(Path, i), _value.Items[i].Place, _errors);
+            yield return item;
+        }
+    }
+
+    /// <summary>Tells a mistake about this very value: what is wrong; what is allowed.</summary>
+    public void Error(string message) => _errors.Add(Place, Path, message);
+
+    /// <summary>Called once after reading: a key nobody asked for is one nobody understands.</summary>
+    internal void ReportUnknownKeys()
+    {
+        foreach (var child in _asked.Values)
+            child.ReportUnknownKeys();
+        if (_value is not { Kind: ConfigKind.Mapping } || _asked.Count == 0)
+            return;
+        foreach (var entry in _value.Entries.Where(e => !_asked.ContainsKey(e.Key)))
+            _errors.Add(entry.Place, ConfigPath.Key(Path, entry.Key), NearestWord.Unknown("key", entry.Key, _asked.Keys));
+    }
+
+    // True when there is such a value. A value of the wrong shape is told once, however often it is asked.
+    private bool Expect(ConfigKind kind, string message)
+    {
+        if (IsAbsent)
+            return false;
+        if (_value!.Kind == kind)
+            return true;
+        if (!_opaque)
+            Error($"{message}, not {Described}");
+        _opaque = true;
+        return false;
+    }
+
+    private string Described => _value switch
+    {
+        { Kind: ConfigKind.Scalar } => ConfigPath.Quote(_value.Text),
+        { Kind: ConfigKind.List } => "a list",
+        { Kind: ConfigKind.Mapping } => "a mapping",
+        _ => "nothing",
+    };
+}
