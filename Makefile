@@ -1,0 +1,53 @@
+# Each target can be run again at any time, and leaves no process, container or mount behind.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+sources := Program.cs Discobot.csproj Directory.Build.props Directory.Packages.props global.json build/binary.sh \
+	$(shell find Features Infrastructure -name '*.cs' ! -name '*.Tests.cs' 2>/dev/null)
+
+artifacts/discobot: $(sources)
+	@build/binary.sh
+
+.PHONY: binary
+binary: artifacts/discobot ## Make artifacts/discobot, the static native executable
+
+.PHONY: run
+run: ## Start the proxy on port 17080 with the built-in configuration
+	@build/run.sh
+
+.PHONY: test
+test: artifacts/discobot ## Run every suite
+	@build/test.sh unit; unit=$$?; $(MAKE) --no-print-directory test-integration && exit $$unit
+
+.PHONY: test-unit
+test-unit: ## Run the unit tests
+	@build/test.sh unit
+
+.PHONY: test-integration
+test-integration: artifacts/discobot ## Run the integration tests against the executable and its images
+	@build/engine.sh bash -c 'images/build.sh --with-tests && build/test.sh integration'
+
+.PHONY: images
+images: artifacts/discobot ## Make the container images discobot:debian, :alpine, :fedora and :scratch
+	@build/engine.sh images/build.sh
+
+.PHONY: bench
+bench: artifacts/discobot ## Measure speed against other proxies
+	@bench/run.sh
+
+.PHONY: format
+format: ## Bring the code into the form that `make check` wants
+	@. build/common.sh && need_sdk && dotnet format Discobot.sln
+
+.PHONY: check
+check: ## Check the format, build without warnings, run the analyzers
+	@build/check.sh
+
+.PHONY: clean
+clean: ## Remove everything made here
+	rm -rf artifacts bin obj
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26

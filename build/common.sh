@@ -1,0 +1,42 @@
+# What the scripts share: how they speak, and how they get what they need. Sourced, from the top of the checkout.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# What the native compiler links with.
+native_packages=(binutils clang cmake libssl-dev lld make zlib1g-dev)
+
+say() { printf '==> %s\n' "$*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# missing PACKAGE... — prints those of the Debian packages that are not installed.
+missing() {
+    local package
+    for package in "$@"; do
+        dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || echo "$package"
+    done
+}
+
+# need PACKAGE... — installs the Debian packages that are missing when it may, and names them when it may not.
+need() {
+    command -v dpkg-query >/dev/null || die "this machine is not Debian or Ubuntu; please install what these packages hold: $*"
+    local packages
+    mapfile -t packages < <(missing "$@")
+    [ ${#packages[@]} -gt 0 ] || return 0
+    [ "$(id -u)" = 0 ] || die "missing packages; please run: sudo apt-get install -y --no-install-recommends ${packages[*]}"
+    say "installing ${packages[*]}"
+    # A service that a package would start has no place on a machine that only builds and tests.
+    local policy=/usr/sbin/policy-rc.d ours=
+    [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy; chmod +x $policy; ours=1; }
+    local failed=
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"; } >&2 || failed=1
+    [ -z "$ours" ] || rm -f $policy
+    [ -z "$failed" ] || die "apt-get could not install ${packages[*]}"
+}
+
+# need_sdk — the .NET SDK that global.json pins, or words on how to get it.
+need_sdk() {
+    local wanted; wanted=$(sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' global.json)
+    local ways="see https://dotnet.microsoft.com/download/dotnet/${wanted%%.*}.0, or run: curl -sSL https://dot.net/v1/dotnet-install.sh | bash -s -- --version $wanted"
+    command -v dotnet >/dev/null || die "the .NET SDK $wanted is missing (no 'dotnet' on the PATH); $ways"
+    dotnet --version >/dev/null 2>&1 || die "the .NET SDK $wanted or a later $(printf %s "$wanted" | cut -d. -f1-2) is missing (found: $(dotnet --list-sdks | cut -d' ' -f1 | paste -sd, -)); $ways"
+}

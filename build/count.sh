@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# build/count.sh SUITE... — adds up artifacts/test-results/SUITE.trx and prints one line, "N passed, N failed".
+# A suite without a result counts as one failure; so does any failure in the exit code.
+. "$(dirname "$0")/common.sh"
+
+passed=0 failed=0
+for suite in "$@"; do
+    counters=$(grep -o '<Counters [^>]*>' "artifacts/test-results/$suite.trx" 2>/dev/null | head -1) || true
+    number() { printf %s "$counters" | sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p"; }
+    total=$(number total) ok=$(number passed)
+    if [ -z "$total" ] || [ "$total" = 0 ]; then
+        say "the suite '$suite' has no result"
+        failed=$((failed + 1))
+        continue
+    fi
+    passed=$((passed + ok))
+    failed=$((failed + total - ok))
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# build/test.sh unit|integration — runs a suite and leaves its result as artifacts/test-results/SUITE.trx.
+. "$(dirname "$0")/common.sh"
+
+suite=$1
+project=tests.$suite
+need_sdk
+mkdir -p artifacts/test-results
+rm -f "artifacts/test-results/$suite.trx"
+
+# What a killed test left behind; each test removes its own.
+sweep() {
+    local left
+    left=$(docker ps -aq --filter label=discobot.test 2>/dev/null); [ -z "$left" ] || docker rm -fv $left >/dev/null
+    left=$(docker network ls -q --filter label=discobot.test 2>/dev/null); [ -z "$left" ] || docker network rm $left >/dev/null
+    left=$(docker volume ls -q --filter label=discobot.test 2>/dev/null); [ -z "$left" ] || docker volume rm -f $left >/dev/null
+}
+if [ "$suite" = integration ]; then
+    trap sweep EXIT
+    export TESTCONTAINERS_RYUK_DISABLED=true
+fi
+
+say "running $project"
+dotnet test "$project" -nologo -v quiet --results-directory artifacts/test-results \
+    --logger "trx;LogFileName=$suite.trx" --logger "console;verbosity=minimal"

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# images/base.sh debian|alpine|fedora — prints the name of the base image, making it first where it is missing.
+# Where a registry answers it is the distribution's own image. Where none does, Debian comes from its package archive, Alpine
+# from its minimal root file system (DISCOBOT_ROOTFS_DIR, or ../shared/rootfs), and for Fedora there is only a stand-in:
+# Debian's packages in Fedora's layout.
+. "$(dirname "$0")/../build/common.sh"
+
+have() { docker image inspect "$1" >/dev/null 2>&1; }
+pull() { timeout 300 docker pull -q "$1" >/dev/null 2>&1; }
+
+debian() {
+    local image=discobot-base/debian:12 root
+    if have debian:12-slim || { ! have $image && pull debian:12-slim; }; then echo debian:12-slim; return; fi
+    if ! have $image; then
+        [ "$(id -u)" = 0 ] || die "debian:12-slim cannot be pulled, and only root can make it from Debian's packages"
+        need mmdebstrap
+        say "making $image from Debian's package archive"
+        root=$(mktemp -u --suffix=.tar)
+        mmdebstrap --quiet --variant=minbase --include=ca-certificates bookworm "$root" >&2 || { rm -f "$root"; die "mmdebstrap failed"; }
+        docker import "$root" $image >/dev/null
+        rm -f "$root"
+    fi
+    echo $image
+}
+
+alpine() {
+    local image=discobot-base/alpine:3.20 place archive
+    if have alpine:3.20 || { ! have $image && pull alpine:3.20; }; then echo alpine:3.20; return; fi
+    if ! have $image; then
+        for place in "${DISCOBOT_ROOTFS_DIR:-}" ../shared/rootfs; do
+            archive=$(ls "$place"/alpine-minirootfs-3.20.*-"$(uname -m)".tar.gz 2>/dev/null | head -1) || true
+            [ -z "$archive" ] || break
+        done
+        [ -n "$archive" ] || die "alpine:3.20 cannot be pulled, and there is no alpine-minirootfs-3.20.*-$(uname -m).tar.gz in DISCOBOT_ROOTFS_DIR or ../shared/rootfs"
+        say "making $image from $archive"
+        docker import "$archive" $image >/dev/null
+    fi
+    echo $image
+}
+
+fedora() {
+    local image=discobot-base/fedora:stand-in base
+    if have fedora:42 || { ! have $image && pull fedora:42; }; then echo fedora:42; return; fi
+    if ! have $image; then
+        base=$(debian)
+        say "making $image, Debian's packages in Fedora's layout: NOT Fedora"
+        DOCKER_BUILDKIT=0 docker build -q --build-arg BASE="$base" -t $image images/fedora/stand-in >/dev/null
+    fi
+    echo $image
+}
+
+case ${1:-} in
+    debian | alpine | fedora) "$1" ;;
+    *) die "usage: images/base.sh debian|alpine|fedora" ;;
+esac

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# images/build.sh [--with-tests] — makes discobot:debian, :alpine, :fedora and :scratch around artifacts/discobot,
+# and with --with-tests also discobot-test/tools, where the real clients and servers of the integration tests live.
+. "$(dirname "$0")/../build/common.sh"
+
+[ -x artifacts/discobot ] || die "artifacts/discobot is missing; run: make binary"
+export DOCKER_BUILDKIT=0
+
+# The build context is one folder with the executable in it, so nothing else of the checkout is sent to the engine.
+context=artifacts/image
+mkdir -p $context
+cp -u artifacts/discobot $context/discobot
+
+build() {
+    local name=$1; shift
+    docker build -q -f "images/$name/Dockerfile" -t "discobot:$name" "$@" $context >/dev/null || die "discobot:$name could not be built"
+    say "discobot:$name ($(docker image inspect -f '{{.Size}}' "discobot:$name" | numfmt --to=si)B)"
+}
+
+for distro in debian alpine fedora; do
+    base=$(images/base.sh $distro)
+    args=(--build-arg BASE="$base")
+    # Made from the minimal root, Alpine's package manager may have nobody to ask: the image then has what the root has.
+    if [ "$base" = discobot-base/alpine:3.20 ] && ! timeout 20 docker run --rm "$base" apk update >/dev/null 2>&1; then
+        say "alpine: no package server answers, so without git, docker and ca-certificates"
+        args+=(--build-arg PACKAGES=)
+    fi
+    build $distro "${args[@]}"
+done
+build scratch
+
+if [ "${1:-}" = --with-tests ]; then
+    docker build -q --build-arg BASE="$(images/base.sh debian)" -t discobot-test/tools tests.integration/Tools >/dev/null \
+        || die "discobot-test/tools could not be built"
+fi
