@@ -1,0 +1,56 @@
+using System.Collections.Immutable;
+using System.Text.RegularExpressions;
+using Discobot.Infrastructure.Config;
+
+namespace Discobot.Features.Cache;
+
+/// <summary>The <c>cache</c> section.</summary>
+internal sealed record CacheOptions
+{
+    /// <summary>Content-addressed Docker paths: what they name can never change.</summary>
+    public static readonly ImmutableArray<string> DockerPatterns =
+    [
+        "^/v2/.*/blobs/sha256:.*",
+        "^/v2/.*/manifests/sha256:.*",
+        "^/registry-v2/docker/registry/v2/blobs/sha256/",
+    ];
+
+    /// <summary>False: everything passes, nothing is stored or served. Needs a restart.</summary>
+    public bool Enabled { get; init; } = true;
+
+    /// <summary>An absolute path. Needs a restart.</summary>
+    public string Dir { get; init; } = "/.data/proxy/cache";
+
+    /// <summary>Bytes of bodies kept before the least recently used go: 20 GiB. Live.</summary>
+    public long MaxSize { get; init; } = 20L << 30;
+
+    /// <summary>A GET whose path (no query) matches one of these may be stored. Matched without backtracking. Live.</summary>
+    public ImmutableArray<Regex> Patterns { get; init; } =
+        [.. DockerPatterns.Select(p => new Regex(p, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant))];
+
+    /// <summary>A body stored under a digest answers every path that names the digest, and is stored once. Live.</summary>
+    public bool ContentAware { get; init; } = true;
+
+    /// <summary>A download whose client left is finished when it is at most this long (64 MiB) or more than half done. 0: never on size. Live.</summary>
+    public long FillAfterAbort { get; init; } = 64L << 20;
+
+    /// <summary>Answer a tag with the digest it last had when upstream cannot be reached. Off, because tags move. Live.</summary>
+    public bool StaleTags { get; init; }
+
+    /// <summary>Reads the section; what is not written is as in <paramref name="fallback"/>.</summary>
+    public static CacheOptions Read(ConfigNode section, CacheOptions? fallback = null)
+    {
+        fallback ??= new CacheOptions();
+        var enabled = section["enabled"].AsBool(fallback.Enabled);
+        return new CacheOptions
+        {
+            Enabled = enabled,
+            Dir = section["dir"].AsPath(fallback.Dir),
+            MaxSize = section["max_size"].AsSize(fallback.MaxSize, min: enabled ? 1 : 0),
+            Patterns = section["patterns"].AsList(fallback.Patterns, n => n.AsRegex()),
+            ContentAware = section["content_aware"].AsBool(fallback.ContentAware),
+            FillAfterAbort = section["fill_after_abort"].AsSize(fallback.FillAfterAbort, min: 0),
+            StaleTags = section["stale_tags"].AsBool(fallback.StaleTags),
+        };
+    }
+}

@@ -1,0 +1,50 @@
+using Discobot.Infrastructure.Config;
+using Microsoft.Extensions.Logging;
+
+namespace Discobot.Infrastructure.Logging;
+
+internal enum LogFormat
+{
+    /// <summary><c>INFO  request    method=GET host=…</c>, one line an event.</summary>
+    Text,
+
+    /// <summary>One JSON object a line.</summary>
+    Json,
+}
+
+/// <summary>The <c>logging</c> section. The level is live; the rest needs a restart.</summary>
+internal sealed record LoggingOptions
+{
+    /// <summary>The least that is written.</summary>
+    public LogLevel Level { get; init; } = LogLevel.Information;
+
+    public LogFormat Format { get; init; } = LogFormat.Text;
+
+    /// <summary>An absolute path; null is the standard output.</summary>
+    public string? File { get; init; }
+
+    /// <summary>Log the beginnings of bodies too, at debug level. Never headers.</summary>
+    public bool IncludeBody { get; init; }
+
+    /// <summary>Reads the section; what is not written is as in <paramref name="fallback"/>.</summary>
+    public static LoggingOptions Read(ConfigNode section, LoggingOptions? fallback = null)
+    {
+        fallback ??= new LoggingOptions();
+        return new LoggingOptions
+        {
+            Level = ReadLevel(section["level"], fallback.Level),
+            Format = ReadFormat(section["format"], fallback.Format),
+            File = section["file"].AsPath(fallback.File),
+            IncludeBody = section["include_body"].AsBool(fallback.IncludeBody),
+        };
+    }
+
+    /// <summary>debug, info, warn or error: also what LOG_LEVEL takes.</summary>
+    public static LogLevel ReadLevel(ConfigNode node, LogLevel fallback) => node.AsWord(
+        fallback,
+        ("debug", LogLevel.Debug), ("info", LogLevel.Information), ("warn", LogLevel.Warning), ("error", LogLevel.Error));
+
+    /// <summary>text or json: also what LOG_FORMAT takes.</summary>
+    public static LogFormat ReadFormat(ConfigNode node, LogFormat fallback) =>
+        node.AsWord(fallback, ("text", LogFormat.Text), ("json", LogFormat.Json));
+}
