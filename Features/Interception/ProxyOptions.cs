@@ -7,7 +7,7 @@ namespace Discobot.Features.Interception;
 /// <summary>The <c>proxy</c> section (but <c>api_port</c>, which the API's options hold). All of it needs a restart.</summary>
 internal sealed record ProxyOptions
 {
-    /// <summary>HTTP, HTTPS and SOCKS5, told apart by the first byte. 0 is for tests: the system chooses.</summary>
+    /// <summary>HTTP, HTTPS and SOCKS5, told apart by the first byte.</summary>
     public int Port { get; init; } = 17080;
 
     /// <summary>Loopback only. ::1 is left out, with a log line, where the machine has no IPv6.</summary>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Hosts;
 
 namespace Discobot.Features.Interception;
 
@@ -13,10 +14,10 @@ internal sealed record TlsOptions
     public ImmutableArray<string> ExtraCa { get; init; } = [];
 
     /// <summary>Upstreams whose certificate is not checked; no header is ever injected there.</summary>
-    public ImmutableArray<string> InsecureHosts { get; init; } = [];
+    public ImmutableArray<HostPattern> InsecureHosts { get; init; } = [];
 
     /// <summary>Hosts tunnelled blindly, for clients that pin a certificate. The allowlist still holds.</summary>
-    public ImmutableArray<string> Passthrough { get; init; } = [];
+    public ImmutableArray<HostPattern> Passthrough { get; init; } = [];
 
     /// <summary>Reads the section; what is not written is as in <paramref name="fallback"/>.</summary>
     public static TlsOptions Read(ConfigNode section, TlsOptions? fallback = null)
@@ -26,8 +27,8 @@ internal sealed record TlsOptions
         {
             CertDir = section["cert_dir"].AsPath(fallback.CertDir),
             ExtraCa = section["extra_ca"].AsList(fallback.ExtraCa, n => n.AsPath()),
-            InsecureHosts = section["insecure_hosts"].AsStrings(fallback.InsecureHosts),
-            Passthrough = section["passthrough"].AsStrings(fallback.Passthrough),
+            InsecureHosts = section["insecure_hosts"].AsList(fallback.InsecureHosts, n => n.AsHostPattern()),
+            Passthrough = section["passthrough"].AsList(fallback.Passthrough, n => n.AsHostPattern()),
         };
     }
 }

@@ -1,10 +1,11 @@
 using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Net;
+using Discobot.Infrastructure.Hosts;
 
 namespace Discobot.Infrastructure.Config;
 
-/// <summary>Paths and addresses.</summary>
+/// <summary>Paths, addresses, hosts, and secrets kept elsewhere.</summary>
 internal sealed partial class ConfigNode
 {
     /// <summary>A path; a relative one is made absolute by the current directory.</summary>
@@ -31,8 +32,62 @@ internal sealed partial class ConfigNode
             node.Error($"must be an IP address, as in 127.0.0.1 or ::1, not {ConfigPath.Quote(text)}");
             return null;
         });
-        if (list.IsEmpty && IsList && _value!.Items.Count == 0)
+        if (IsList && _value!.Items.Count == 0)
             Error("must name at least one IP address");
         return list;
+    }
+
+    /// <summary>A list of IP addresses and CIDR ranges.</summary>
+    public ImmutableArray<IpRange> AsRanges(ImmutableArray<IpRange> fallback)
+    {
+        if (IsAbsent)
+            return fallback;
+        var ranges = ImmutableArray.CreateBuilder<IpRange>();
+        foreach (var node in Items())
+        {
+            var text = node.IsAbsent ? "" : node.AsString();
+            if (text is not null && IpRange.TryParse(text, out var range))
+                ranges.Add(range);
+            else if (text is not null)
+                node.Error($"must be an IP address or a range, as in 10.1.2.3, 10.0.0.0/8 or fd00::/8, not {ConfigPath.Quote(text)}");
+        }
+
+        return ranges.ToImmutable();
+    }
+
+    /// <summary>A host pattern.</summary>
+    /// <returns>Null when absent or, told as an error, none.</returns>
+    public HostPattern? AsHostPattern() => AsString() is { } text ? ToHostPattern(text) : null;
+
+    /// <summary>A host pattern that is written as the key of this node, as in <c>headers</c>.</summary>
+    public HostPattern? ToHostPattern(string text)
+    {
+        if (HostPattern.TryParse(text, out var pattern))
+            return pattern;
+        Error($"must be a host: {HostPattern.Allowed}, not {ConfigPath.Quote(text)}");
+        return null;
+    }
+
+    /// <summary>A value that may be kept elsewhere: <c>env:NAME</c>, <c>file:/path</c>, or written out. Errors never repeat it.</summary>
+    /// <returns>Null when absent or, told as an error, unusable.</returns>
+    public SecretText? AsSecret()
+    {
+        if (AsString() is not { } text)
+            return null;
+        if (text.StartsWith("env:", StringComparison.Ordinal))
+        {
+            var name = text[4..];
+            if (name.Length > 0 && !char.IsAsciiDigit(name[0]) && name.All(c => char.IsAsciiLetterOrDigit(c) || c == '_'))
+                return new SecretText(SecretSource.Environment, name);
+            Error("must name an environment variable after env:, as in env:API_TOKEN");
+            return null;
+        }
+
+        if (!text.StartsWith("file:", StringComparison.Ordinal))
+            return new SecretText(SecretSource.Literal, text);
+        if (System.IO.Path.IsPathFullyQualified(text[5..]) && !text.Any(char.IsControl))
+            return new SecretText(SecretSource.File, text[5..]);
+        Error("must name a file by its absolute path after file:, as in file:/run/secrets/token");
+        return null;
     }
 }

@@ -1,0 +1,49 @@
+using System.Collections.Immutable;
+using System.Net;
+using Discobot.Infrastructure.Config;
+
+namespace Discobot.Features.Api;
+
+/// <summary>What the bearer token is needed for.</summary>
+internal enum ApiProtection
+{
+    /// <summary>Changing and showing the configuration. Reading and clearing the cache are free.</summary>
+    Config,
+
+    /// <summary>Everything but <c>/health</c>.</summary>
+    All,
+
+    /// <summary>Nothing: any process that reaches the port can switch the allowlist off.</summary>
+    None,
+}
+
+/// <summary>The <c>api</c> section and <c>proxy.api_port</c>. All of it needs a restart.</summary>
+internal sealed record ApiOptions
+{
+    public int Port { get; init; } = 17081;
+
+    /// <summary>Loopback only. ::1 is left out where the machine has no IPv6.</summary>
+    public ImmutableArray<IPAddress> Listen { get; init; } = [IPAddress.Loopback, IPAddress.IPv6Loopback];
+
+    /// <summary>Holds the bearer token; made with mode 0600 when missing. An absolute path.</summary>
+    public string TokenFile { get; init; } = "/.data/proxy/api.token";
+
+    public ApiProtection Protect { get; init; } = ApiProtection.Config;
+
+    /// <summary>Reads the section; what is not written is as in <paramref name="fallback"/>.</summary>
+    /// <param name="section"><c>api</c>.</param>
+    /// <param name="port"><c>proxy.api_port</c>: it lies there since the first configuration files.</param>
+    /// <param name="fallback">What holds where nothing is written.</param>
+    public static ApiOptions Read(ConfigNode section, ConfigNode port, ApiOptions? fallback = null)
+    {
+        fallback ??= new ApiOptions();
+        return new ApiOptions
+        {
+            Port = port.AsInt(fallback.Port, 1, 65535),
+            Listen = section["listen"].AsAddresses(fallback.Listen),
+            TokenFile = section["token_file"].AsPath(fallback.TokenFile),
+            Protect = section["protect"].AsWord(
+                fallback.Protect, ("config", ApiProtection.Config), ("all", ApiProtection.All), ("none", ApiProtection.None)),
+        };
+    }
+}

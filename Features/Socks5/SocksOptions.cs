@@ -1,0 +1,52 @@
+using System.Collections.Immutable;
+using System.Text;
+using Discobot.Infrastructure.Config;
+
+namespace Discobot.Features.Socks5;
+
+/// <summary>Who may use SOCKS5 (RFC 1929): both parts 1 to 255 bytes of UTF-8.</summary>
+internal sealed record SocksUser(string Name, SecretText Password);
+
+/// <summary>The <c>socks</c> section. All of it needs a restart.</summary>
+internal sealed record SocksOptions
+{
+    /// <summary>Empty: no user and password is asked for.</summary>
+    public ImmutableArray<SocksUser> Users { get; init; } = [];
+
+    /// <summary>TLS and HTTP seen inside a SOCKS tunnel are intercepted, so that SOCKS is no way round rules, headers and cache.</summary>
+    public bool Inspect { get; init; }
+
+    /// <summary>UDP ASSOCIATE, under the allowlist.</summary>
+    public bool Udp { get; init; }
+
+    /// <summary>Reads the section; what is not written is as in <paramref name="fallback"/>.</summary>
+    public static SocksOptions Read(ConfigNode section, SocksOptions? fallback = null)
+    {
+        fallback ??= new SocksOptions();
+        return new SocksOptions
+        {
+            Users = section["users"].IsAbsent ? fallback.Users : ReadUsers(section["users"]),
+            Inspect = section["inspect"].AsBool(fallback.Inspect),
+            Udp = section["udp"].AsBool(fallback.Udp),
+        };
+    }
+
+    private static ImmutableArray<SocksUser> ReadUsers(ConfigNode node)
+    {
+        var users = ImmutableArray.CreateBuilder<SocksUser>();
+        foreach (var (name, value) in node.Entries())
+        {
+            if (value.IsAbsent)
+                value.Error("a password is needed; env:NAME and file:/path keep it out of this file");
+            var password = value.AsSecret();
+            if (Encoding.UTF8.GetByteCount(name) is < 1 or > 255)
+                value.Error("a user's name has 1 to 255 bytes");
+            if (password is { Source: SecretSource.Literal } && Encoding.UTF8.GetByteCount(password.Text) > 255)
+                value.Error("a password has 1 to 255 bytes");
+            if (password is not null)
+                users.Add(new SocksUser(name, password));
+        }
+
+        return users.ToImmutable();
+    }
+}

@@ -1,0 +1,62 @@
+using System.Text;
+
+namespace Discobot.Infrastructure.Config;
+
+internal enum SecretSource
+{
+    Literal,
+    Environment,
+    File,
+}
+
+/// <summary>A value that must never be shown: written out, or as <c>env:NAME</c> or <c>file:/path</c>. Its text form is masked.</summary>
+/// <param name="Source">Where the value is.</param>
+/// <param name="Text">The value itself, the variable's name, or the absolute path.</param>
+internal sealed record SecretText(SecretSource Source, string Text)
+{
+    /// <summary>Larger files are no secrets: 64 KiB.</summary>
+    private const int MaxFileBytes = 64 * 1024;
+
+    /// <summary>What a person may see.</summary>
+    public override string ToString() => Source switch
+    {
+        SecretSource.Environment => $"env:{Text}",
+        SecretSource.File => $"file:{Text}",
+        _ => "***",
+    };
+
+    /// <summary>The value as it is now, a file's last line break left out.</summary>
+    /// <param name="value">The value, or why there is none, without ever repeating a part of it.</param>
+    public bool TryResolve(out string value)
+    {
+        switch (Source)
+        {
+            case SecretSource.Environment:
+                var variable = Environment.GetEnvironmentVariable(Text);
+                value = variable ?? $"the environment variable {Text} is not set";
+                return variable is not null;
+            case SecretSource.File:
+                return TryReadFile(out value);
+            default:
+                value = Text;
+                return true;
+        }
+    }
+
+    private bool TryReadFile(out string value)
+    {
+        try
+        {
+            using var file = new FileStream(Text, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+            var buffer = new byte[MaxFileBytes + 1];
+            var length = file.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
+            value = length > MaxFileBytes ? $"{Text} is larger than 64 KiB" : Encoding.UTF8.GetString(buffer, 0, length).TrimEnd('\r', '\n');
+            return length <= MaxFileBytes;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            value = e is UnauthorizedAccessException ? $"{Text} may not be read by this user" : $"{Text} cannot be read";
+            return false;
+        }
+    }
+}
