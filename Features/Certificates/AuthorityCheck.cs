@@ -1,0 +1,66 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Certificates;
+
+/// <summary>What reading a CA from disk came to: a usable pair, the fault that makes it unusable, or neither.</summary>
+internal readonly record struct AuthorityCheck(X509Certificate2? Certificate, RSA? Key, string? Fault)
+{
+    public static AuthorityCheck Broken(string fault) => new(null, null, fault);
+
+    /// <summary>Checks that both parse, belong together and can sign leaves now.</summary>
+    public static AuthorityCheck Of(string certificatePem, string keyPem, DateTimeOffset now)
+    {
+        if (PemCertificates.Read(certificatePem, out _).FirstOrDefault() is not { } certificate)
+            return Broken("ca.crt holds no certificate that parses");
+        if (ReadKey(keyPem) is not { } key)
+            return Broken("ca.key holds no RSA key that parses");
+        var fault = FindFault(certificate, key, now);
+        return fault is null ? new AuthorityCheck(certificate, key, null) : Broken(fault);
+    }
+
+    private static RSA? ReadKey(string pem)
+    {
+        var key = RSA.Create();
+        try
+        {
+            key.ImportFromPem(pem);
+            return key;
+        }
+        catch (Exception e) when (e is ArgumentException or CryptographicException)
+        {
+            key.Dispose();
+            return null;
+        }
+    }
+
+    private static string? FindFault(X509Certificate2 certificate, RSA key, DateTimeOffset now)
+    {
+        if (!Match(certificate, key))
+            return "ca.key is not the key of ca.crt";
+        if (certificate.Extensions.OfType<X509BasicConstraintsExtension>().FirstOrDefault() is not { CertificateAuthority: true })
+            return "ca.crt is not the certificate of a CA";
+        if (certificate.Extensions.OfType<X509KeyUsageExtension>().FirstOrDefault() is { } usage
+            && !usage.KeyUsages.HasFlag(X509KeyUsageFlags.KeyCertSign))
+            return "ca.crt may not sign certificates (key usage)";
+        return certificate.NotAfter.ToUniversalTime() <= now.UtcDateTime ? $"ca.crt expired on {certificate.NotAfter.ToUniversalTime():u}" : null;
+    }
+
+    // A trial signature besides the comparison: it also finds a private part that was damaged.
+    private static bool Match(X509Certificate2 certificate, RSA key)
+    {
+        using var publicKey = certificate.GetRSAPublicKey();
+        if (publicKey is null)
+            return false;
+        try
+        {
+            var signature = key.SignData("trial"u8, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+            return publicKey.VerifyData("trial"u8, signature, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        }
+        catch (CryptographicException)
+        {
+            return false;
+        }
+    }
+}
