@@ -1,1 +1,3 @@
-return 0;
+using Discobot.Features.CommandLine;
+
+return await RootCommands.RunAsync(Environment.GetCommandLineArgs()[0], args);

@@ -1,4 +1,5 @@
 using System.Net.Security;
+using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Certificates;
 
@@ -6,7 +7,7 @@ namespace Discobot.Features.Certificates;
 /// The certificates shown to intercepted clients: one per host, minted when it is first asked for, kept ready for handshakes (with
 /// the session tickets of its context), the least recently used dropped when there are too many.
 /// </summary>
-internal sealed class LeafCertificates : IDisposable
+internal sealed class LeafCertificates : ILeafSource, IDisposable
 {
     /// <summary>How many hosts are kept unless told otherwise.</summary>
     public const int DefaultCapacity = 10_000;

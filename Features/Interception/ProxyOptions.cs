@@ -19,6 +19,9 @@ internal sealed record ProxyOptions
     /// <summary>How long a client may refuse to take a byte of the answer: 30 s; 0 is no limit. Not the length of a download.</summary>
     public TimeSpan WriteTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How long an upstream may send nothing at all before the client gets 504: 10 min, since model APIs think that long; 0 is no limit.</summary>
+    public TimeSpan UpstreamTimeout { get; init; } = TimeSpan.FromMinutes(10);
+
     /// <summary>The proxy to go through, <c>http://[user:password@]host:port</c>. Null with <see cref="UpstreamFromEnvironment"/> off: go directly.</summary>
     public Uri? Upstream { get; init; }
 
@@ -39,6 +42,7 @@ internal sealed record ProxyOptions
             Listen = section["listen"].AsAddresses(fallback.Listen),
             ReadTimeout = section["read_timeout"].AsDuration(fallback.ReadTimeout),
             WriteTimeout = section["write_timeout"].AsDuration(fallback.WriteTimeout),
+            UpstreamTimeout = section["upstream_timeout"].AsDuration(fallback.UpstreamTimeout),
             Upstream = upstream.IsAbsent ? fallback.Upstream : ReadUpstream(upstream),
             UpstreamFromEnvironment = upstream.IsAbsent && fallback.UpstreamFromEnvironment,
             DrainLimit = section["drain_limit"].AsDuration(fallback.DrainLimit, max: TimeSpan.FromMinutes(10)),

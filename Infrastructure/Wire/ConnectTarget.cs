@@ -1,11 +1,10 @@
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
+using Discobot.Infrastructure.Hosts;
 
 namespace Discobot.Infrastructure.Wire;
 
 /// <summary>Where a client wants to go: made by CONNECT, by SOCKS5 and by absolute-form requests alike.</summary>
-/// <param name="Host">Lower-case name without trailing dot, or an IP literal without brackets.</param>
+/// <param name="Host">Canonical: a lower-case name without trailing dot, or an IP literal without brackets.</param>
 /// <param name="Port">1 to 65535.</param>
 internal readonly record struct ConnectTarget(string Host, int Port)
 {
@@ -16,24 +15,12 @@ internal readonly record struct ConnectTarget(string Host, int Port)
         target = default;
         if (authority.IsEmpty || authority.Contains('@'))
             return false;
-        ReadOnlySpan<char> host;
-        ReadOnlySpan<char> rest;
-        if (authority[0] == '[')
-        {
-            var end = authority.IndexOf(']');
-            if (end < 0 || !IPAddress.TryParse(authority[1..end], out var v6) || v6.AddressFamily != AddressFamily.InterNetworkV6)
-                return false;
-            host = authority[1..end];
-            rest = authority[(end + 1)..];
-        }
-        else
-        {
-            var colon = authority.IndexOf(':');
-            host = colon < 0 ? authority : authority[..colon];
-            rest = colon < 0 ? default : authority[colon..];
-            if (!IsHostName(host))
-                return false;
-        }
+        // The colon that begins the port is the last one, outside brackets.
+        var colon = authority[0] == '[' ? authority.IndexOf("]:") + 1 : authority.IndexOf(':');
+        var host = colon > 0 ? authority[..colon] : authority;
+        var rest = colon > 0 ? authority[colon..] : default;
+        if ((host[0] != '[' && host.Contains(':')) || !CanonicalHost.TryParse(host.ToString(), out var canonical))
+            return false;
 
         var port = defaultPort ?? 0;
         if (!rest.IsEmpty && (rest[0] != ':' || rest.Length > 6
@@ -41,32 +28,14 @@ internal readonly record struct ConnectTarget(string Host, int Port)
             return false;
         if (port is < 1 or > 65535)
             return false;
-        target = new ConnectTarget(Normalize(host), port);
+        target = new ConnectTarget(canonical.Name, port);
         return true;
     }
 
-    /// <summary>Lower case, one trailing dot removed: the form in which hosts are compared everywhere.</summary>
-    public static string Normalize(ReadOnlySpan<char> host)
-    {
-        if (host.Length > 1 && host[^1] == '.')
-            host = host[..^1];
-        return host.ToString().ToLowerInvariant();
-    }
+    /// <summary>The form in which hosts are compared everywhere: see <see cref="CanonicalHost"/>. What is no host stays as it is, in lower case.</summary>
+    public static string Normalize(string host) =>
+        CanonicalHost.TryParse(host, out var canonical) ? canonical.Name : host.ToLowerInvariant();
 
     /// <summary>The authority as it stands in a URI: brackets around IPv6 literals.</summary>
     public override string ToString() => $"{(Host.Contains(':') ? $"[{Host}]" : Host)}:{Port}";
-
-    // RFC 1123 names plus '_', which real names carry. At most 253 octets (RFC 1035, 2.3.4).
-    private static bool IsHostName(ReadOnlySpan<char> host)
-    {
-        if (host.IsEmpty || host.Length > 254 || host[0] == '.')
-            return false;
-        foreach (var c in host)
-        {
-            if (!char.IsAsciiLetterOrDigit(c) && c is not ('-' or '.' or '_'))
-                return false;
-        }
-
-        return !host.Contains("..", StringComparison.Ordinal);
-    }
 }

@@ -8,6 +8,9 @@ internal interface IEgressPolicy
     /// <summary>Judges a tunnel (CONNECT, SOCKS5) by its target alone, before any name is resolved.</summary>
     EgressVerdict JudgeTunnel(ConnectTarget target);
 
+    /// <summary>Judges a tunnel whose contents nobody will look at: rules that need a method or a path cannot allow it.</summary>
+    EgressVerdict JudgeBlindTunnel(ConnectTarget target);
+
     /// <summary>Judges one request, whose method and path are known.</summary>
     /// <param name="target">Host and port of the request.</param>
     /// <param name="method">As sent, upper case for the standard methods.</param>

@@ -1,0 +1,62 @@
+using System.Net;
+using System.Text.Json.Serialization;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace Discobot.Features.Api;
+
+/// <summary>The REST API on its own port (17081). Its branch is chosen by the listener, before routing: a proxied request for
+/// <c>/health</c> of some host can never end here.</summary>
+internal static class ApiFeature
+{
+    public static void ListenForApi(this KestrelServerOptions kestrel, IEnumerable<IPEndPoint> addresses)
+    {
+        foreach (var address in addresses)
+        {
+            kestrel.Listen(address, listen => listen.Use(next => connection =>
+            {
+                connection.Features.Set(ApiListener.Instance);
+                return next(connection);
+            }));
+        }
+    }
+
+    /// <summary>Sends requests of the API's listener to <paramref name="map"/>'s endpoints, and nothing else.</summary>
+    public static IApplicationBuilder UseApi(this WebApplication app, Action<IEndpointRouteBuilder> map) =>
+        app.UseWhen(context => context.Features.Get<ApiListener>() is not null, api =>
+        {
+            api.UseMiddleware<ApiGuard>();
+            api.UseRouting();
+            api.UseEndpoints(map);
+            api.Run(context => ApiErrors.WriteAsync(context, StatusCodes.Status404NotFound, $"nothing is at {context.Request.Path}"));
+        });
+
+    /// <summary><c>GET /health</c>: ok once both ports serve, 503 before and while stopping.</summary>
+    public static void MapHealth(this IEndpointRouteBuilder endpoints, string caCertificate)
+    {
+        var lifetime = endpoints.ServiceProvider.GetRequiredService<IHostApplicationLifetime>();
+        RequestDelegate answer = context =>
+        {
+            var serves = lifetime.ApplicationStarted.IsCancellationRequested && !lifetime.ApplicationStopping.IsCancellationRequested;
+            context.Response.StatusCode = serves ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
+            return context.Response.WriteAsJsonAsync(
+                new Health(serves ? "ok" : "starting", caCertificate, Environment.ProcessId), ApiJson.Default.Health);
+        };
+        endpoints.MapGet("/health", answer);
+    }
+
+    private sealed class ApiListener
+    {
+        public static readonly ApiListener Instance = new();
+    }
+}
+
+/// <param name="Pid">So that a caller knows that the process it started is the one that answers.</param>
+internal sealed record Health(string Status, string CaCert, int Pid);
+
+internal sealed record ApiError(string Error);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(Health))]
+[JsonSerializable(typeof(ApiError))]
+internal sealed partial class ApiJson : JsonSerializerContext;

@@ -1,0 +1,35 @@
+using System.CommandLine;
+
+namespace Discobot.Features.CommandLine;
+
+/// <summary>The command tree: one executable, three roles (init, proxy, tools).</summary>
+internal static class RootCommands
+{
+    public static RootCommand Create()
+    {
+        var root = new RootCommand("The entry point and the network of containers in which agents work: prepares the container, "
+            + "then runs an intercepting, caching HTTP/HTTPS and SOCKS5 proxy.");
+        root.Subcommands.Add(ProxyCommand.Create());
+        return root;
+    }
+
+    /// <summary>Runs what the arguments ask for. Called under the name <c>proxy</c>, the executable is that command.</summary>
+    /// <returns>0 fine, 1 failed at run time, 2 wrong usage or configuration.</returns>
+    public static async Task<int> RunAsync(string calledAs, string[] args)
+    {
+        string[] words = Path.GetFileName(calledAs) == "proxy" ? ["proxy", .. args] : args;
+        var parsed = Create().Parse(words);
+        // The library answers usage errors with 1; people and scripts know 2.
+        var usage = parsed.Errors.Count > 0;
+        // Signals are ours: a proxy drains, an init stops its children in order.
+        var code = await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
+        return usage ? ExitCode.Usage : code;
+    }
+}
+
+internal static class ExitCode
+{
+    public const int Fine = 0;
+    public const int Failed = 1;
+    public const int Usage = 2;
+}

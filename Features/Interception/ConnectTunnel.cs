@@ -1,0 +1,210 @@
+using System.Net.Sockets;
+using System.Text;
+using Discobot.Infrastructure;
+using Discobot.Infrastructure.Wire;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+
+namespace Discobot.Features.Interception;
+
+/// <summary>Connection middleware of the proxy port: tells the protocols apart, answers CONNECT, and sends what is inside the tunnel
+/// on to interception (TLS, HTTP) or through it (everything else).</summary>
+internal sealed partial class ConnectTunnel(
+    IEgressPolicy policy, Live<PassthroughHosts> passthrough, Dialer dialer, ISocksServer socks, ILogger<ConnectTunnel> log)
+{
+    /// <summary>Limit on the first byte of a connection, as the issue says.</summary>
+    private static readonly TimeSpan FirstByteLimit = TimeSpan.FromSeconds(5);
+
+    /// <summary>Limit on the rest of a CONNECT head: a slow sender must not hold a connection for ever (Slowloris).</summary>
+    private static readonly TimeSpan HeadLimit = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long the client's side of a tunnel may be silent before we take it for a protocol whose server speaks first.</summary>
+    private static readonly TimeSpan ServerFirst = TimeSpan.FromMilliseconds(700);
+
+    /// <summary>Handles one accepted connection; <paramref name="next"/> is TLS and Kestrel's HTTP.</summary>
+    public async Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next)
+    {
+        var closing = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? connection.ConnectionClosed;
+        switch (await ProtocolSniffer.PeekAsync(connection.Transport.Input, FirstByteLimit, closing))
+        {
+            case FirstByte.Http when await ProtocolSniffer.StartsWithAsync(connection.Transport.Input, "CONNECT "u8.ToArray(), closing):
+                await AcceptConnectAsync(connection, next, closing);
+                break;
+            case FirstByte.Http:
+                PlainHttp.Mark(connection);
+                await next(connection);
+                break;
+            case FirstByte.Socks5:
+                await socks.OnConnectionAsync(connection, (target, inner) => EnterAsync(inner, target, next, closing), closing);
+                break;
+            case FirstByte.Socks4:
+                LogRefused(connection.RemoteEndPoint, "SOCKS4 is not supported; use SOCKS5");
+                break;
+            case FirstByte.Tls:
+                LogRefused(connection.RemoteEndPoint, "TLS was sent straight to the proxy port; use http:// in the proxy address");
+                break;
+            case FirstByte.Silent:
+                LogRefused(connection.RemoteEndPoint, "nothing was sent within 5 s");
+                break;
+            case FirstByte.Unknown:
+                LogRefused(connection.RemoteEndPoint, "the first byte belongs to no protocol spoken here (HTTP, SOCKS5)");
+                break;
+        }
+    }
+
+    private async Task AcceptConnectAsync(ConnectionContext connection, ConnectionDelegate next, CancellationToken closing)
+    {
+        if (await ReadHeadAsync(connection, closing) is not { } head)
+            return;
+        var error = head.Error ?? (IsRefusedPassthrough(head.Target, out var verdict) ? ProxyError.Blocked(verdict) : null);
+        if (error is not null)
+        {
+            LogRefused(connection.RemoteEndPoint, error.Reason);
+            await connection.Transport.Output.WriteAsync(Answer(error), closing);
+            return;
+        }
+
+        await connection.Transport.Output.WriteAsync("HTTP/1.1 200 Connection established\r\n\r\n"u8.ToArray(), closing);
+        await EnterAsync(connection, head.Target, next, closing);
+    }
+
+    private static async Task<ConnectHead?> ReadHeadAsync(ConnectionContext connection, CancellationToken closing)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(closing);
+        limit.CancelAfter(HeadLimit);
+        var input = connection.Transport.Input;
+        try
+        {
+            while (true)
+            {
+                var read = await input.ReadAsync(limit.Token);
+                if (ConnectHead.TryRead(read.Buffer, out var head, out var consumed))
+                {
+                    input.AdvanceTo(consumed);
+                    return head;
+                }
+
+                input.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+                if (read.IsCompleted)
+                    return null;
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Goes on inside a tunnel that was granted, whoever granted it (CONNECT or SOCKS5).</summary>
+    private async Task EnterAsync(ConnectionContext connection, ConnectTarget target, ConnectionDelegate next, CancellationToken closing)
+    {
+        var tunnel = new Tunnel(target);
+        connection.Features.Set(tunnel);
+        if (passthrough.Value.Hosts.Contains(target.Host))
+        {
+            await RelayAsync(connection, target, next: null, closing);
+            return;
+        }
+
+        var first = await ProtocolSniffer.PeekAsync(connection.Transport.Input, ServerFirst, closing);
+        if (first is FirstByte.Tls or FirstByte.Http)
+            await InterceptAsync(connection, tunnel, first, next, closing);
+        else if (first is not FirstByte.None)
+            await RelayAsync(connection, target, first is FirstByte.Silent ? next : null, closing);
+    }
+
+    private static async Task InterceptAsync(
+        ConnectionContext connection, Tunnel tunnel, FirstByte first, ConnectionDelegate next, CancellationToken closing)
+    {
+        if (first is FirstByte.Http)
+        {
+            tunnel.Scheme = "http";
+            PlainHttp.Mark(connection);
+            // HTTP/2 without TLS begins with a fixed preface (RFC 9113, 3.4): gRPC clients send it through CONNECT.
+            if (await ProtocolSniffer.StartsWithAsync(connection.Transport.Input, "PRI * HTTP/2.0\r\n"u8.ToArray(), closing))
+                PlainHttp.MarkHttp2(connection);
+        }
+
+        await next(connection);
+    }
+
+    /// <param name="next">Given when the client is silent: should it speak before the upstream does, it is sniffed after all, so that
+    /// waiting is no way round interception.</param>
+    private async Task RelayAsync(ConnectionContext connection, ConnectTarget target, ConnectionDelegate? next, CancellationToken closing)
+    {
+        var verdict = policy.JudgeBlindTunnel(target);
+        if (!verdict.Allowed)
+        {
+            LogBlocked(target, verdict.Rule, verdict.Reason);
+            return;
+        }
+
+        try
+        {
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(closing, connection.ConnectionClosed);
+            var upstream = await dialer.ConnectAsync(target, stop.Token);
+            using (upstream)
+            {
+                if (next is null || await WhoSpeaksFirstAsync(connection, upstream, stop.Token) is not { } first)
+                {
+                    LogTunnelOpened(target);
+                    var (up, down) = await BlindRelay.RunAsync(connection.Transport, upstream, stop.Token);
+                    LogTunnelClosed(target, up, down);
+                    return;
+                }
+
+                upstream.Close();
+                await InterceptAsync(connection, connection.Features.Get<Tunnel>()!, first, next, closing);
+            }
+        }
+        catch (Exception e) when (e is SocketException or IOException or OperationCanceledException)
+        {
+            LogTunnelFailed(target, UpstreamFailures.ToError(e, target.Host).Reason);
+        }
+    }
+
+    /// <returns>The protocol to intercept, or null when the tunnel is to be relayed.</returns>
+    private static async Task<FirstByte?> WhoSpeaksFirstAsync(ConnectionContext connection, Socket upstream, CancellationToken cancellation)
+    {
+        using var decided = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var client = ProtocolSniffer.PeekAsync(connection.Transport.Input, Timeout.InfiniteTimeSpan, decided.Token).AsTask();
+        var server = upstream.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, decided.Token).AsTask();
+        await Task.WhenAny(client, server);
+        await decided.CancelAsync();
+        var first = await client;
+        await server.ContinueWith(static t => t.Exception, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        return first is FirstByte.Tls or FirstByte.Http ? first : null;
+    }
+
+    private bool IsRefusedPassthrough(ConnectTarget target, out EgressVerdict verdict)
+    {
+        verdict = default;
+        if (!passthrough.Value.Hosts.Contains(target.Host))
+            return false;
+        verdict = policy.JudgeBlindTunnel(target);
+        return !verdict.Allowed;
+    }
+
+    private static byte[] Answer(ProxyError error)
+    {
+        var body = error.Reason + "\n";
+        return Encoding.UTF8.GetBytes(
+            $"HTTP/1.1 {error.Status} {(error.Status == 403 ? "Forbidden" : "Bad Request")}\r\nX-Discobot-Error: {error.Code}\r\n"
+            + $"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\nConnection: close\r\n\r\n{body}");
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "connection refused {Client} {Reason}")]
+    private partial void LogRefused(System.Net.EndPoint? client, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "blocked {Target} {Rule} {Reason}")]
+    private partial void LogBlocked(ConnectTarget target, string rule, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel {Target}")]
+    private partial void LogTunnelOpened(ConnectTarget target);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel end {Target} {Up} {Down}")]
+    private partial void LogTunnelClosed(ConnectTarget target, long up, long down);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "tunnel failed {Target} {Reason}")]
+    private partial void LogTunnelFailed(ConnectTarget target, string reason);
+}

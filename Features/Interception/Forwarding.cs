@@ -1,0 +1,52 @@
+using System.Net;
+using Discobot.Infrastructure.Wire;
+using Yarp.ReverseProxy.Forwarder;
+
+namespace Discobot.Features.Interception;
+
+/// <summary>Last stage: sends the request upstream and streams the answer back, whatever it is (bodies of any size, WebSocket, gRPC,
+/// server-sent events).</summary>
+internal sealed partial class Forwarding(
+    IHttpForwarder forwarder, Upstream upstream, UpstreamRequests requests, ForwardingLimits limits, ILogger<Forwarding> log)
+{
+    private readonly AsSent _transformer = new(requests);
+    private readonly ForwarderRequestConfig _config = new()
+    {
+        Version = HttpVersion.Version20,
+        VersionPolicy = HttpVersionPolicy.RequestVersionOrLower,
+        ActivityTimeout = limits.Silence,
+    };
+
+    public async Task InvokeAsync(HttpContext context)
+    {
+        // The prefix is never used: the transformer sets the address with its path bytes as sent.
+        var outcome = await forwarder.SendAsync(context, "http://upstream.invalid/", upstream.Invoker, _config, _transformer);
+        if (outcome == ForwarderError.None || context.RequestAborted.IsCancellationRequested)
+            return;
+        var host = ProxiedRequest.Of(context).Target.Host;
+        var failure = context.GetForwarderErrorFeature()?.Exception;
+        var error = UpstreamFailures.ToError(failure ?? new HttpRequestException(outcome.ToString()), host);
+        LogFailed(host, error.Code, error.Reason);
+        if (context.Response.HasStarted)
+            context.Abort();
+        else
+            await ProxyErrors.WriteAsync(context, error);
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "upstream failed {Host} {Error} {Reason}")]
+    private partial void LogFailed(string host, string error, string reason);
+
+    /// <summary>Copies end-to-end fields and adds none.</summary>
+    private sealed class AsSent(UpstreamRequests requests) : HttpTransformer
+    {
+        public override async ValueTask TransformRequestAsync(
+            HttpContext httpContext, HttpRequestMessage proxyRequest, string destinationPrefix, CancellationToken cancellationToken)
+        {
+            await base.TransformRequestAsync(httpContext, proxyRequest, destinationPrefix, cancellationToken);
+            requests.Finish(httpContext, proxyRequest);
+        }
+    }
+}
+
+/// <param name="Silence">How long an upstream may send nothing at all before the request fails with 504.</param>
+internal sealed record ForwardingLimits(TimeSpan Silence);

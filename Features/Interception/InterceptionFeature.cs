@@ -1,0 +1,66 @@
+using System.Net;
+using System.Security.Cryptography.X509Certificates;
+using Discobot.Infrastructure;
+using Discobot.Infrastructure.Hosts;
+using Discobot.Infrastructure.Wire;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Yarp.ReverseProxy.Forwarder;
+
+namespace Discobot.Features.Interception;
+
+/// <summary>CONNECT, TLS and forwarding: the way of a request through the proxy port.</summary>
+internal static class InterceptionFeature
+{
+    public static IServiceCollection AddInterception(
+        this IServiceCollection services, ProxyOptions proxy, TlsOptions tls, OwnListeners own,
+        Func<IServiceProvider, X509Certificate2Collection> roots)
+    {
+        services.AddHttpForwarder();
+        var insecure = new HostSet(tls.InsecureHosts);
+        return services
+            .AddSingleton(own)
+            .AddSingleton(provider => new UpstreamTrust(roots(provider), insecure))
+            .AddSingleton(new Live<PassthroughHosts>(new PassthroughHosts(new HostSet(tls.Passthrough))))
+            .AddSingleton(new ForwardingLimits(proxy.UpstreamTimeout == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : proxy.UpstreamTimeout))
+            .AddSingleton<Dialer>()
+            .AddSingleton<Upstream>()
+            .AddSingleton<IUpstream>(provider => provider.GetRequiredService<Upstream>())
+            .AddSingleton<UpstreamRequests>()
+            .AddSingleton<TlsTermination>()
+            .AddSingleton<ConnectTunnel>();
+    }
+
+    /// <summary>Listens on the proxy's addresses: first byte, CONNECT, TLS, then Kestrel's HTTP/1.1 and HTTP/2.</summary>
+    public static void ListenForProxying(this KestrelServerOptions kestrel, IEnumerable<IPEndPoint> addresses)
+    {
+        // Absolute-form targets decide (RFC 9112, 3.2.2), and plain-text HTTP/2 in a tunnel is labelled http.
+        kestrel.AllowHostHeaderOverride = true;
+        kestrel.AllowAlternateSchemes = true;
+        foreach (var address in addresses)
+            kestrel.Listen(address, listen => Use(listen, kestrel.ApplicationServices));
+    }
+
+    private static void Use(ListenOptions listen, IServiceProvider services)
+    {
+        var tunnel = services.GetRequiredService<ConnectTunnel>();
+        listen.Protocols = HttpProtocols.Http1AndHttp2;
+        listen.Use(next => connection => tunnel.OnConnectionAsync(connection, next));
+        listen.UseHttps(services.GetRequiredService<TlsTermination>().Options);
+        listen.Use(next => connection =>
+        {
+            PlainHttp.Unmark(connection);
+            return next(connection);
+        });
+    }
+
+    /// <summary>The first stage of proxied requests.</summary>
+    public static IApplicationBuilder UseRequestGate(this IApplicationBuilder app) => app.UseMiddleware<RequestGate>();
+
+    /// <summary>The last stage: everything that is still here goes upstream.</summary>
+    public static void RunForwarding(this IApplicationBuilder app)
+    {
+        var forwarding = ActivatorUtilities.CreateInstance<Forwarding>(app.ApplicationServices);
+        app.Run(forwarding.InvokeAsync);
+    }
+}

@@ -1,0 +1,92 @@
+using System.Buffers;
+using System.IO.Pipelines;
+
+namespace Discobot.Features.Interception;
+
+/// <summary>What the first byte of a connection says. Named after the protocol it begins.</summary>
+internal enum FirstByte
+{
+    /// <summary>The client closed, or the wait was cancelled.</summary>
+    None,
+
+    /// <summary>The client has sent nothing so far.</summary>
+    Silent,
+    Http,
+    Tls,
+    Socks4,
+    Socks5,
+    Unknown,
+}
+
+/// <summary>Looks at the first byte of a connection and consumes nothing.</summary>
+internal static class ProtocolSniffer
+{
+    /// <summary>Waits for the first byte.</summary>
+    /// <param name="limit">How long to wait; <see cref="FirstByte.Silent"/> afterwards.</param>
+    /// <param name="cancellation">Ends the wait with <see cref="FirstByte.None"/>.</param>
+    public static async ValueTask<FirstByte> PeekAsync(PipeReader input, TimeSpan limit, CancellationToken cancellation)
+    {
+        if (!input.TryRead(out var read))
+        {
+            using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            timeout.CancelAfter(limit);
+            try
+            {
+                read = await input.ReadAsync(timeout.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                return cancellation.IsCancellationRequested ? FirstByte.None : FirstByte.Silent;
+            }
+            catch (IOException)
+            {
+                return FirstByte.None;
+            }
+        }
+
+        var first = read.Buffer.IsEmpty ? FirstByte.None : Classify(read.Buffer.FirstSpan[0]);
+        // Nothing examined: the next reader gets the same bytes at once.
+        input.AdvanceTo(read.Buffer.Start);
+        return first;
+    }
+
+    /// <summary>RFC 1928 (5), SOCKS4 (4), RFC 8446 handshake record (22), RFC 9110 method token (a letter).</summary>
+    public static FirstByte Classify(byte first) => first switch
+    {
+        0x05 => FirstByte.Socks5,
+        0x04 => FirstByte.Socks4,
+        0x16 => FirstByte.Tls,
+        >= (byte)'A' and <= (byte)'Z' or >= (byte)'a' and <= (byte)'z' => FirstByte.Http,
+        _ => FirstByte.Unknown,
+    };
+
+    /// <summary>Whether the bytes to come begin with <paramref name="prefix"/>; reads until that is certain.</summary>
+    public static async ValueTask<bool> StartsWithAsync(PipeReader input, ReadOnlyMemory<byte> prefix, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            var read = await input.ReadAsync(cancellation);
+            var length = (int)Math.Min(read.Buffer.Length, prefix.Length);
+            var same = Matches(read.Buffer.Slice(0, length), prefix.Span[..length]);
+            if (!same || length == prefix.Length || read.IsCompleted)
+            {
+                input.AdvanceTo(read.Buffer.Start);
+                return same && length == prefix.Length;
+            }
+
+            input.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+        }
+    }
+
+    private static bool Matches(ReadOnlySequence<byte> bytes, ReadOnlySpan<byte> expected)
+    {
+        foreach (var segment in bytes)
+        {
+            if (!expected.StartsWith(segment.Span))
+                return false;
+            expected = expected[segment.Length..];
+        }
+
+        return true;
+    }
+}

@@ -1,0 +1,117 @@
+using System.Globalization;
+using Discobot.Infrastructure.Wire;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Discobot.Features.Interception;
+
+/// <summary>First HTTP stage of the proxy port: finds out where a request goes, makes sure that tunnel, TLS hello and Host agree on it
+/// (421), asks the policy (403), and logs request and response.</summary>
+internal sealed partial class RequestGate(RequestDelegate next, IEgressPolicy policy, ILogger<RequestGate> log)
+{
+    private long _lastId = Environment.TickCount64 << 20;
+
+    public async Task InvokeAsync(HttpContext context)
+    {
+        var started = TimeProvider.System.GetTimestamp();
+        var id = Interlocked.Increment(ref _lastId).ToString("x", CultureInfo.InvariantCulture);
+        var (request, error) = Resolve(context, id);
+        if (request is null)
+        {
+            LogRefused(id, error!.Reason);
+            await ProxyErrors.WriteAsync(context, error);
+            return;
+        }
+
+        context.Features.Set(request);
+        // Whatever runs behind this uses the server's limits only: bodies are streamed and may be of any size and speed.
+        var (method, host, path) = (context.Request.Method, request.Target.Host, request.Path);
+        LogRequest(method, host, path);
+        error ??= Judge(context, request);
+        if (error is null)
+            await next(context);
+        else
+            await ProxyErrors.WriteAsync(context, error);
+        var duration = (long)TimeProvider.System.GetElapsedTime(started).TotalMilliseconds;
+        LogResponse(method, host, context.Response.StatusCode, $"{duration}ms");
+    }
+
+    private ProxyError? Judge(HttpContext context, ProxiedRequest request)
+    {
+        if (HttpMethods.IsConnect(context.Request.Method) && context.Features.Get<IHttpExtendedConnectFeature>()?.IsExtendedConnect != true)
+            return new ProxyError(501, "nested_connect", "CONNECT inside a tunnel is not supported; open a connection of its own for it.");
+        var verdict = policy.JudgeRequest(request.Target, context.Request.Method, request.Path);
+        if (verdict.Allowed)
+            return null;
+        LogBlocked(request.Target, context.Request.Method, request.Path, verdict.Rule, verdict.Reason, request.Id);
+        return ProxyError.Blocked(verdict);
+    }
+
+    private static (ProxiedRequest? Request, ProxyError? Error) Resolve(HttpContext context, string id)
+    {
+        var raw = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
+        return TunnelOf(context) is { } tunnel
+            ? ResolveTunnelled(context, tunnel, raw, id)
+            : ResolvePlain(raw, id);
+    }
+
+    private static (ProxiedRequest?, ProxyError?) ResolveTunnelled(HttpContext context, Tunnel tunnel, string raw, string id)
+    {
+        var request = new ProxiedRequest { Id = id, Target = tunnel.Target, Scheme = tunnel.Scheme, PathAndQuery = OriginForm(raw) };
+        if (tunnel.ForeignServerName is { } sni)
+            return (request, Misdirected($"The tunnel was opened to {tunnel.Target.Host}, but TLS asked for {sni}."));
+        var host = context.Request.Host.Value;
+        // The port may be absent from Host when it is the scheme's own.
+        var agrees = ConnectTarget.TryParse(host, tunnel.Target.Port, out var named) && named == tunnel.Target;
+        return (request, agrees ? null : Misdirected($"The tunnel was opened to {tunnel.Target}, but the request names {host}."));
+    }
+
+    private static (ProxiedRequest?, ProxyError?) ResolvePlain(string raw, string id)
+    {
+        var scheme = raw.StartsWith("http://", StringComparison.OrdinalIgnoreCase) ? "http"
+            : raw.StartsWith("https://", StringComparison.OrdinalIgnoreCase) ? "https" : null;
+        if (scheme is null)
+        {
+            return (null, new ProxyError(400, "not_a_proxy_request",
+                "This is an HTTP proxy: set HTTP_PROXY and HTTPS_PROXY to its address instead of opening it directly."));
+        }
+
+        var rest = raw.AsSpan(scheme.Length + 3);
+        var end = rest.IndexOfAny('/', '?', '#');
+        var authority = end < 0 ? rest : rest[..end];
+        if (!ConnectTarget.TryParse(authority, scheme == "http" ? 80 : 443, out var target))
+            return (null, new ProxyError(400, "bad_request", "The request's address is not http://host[:port]/path."));
+        return (new ProxiedRequest { Id = id, Target = target, Scheme = scheme, PathAndQuery = OriginForm(raw) }, null);
+    }
+
+    // RFC 9112, 3.2: absolute-form is allowed everywhere; the path begins after the authority. Fragments do not belong on the wire.
+    private static string OriginForm(string raw)
+    {
+        if (raw.StartsWith('/') || raw == "*")
+            return raw;
+        var authority = raw.IndexOf("://", StringComparison.Ordinal);
+        if (authority < 0)
+            return "/";
+        var path = raw.AsSpan(authority + 3).IndexOfAny('/', '?');
+        if (path < 0)
+            return "/";
+        var origin = raw[(authority + 3 + path)..];
+        return origin[0] == '/' ? origin : "/" + origin;
+    }
+
+    private static Tunnel? TunnelOf(HttpContext context) => context.Features.Get<Tunnel>();
+
+    private static ProxyError Misdirected(string what) =>
+        new(421, "misdirected", what + " Open a connection of its own for each host.");
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "request {Method} {Host} {Path}")]
+    private partial void LogRequest(string method, string host, string path);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "response {Method} {Host} {Status} {Duration}")]
+    private partial void LogResponse(string method, string host, int status, string duration);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "refused {Request} {Reason}")]
+    private partial void LogRefused(string request, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "blocked {Target} {Method} {Path} {Rule} {Reason} {Request}")]
+    private partial void LogBlocked(ConnectTarget target, string method, string path, string rule, string reason, string request);
+}

@@ -1,0 +1,16 @@
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Interception;
+
+/// <summary>What is known about the tunnel a connection came through: a feature of the connection. Plain proxied HTTP has none.</summary>
+internal sealed class Tunnel(ConnectTarget target)
+{
+    /// <summary>Where the tunnel leads. Replaced once, when an IP literal's TLS hello names a host: that name is then dialled and judged.</summary>
+    public ConnectTarget Target { get; set; } = target;
+
+    /// <summary>What the client's TLS hello named, when it differs from <see cref="Target"/>; such requests get 421.</summary>
+    public string? ForeignServerName { get; set; }
+
+    /// <summary><c>https</c>, or <c>http</c> when plain HTTP was spoken inside the tunnel.</summary>
+    public string Scheme { get; set; } = "https";
+}

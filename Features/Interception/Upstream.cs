@@ -1,0 +1,115 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using Discobot.Infrastructure.Hosts;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Interception;
+
+/// <summary>The way out: one pooled client for all hosts. Nothing is followed, decoded, stored or added; TLS is always verified.</summary>
+internal sealed class Upstream : IUpstream, IDisposable
+{
+    private readonly Dialer _dialer;
+
+    public Upstream(Dialer dialer, UpstreamTrust trust)
+    {
+        _dialer = dialer;
+        Invoker = new HttpMessageInvoker(CreateHandler(trust));
+    }
+
+    /// <summary>For the forwarder.</summary>
+    public HttpMessageInvoker Invoker { get; }
+
+    /// <inheritdoc/>
+    public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellation) =>
+        Invoker.SendAsync(request, cancellation);
+
+    public void Dispose() => Invoker.Dispose();
+
+    private SocketsHttpHandler CreateHandler(UpstreamTrust trust) => new()
+    {
+        // Else it would call itself: HTTP_PROXY of the container names us.
+        UseProxy = false,
+        AllowAutoRedirect = false,
+        AutomaticDecompression = DecompressionMethods.None,
+        UseCookies = false,
+        ActivityHeadersPropagator = DistributedContextPropagator.CreateNoOutputPropagator(),
+        ConnectCallback = async (context, cancellation) =>
+            new NetworkStream(await _dialer.ConnectAsync(Target(context.DnsEndPoint), cancellation), ownsSocket: true),
+        SslOptions = trust.ClientOptions(),
+        ConnectTimeout = TimeSpan.FromSeconds(15),
+        EnableMultipleHttp2Connections = true,
+        InitialHttp2StreamWindowSize = 1024 * 1024,
+        MaxResponseHeadersLength = 64,
+        // Names move: a pooled connection is not kept beyond the usual DNS lifetimes.
+        PooledConnectionLifetime = TimeSpan.FromMinutes(10),
+        PooledConnectionIdleTimeout = TimeSpan.FromSeconds(60),
+        // A 100-continue that never comes must not hold the body back for ever (RFC 9110, 10.1.1).
+        Expect100ContinueTimeout = TimeSpan.FromSeconds(3),
+        // Field values are opaque octets (RFC 9110, 5.5).
+        RequestHeaderEncodingSelector = static (_, _) => Encoding.Latin1,
+        ResponseHeaderEncodingSelector = static (_, _) => Encoding.Latin1,
+    };
+
+    private static ConnectTarget Target(DnsEndPoint endpoint) => new(ConnectTarget.Normalize(endpoint.Host), endpoint.Port);
+}
+
+/// <summary>How upstream certificates are judged: against the distribution's roots and <c>tls.extra_ca</c>.</summary>
+/// <param name="roots">The trusted roots.</param>
+/// <param name="insecure">Hosts whose certificate is not looked at (<c>tls.insecure_hosts</c>).</param>
+internal sealed class UpstreamTrust(X509Certificate2Collection roots, HostSet insecure)
+{
+    public SslClientAuthenticationOptions ClientOptions()
+    {
+        var policy = new X509ChainPolicy
+        {
+            TrustMode = X509ChainTrustMode.CustomRootTrust,
+            RevocationMode = X509RevocationMode.NoCheck,
+            // Missing intermediates are the server's mistake; fetching them would be traffic nobody asked for.
+            DisableCertificateDownloads = true,
+        };
+        policy.CustomTrustStore.AddRange(roots);
+        return new SslClientAuthenticationOptions
+        {
+            CertificateChainPolicy = policy,
+#pragma warning disable CA5359 // It does not accept everything: it throws, so that the client learns which check failed.
+            RemoteCertificateValidationCallback = Validate,
+#pragma warning restore CA5359
+        };
+    }
+
+    private bool Validate(object sender, X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors)
+    {
+        if (errors == SslPolicyErrors.None)
+            return true;
+        var host = ((SslStream)sender).TargetHostName;
+        if (insecure.Contains(host))
+            return true;
+        throw new UpstreamCertificateException($"The certificate of {host} was refused: {Describe(certificate, chain, errors)}. "
+            + "If the host has a private CA, name it in tls.extra_ca.");
+    }
+
+    private static string Describe(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors)
+    {
+        if (certificate is null || errors.HasFlag(SslPolicyErrors.RemoteCertificateNotAvailable))
+            return "the server sent none";
+        var findings = new List<string>();
+        if (errors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch))
+            findings.Add($"it is for another name ({certificate.Subject})");
+        foreach (var status in chain?.ChainStatus ?? [])
+            findings.Add(Describe(status, (X509Certificate2)certificate));
+        return string.Join("; ", findings.Distinct());
+    }
+
+    private static string Describe(X509ChainStatus status, X509Certificate2 leaf) => status.Status switch
+    {
+        X509ChainStatusFlags.NotTimeValid => $"it is not valid now (valid {leaf.NotBefore:yyyy-MM-dd} to {leaf.NotAfter:yyyy-MM-dd})",
+        X509ChainStatusFlags.UntrustedRoot when leaf.Subject == leaf.Issuer => "it is self-signed",
+        X509ChainStatusFlags.UntrustedRoot => "its root is not trusted",
+        X509ChainStatusFlags.PartialChain => "its issuer is not known (the chain is incomplete)",
+        _ => $"{status.Status}: {status.StatusInformation.TrimEnd('.')}",
+    };
+}

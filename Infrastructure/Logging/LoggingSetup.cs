@@ -1,0 +1,38 @@
+using Serilog;
+using Serilog.Core;
+using Serilog.Events;
+
+namespace Discobot.Infrastructure.Logging;
+
+/// <summary>Sends <see cref="ILogger{T}"/> through Serilog to one <see cref="LineSink"/>.</summary>
+internal static class LoggingSetup
+{
+    /// <summary>Registers logging as <paramref name="options"/> say. The level can be changed later through <see cref="LoggingLevelSwitch"/>.</summary>
+    /// <exception cref="IOException">The log file cannot be opened for appending.</exception>
+    public static IServiceCollection AddLineLogging(this IServiceCollection services, LoggingOptions options)
+    {
+        var level = new LoggingLevelSwitch(ToSerilog(options.Level));
+        var output = options.File is null
+            ? Console.OpenStandardOutput()
+            : new FileStream(options.File, FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete);
+        var sink = new LineSink(options.Format == LogFormat.Json ? new JsonLineFormatter() : new KeyValueFormatter(), output);
+        var logger = new LoggerConfiguration()
+            .MinimumLevel.ControlledBy(level)
+            // The framework's own chatter says nothing to those who run a proxy; its warnings do.
+            .MinimumLevel.Override("Microsoft", LogEventLevel.Warning)
+            .MinimumLevel.Override("Yarp", LogEventLevel.Error)
+            .WriteTo.Sink(sink)
+            .CreateLogger();
+        return services
+            .AddSingleton(level)
+            .AddLogging(logging => logging.ClearProviders().SetMinimumLevel(LogLevel.Trace).AddSerilog(logger, dispose: true));
+    }
+
+    public static LogEventLevel ToSerilog(LogLevel level) => level switch
+    {
+        LogLevel.Trace or LogLevel.Debug => LogEventLevel.Debug,
+        LogLevel.Information => LogEventLevel.Information,
+        LogLevel.Warning => LogEventLevel.Warning,
+        _ => LogEventLevel.Error,
+    };
+}

@@ -1,0 +1,29 @@
+using System.Collections.Frozen;
+using Microsoft.Extensions.Primitives;
+
+namespace Discobot.Infrastructure.Wire;
+
+/// <summary>Header fields that belong to one connection and end at it (RFC 9110, 7.6.1).</summary>
+internal static class HopByHop
+{
+    private static readonly FrozenSet<string> Names = new[]
+    {
+        "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info",
+        "TE", "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings",
+    }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+
+    public static bool Contains(string name) => Names.Contains(name);
+
+    /// <summary>The further fields that a Connection header names. <c>close</c>, <c>keep-alive</c> and <c>upgrade</c> are no fields.</summary>
+    public static IEnumerable<string> NamedBy(StringValues connection)
+    {
+        foreach (var value in connection)
+        {
+            foreach (var name in (value ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+            {
+                if (!name.Equals("close", StringComparison.OrdinalIgnoreCase) && !Contains(name))
+                    yield return name;
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Discobot.Infrastructure.Wire;
+
+/// <summary>One request through the proxy, as every stage of the pipeline sees it: a feature of its <see cref="HttpContext"/>.</summary>
+internal sealed class ProxiedRequest
+{
+    private static readonly UriCreationOptions AsSent = new() { DangerousDisablePathAndQueryCanonicalization = true };
+    private Uri? _uri;
+
+    /// <summary>Unique in this process and start; told to the client in error bodies and to the user in logs.</summary>
+    public required string Id { get; init; }
+
+    /// <summary>Where the request goes, verified against CONNECT target and SNI.</summary>
+    public required ConnectTarget Target { get; init; }
+
+    /// <summary><c>http</c> or <c>https</c>: the scheme upstream.</summary>
+    public required string Scheme { get; init; }
+
+    /// <summary>Path and query byte for byte as the client sent them (<c>%2F</c> stays <c>%2F</c>); begins with <c>/</c> or is <c>*</c>.</summary>
+    public required string PathAndQuery { get; init; }
+
+    /// <summary><see cref="PathAndQuery"/> up to the question mark: what logs, rules and cache keys use.</summary>
+    public string Path => PathAndQuery.IndexOf('?', StringComparison.Ordinal) is var i and >= 0 ? PathAndQuery[..i] : PathAndQuery;
+
+    /// <summary>The host as part of cache keys: without the scheme's default port.</summary>
+    public string Authority => Target.Port == (Scheme == "https" ? 443 : 80) ? Bracketed : Target.ToString();
+
+    /// <summary>The absolute address, path bytes kept.</summary>
+    public Uri Uri => _uri ??= new Uri($"{Scheme}://{Authority}{(PathAndQuery == "*" ? "" : PathAndQuery)}", AsSent);
+
+    private string Bracketed => Target.Host.Contains(':', StringComparison.Ordinal) ? $"[{Target.Host}]" : Target.Host;
+
+    /// <summary>The proxied request of <paramref name="context"/>. Only valid behind the interception stage.</summary>
+    public static ProxiedRequest Of(HttpContext context) => context.Features.GetRequiredFeature<ProxiedRequest>();
+}

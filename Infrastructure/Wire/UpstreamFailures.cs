@@ -1,0 +1,60 @@
+using System.Net.Sockets;
+using System.Security.Authentication;
+
+namespace Discobot.Infrastructure.Wire;
+
+/// <summary>A refusal that was found while dialling: the policy or the loop check. Carries the answer for the client.</summary>
+internal sealed class DialRefusedException(ProxyError error) : IOException(error.Reason)
+{
+    public ProxyError Error { get; } = error;
+}
+
+/// <summary>The upstream's certificate was looked at and found wanting. The message names every failed check.</summary>
+internal sealed class UpstreamCertificateException(string message) : AuthenticationException(message);
+
+/// <summary>Turns what <see cref="IUpstream"/> throws into the answer the client can read.</summary>
+internal static class UpstreamFailures
+{
+    /// <summary>The answer for <paramref name="failure"/>: 403/508 refused at dialling, 502 unreachable or bad, 504 too late.</summary>
+    public static ProxyError ToError(Exception failure, string host)
+    {
+        for (var e = failure; e is not null; e = e.InnerException)
+        {
+            switch (e)
+            {
+                case DialRefusedException refused:
+                    return refused.Error;
+                case UpstreamCertificateException:
+                    return new ProxyError(502, "upstream_certificate", e.Message);
+                case AuthenticationException:
+                    return new ProxyError(502, "upstream_tls", $"The TLS handshake with {host} failed: {Innermost(e)}.");
+                case SocketException socket:
+                    return FromSocket(socket, host);
+                case TimeoutException or OperationCanceledException:
+                    return new ProxyError(504, "upstream_timeout", $"{host} did not answer in time.");
+            }
+        }
+
+        return failure is HttpRequestException { HttpRequestError: HttpRequestError.ResponseEnded }
+            ? new ProxyError(502, "upstream_closed", $"{host} closed the connection before the response was complete.")
+            : new ProxyError(502, "upstream_failed", $"The request to {host} failed: {Innermost(failure)}.");
+    }
+
+    /// <summary>Whether the failure means that the host could not be reached at all, so that a stored answer may take its place.</summary>
+    public static bool IsUnreachable(ProxyError error) =>
+        error.Code is "upstream_unresolved" or "upstream_refused" or "upstream_unreachable" or "upstream_timeout" or "upstream_reset"
+            or "upstream_closed" or "upstream_failed";
+
+    private static ProxyError FromSocket(SocketException socket, string host) => socket.SocketErrorCode switch
+    {
+        SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain or SocketError.NoRecovery =>
+            new(502, "upstream_unresolved", $"The name {host} could not be resolved."),
+        SocketError.ConnectionRefused => new(502, "upstream_refused", $"{host} refused the connection: nothing listens on that port."),
+        SocketError.ConnectionReset or SocketError.ConnectionAborted or SocketError.Shutdown =>
+            new(502, "upstream_reset", $"{host} reset the connection."),
+        SocketError.TimedOut => new(504, "upstream_timeout", $"{host} did not answer in time."),
+        _ => new(502, "upstream_unreachable", $"{host} is not reachable: {socket.Message}."),
+    };
+
+    private static string Innermost(Exception e) => e.GetBaseException().Message.TrimEnd('.');
+}
