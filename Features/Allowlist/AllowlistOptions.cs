@@ -9,7 +9,7 @@ internal enum AllowlistMode
     /// <summary>What is not allowed is refused.</summary>
     Enforce,
 
-    /// <summary>Everything passes; what would have been refused is recorded, for <c>discobot allowlist export</c>.</summary>
+    /// <summary>Everything passes and is recorded, for <c>discobot allowlist export</c>, whether enabled or not.</summary>
     Learn,
 }
 
@@ -19,6 +19,17 @@ internal enum AllowlistMode
 /// <param name="Paths">Globs such as <c>/api/**</c> (<c>*</c> within a segment, <c>**</c> across); empty allows every path.</param>
 internal sealed record DomainRule(HostPattern Host, ImmutableArray<string> Methods, ImmutableArray<string> Paths)
 {
+    /// <summary>Whether it speaks of methods or paths, which nobody sees in a tunnel that is not intercepted.</summary>
+    public bool IsRestricted => Methods.Length + Paths.Length > 0;
+
+    /// <summary>The entry as it stands in the file.</summary>
+    public override string ToString()
+    {
+        var methods = Methods.IsEmpty ? "" : $", methods: [{string.Join(", ", Methods)}]";
+        var paths = Paths.IsEmpty ? "" : $", paths: [{string.Join(", ", Paths.Select(p => $"\"{p}\""))}]";
+        return IsRestricted ? $"{{host: \"{Host}\"{methods}{paths}}}" : $"\"{Host}\"";
+    }
+
     public static DomainRule? Read(ConfigNode node)
     {
         if (!node.IsMapping)
@@ -37,11 +48,13 @@ internal sealed record DomainRule(HostPattern Host, ImmutableArray<string> Metho
     }
 
     private static ImmutableArray<string> ReadMethods(ConfigNode node) =>
-        [.. node.AsStrings([], m => m.All(char.IsAsciiLetter) ? null : $"must be a method, as in GET, not {ConfigPath.Quote(m)}").Select(m => m.ToUpperInvariant())];
+        [.. node.AsStrings([], MethodProblem).Select(m => m.ToUpperInvariant())];
 
-    private static string? PathProblem(string path) =>
-        path[0] == '/' && !path.Any(c => char.IsControl(c) || c is '?' or '#')
-            ? null : $"must be a path that begins with \"/\", without query, as in /api/**, not {ConfigPath.Quote(path)}";
+    // Registered methods are letters and hyphens (IANA's registry knows VERSION-CONTROL).
+    private static string? MethodProblem(string method) =>
+        method.All(c => char.IsAsciiLetter(c) || c == '-') ? null : $"must be a method, as in GET, not {ConfigPath.Quote(method)}";
+
+    private static string? PathProblem(string path) => PathGlob.TryParse(path, out _, out var problem) ? null : problem;
 }
 
 /// <summary>The <c>allowlist</c> section. All of it is live.</summary>
@@ -52,7 +65,8 @@ internal sealed record AllowlistOptions
 
     public AllowlistMode Mode { get; init; } = AllowlistMode.Enforce;
 
-    /// <summary>Names may resolve to private, loopback and link-local addresses.</summary>
+    /// <summary>Names may resolve to private, loopback and link-local addresses; metadata services still need an entry in
+    /// <see cref="Ips"/>.</summary>
     public bool AllowPrivate { get; init; }
 
     /// <summary>What names may be reached, in the file's order.</summary>

@@ -1,0 +1,25 @@
+using Discobot.Infrastructure;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Allowlist;
+
+/// <summary>Which hosts, methods and paths may be reached: the policy the wire asks at every stage.</summary>
+internal static class AllowlistFeature
+{
+    /// <summary>
+    /// Registers the policy and its <see cref="Live{T}"/> <see cref="AllowlistRules"/>; a reload replaces them whole with
+    /// <c>new AllowlistRules(options)</c>.
+    /// </summary>
+    public static IServiceCollection AddAllowlist(this IServiceCollection services, AllowlistOptions options) => services
+        .AddSingleton(new Live<AllowlistRules>(new AllowlistRules(options)))
+        .AddSingleton<LearnedTraffic>()
+        .AddSingleton<IEgressPolicy, AllowlistPolicy>();
+
+    /// <summary><c>GET /api/allowlist/learned</c>: what passed in learn mode.</summary>
+    public static void MapAllowlist(this IEndpointRouteBuilder endpoints)
+    {
+        var learned = endpoints.ServiceProvider.GetRequiredService<LearnedTraffic>();
+        RequestDelegate answer = context => context.Response.WriteAsJsonAsync(learned.Report(), LearnedJson.Default.LearnedReport);
+        endpoints.MapGet("/api/allowlist/learned", answer);
+    }
+}

@@ -1,0 +1,49 @@
+using System.Net;
+using Discobot.Infrastructure.Hosts;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Allowlist;
+
+/// <summary>Refusals: one sentence each, which names the entry that would allow it.</summary>
+internal sealed partial class AllowlistRules
+{
+    /// <summary>The rule named when no entry matched.</summary>
+    public const string Default = "default";
+
+    private const int MaxPathShown = 200;
+
+    /// <summary>For what is no host in any spelling.</summary>
+    public static EgressVerdict RefuseMalformed(string host) =>
+        EgressVerdict.Refuse(Default, $"\"{Shown(host)}\" is neither a name nor an address, so no entry of the allowlist can allow it.");
+
+    private static EgressVerdict RefuseHost(in CanonicalHost host) => EgressVerdict.Refuse(Default, host.IsLiteral
+        ? $"{host} is not in allowlist.ips; the entry \"{host}\" there would allow it."
+        : $"{host} is not in allowlist.domains; the entry \"{host}\" there would allow it.");
+
+    private static EgressVerdict RefuseBlind(in CanonicalHost host, string rule) => EgressVerdict.Refuse(
+        rule,
+        $"{host} is allowed for certain methods or paths only, which cannot be checked in a tunnel that is not intercepted; "
+        + $"the entry \"{host}\" in allowlist.{(host.IsLiteral ? "ips" : "domains")} would allow it.");
+
+    private static EgressVerdict RefuseRequest(in CanonicalHost host, string method, string path, string rule) => EgressVerdict.Refuse(
+        rule,
+        $"{Shown(method)} {Shown(path)} is not among what allowlist.domains allows for {host}; the entry {{host: \"{host}\", "
+        + $"methods: [{Shown(method)}], paths: [\"{Shown(path.Replace("*", "%2A", StringComparison.Ordinal))}\"]}} there would allow it.");
+
+    private static EgressVerdict RefuseAddress(in CanonicalHost host, IPAddress address, IPAddress closed)
+    {
+        var kind = SpecialAddresses.ClassifyPlain(closed);
+        var through = closed.Equals(address) ? "" : $"{address}, which leads to ";
+        var orPrivate = OpensWithPrivate(kind) ? ", and so would allowlist.allow_private: true" : "";
+        return EgressVerdict.Refuse(kind.ToString().ToLowerInvariant(),
+            $"{host} resolves to {through}{closed}, {SpecialAddresses.Describe(kind)}, which names may not lead to; "
+            + $"the entry \"{closed}\" in allowlist.ips would allow it{orPrivate}.");
+    }
+
+    // What a client chose ends up in a log line and an error body: one line, not endless.
+    private static string Shown(string text)
+    {
+        var cut = text.Length > MaxPathShown ? text[..MaxPathShown] + "…" : text;
+        return string.Concat(cut.Select(c => char.IsControl(c) || c is '"' ? '?' : c));
+    }
+}

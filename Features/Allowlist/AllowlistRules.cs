@@ -1,0 +1,152 @@
+using System.Collections.Frozen;
+using System.Net;
+using Discobot.Infrastructure.Hosts;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Allowlist;
+
+/// <summary>The <c>allowlist</c> section prebuilt for matching. Immutable: a reload makes a new one.</summary>
+internal sealed partial class AllowlistRules
+{
+    private readonly AllowlistOptions _options;
+    private readonly HostPatternSet<CompiledRule> _domains;
+    private readonly IpRangeSet _ips;
+
+    public AllowlistRules(AllowlistOptions options)
+    {
+        _options = options;
+        _domains = new HostPatternSet<CompiledRule>(options.Domains.Select(d => KeyValuePair.Create(d.Host, new CompiledRule(d))));
+        _ips = new IpRangeSet(options.Ips);
+    }
+
+    /// <summary>False: whatever is asked is allowed.</summary>
+    public bool Enforces => _options is { Enabled: true, Mode: AllowlistMode.Enforce };
+
+    public bool Learns => _options.Mode == AllowlistMode.Learn;
+
+    /// <summary>Whether anything at all may go to this host.</summary>
+    public EgressVerdict JudgeHost(in CanonicalHost host)
+    {
+        if (host.Address is { } literal && PermitsLiteral(literal, out var range))
+            return EgressVerdict.Allow(range);
+        var rules = RulesFor(host);
+        return rules.Count > 0 ? EgressVerdict.Allow(rules[0].Text) : RefuseHost(host);
+    }
+
+    /// <summary>Whether everything may go to this host.</summary>
+    public EgressVerdict JudgeBlind(in CanonicalHost host)
+    {
+        if (host.Address is { } literal && PermitsLiteral(literal, out var range))
+            return EgressVerdict.Allow(range);
+        var rules = RulesFor(host);
+        foreach (var rule in rules)
+        {
+            if (!rule.IsRestricted)
+                return EgressVerdict.Allow(rule.Text);
+        }
+
+        return rules.Count > 0 ? RefuseBlind(host, rules[0].Text) : RefuseHost(host);
+    }
+
+    /// <summary>Whether this request may go to this host. Any matching entry may allow it: entries add up.</summary>
+    public EgressVerdict JudgeRequest(in CanonicalHost host, string method, string path)
+    {
+        if (host.Address is { } literal && PermitsLiteral(literal, out var range))
+            return EgressVerdict.Allow(range);
+        var rules = RulesFor(host);
+        RequestPath? forms = null;
+        foreach (var rule in rules)
+        {
+            if (!rule.AllowsMethod(method))
+                continue;
+            if (rule.AllowsAnyPath || rule.AllowsPath(forms ??= RequestPath.Of(path)))
+                return EgressVerdict.Allow(rule.Text);
+        }
+
+        return rules.Count > 0 ? RefuseRequest(host, method, path, rules[0].Text) : RefuseHost(host);
+    }
+
+    /// <summary>Whether this address, to which the name resolved, may be dialled.</summary>
+    public EgressVerdict JudgeAddress(in CanonicalHost host, IPAddress address)
+    {
+        // The name is judged again: rules may have changed since the tunnel began.
+        var verdict = JudgeHost(host);
+        if (!verdict.Allowed || host.IsLiteral || NeedsEntry(address) is not { } closed)
+            return verdict;
+        return RefuseAddress(host, address, closed);
+    }
+
+    /// <summary>The address, perhaps embedded in <paramref name="address"/>, that is not public and that nothing permits; else null.</summary>
+    public IPAddress? NeedsEntry(IPAddress address)
+    {
+        foreach (var destination in EmbeddedAddresses.Of(address))
+        {
+            var kind = SpecialAddresses.ClassifyPlain(destination);
+            if (kind != AddressKind.Public && !(_options.AllowPrivate && OpensWithPrivate(kind)) && !_ips.Contains(destination))
+                return destination;
+        }
+
+        return null;
+    }
+
+    // Metadata services hand out credentials: "private" is not understood to mean them.
+    private static bool OpensWithPrivate(AddressKind kind) =>
+        kind is AddressKind.Private or AddressKind.LinkLocal or AddressKind.Loopback or AddressKind.Unspecified;
+
+    // A literal is allowed by the range that holds it. Where it embeds IPv4 addresses, each that is not public needs a range too:
+    // "::/0" is not meant to open 64:ff9b::169.254.169.254.
+    private bool PermitsLiteral(IPAddress address, out string range)
+    {
+        range = "";
+        foreach (var destination in EmbeddedAddresses.Of(address))
+        {
+            if (_ips.TryFind(destination, out var found) || (SpecialAddresses.ClassifyPlain(destination) == AddressKind.Public
+                && _ips.TryFind(address, out found)))
+                range = found.Text;
+            else
+                return false;
+        }
+
+        return true;
+    }
+
+    // Wildcards speak of names; an address literal needs a range, or to be written out.
+    private IReadOnlyList<CompiledRule> RulesFor(in CanonicalHost host)
+    {
+        var rules = _domains.FindAll(host);
+        return host.IsLiteral && rules.Count > 0 ? [.. rules.Where(r => r.IsExact)] : rules;
+    }
+
+    private sealed class CompiledRule(DomainRule rule)
+    {
+        private readonly FrozenSet<string> _methods = rule.Methods.ToFrozenSet(StringComparer.Ordinal);
+        private readonly PathGlob[] _paths = [.. rule.Paths.Select(Parse)];
+
+        public string Text { get; } = rule.ToString();
+
+        public bool IsExact => rule.Host.Kind == HostPatternKind.Exact;
+
+        public bool IsRestricted => rule.IsRestricted;
+
+        public bool AllowsAnyPath => _paths.Length == 0;
+
+        // HEAD is GET without the body (RFC 9110, 9.3.2). CONNECT inside a tunnel is how a WebSocket begins over HTTP/2 (RFC 8441),
+        // where HTTP/1.1 has GET.
+        public bool AllowsMethod(string method) => _methods.Count == 0 || _methods.Contains(method)
+            || (method is "HEAD" or "CONNECT" && _methods.Contains("GET"));
+
+        public bool AllowsPath(RequestPath path)
+        {
+            foreach (var glob in _paths)
+            {
+                if (glob.Matches(path))
+                    return true;
+            }
+
+            return false;
+        }
+
+        private static PathGlob Parse(string text) =>
+            PathGlob.TryParse(text, out var glob, out var problem) ? glob : throw new FormatException($"{text}: {problem}");
+    }
+}
