@@ -25,7 +25,8 @@ internal sealed class LeafMint : IDisposable
     private const int LongestCommonName = 64; // ub-common-name, RFC 5280, appendix A.1
 
     private readonly CertificateAuthority _authority;
-    private readonly ECDsa _key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+    // Not ECDsa.Create(): what that wraps is copied into each certificate, this is shared by reference.
+    private readonly ECDsaOpenSsl _key = new(ECCurve.NamedCurves.nistP256);
     private readonly RsaSigner _signer;
     private readonly X509Name _issuer;
     private readonly Org.BouncyCastle.Crypto.AsymmetricKeyParameter _publicKey;
