@@ -1,0 +1,60 @@
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.Init;
+
+/// <summary>What every step of the start-up works with, and what the steps find out for those that follow.</summary>
+/// <param name="paths">Where things are.</param>
+/// <param name="session">What the environment asked for.</param>
+/// <param name="agent">The user that the agent runs as.</param>
+/// <param name="environment">The environment this process was started with.</param>
+/// <param name="services">What other features do for the start-up.</param>
+/// <param name="log">Where the lines go.</param>
+/// <param name="spawner">Starts programs.</param>
+internal sealed class Container(
+    ContainerPaths paths, SessionOptions session, UserRecord agent, IReadOnlyDictionary<string, string> environment,
+    InitServices services, InitLog log, Spawner spawner)
+{
+    public ContainerPaths Paths { get; } = paths;
+
+    public SessionOptions Session { get; } = session;
+
+    public UserRecord Agent { get; } = agent;
+
+    public IReadOnlyDictionary<string, string> Environment { get; } = environment;
+
+    public InitServices Services { get; } = services;
+
+    public InitLog Log { get; } = log;
+
+    public Spawner Spawner { get; } = spawner;
+
+    public ToolRun Tools { get; } = new(spawner);
+
+    public RunningProcesses Running { get; } = new();
+
+    /// <summary>Arguments of ours that the agent-api gets.</summary>
+    public IReadOnlyList<string> AgentArguments { get; init; } = [];
+
+    /// <summary>Who the proxy runs as; root only where no user could be made.</summary>
+    public Owner ProxyOwner { get; set; } = Owner.Root;
+
+    /// <summary>The name for <see cref="ProxyOwner"/>; null for root.</summary>
+    public string? ProxyUser { get; set; }
+
+    /// <summary>The certificate authority, being made while the workspace is cloned.</summary>
+    public Task? Authority { get; set; }
+
+    /// <summary>What the configuration in force says; the defaults until it is read.</summary>
+    public ProxySummary Proxy { get; set; } = new();
+
+    /// <summary>The file with every authority the container trusts, ours among them; null when there is none.</summary>
+    public string? TrustBundle { get; set; }
+
+    /// <summary>Whether the proxy serves, so that the environment may point at it.</summary>
+    public bool ProxyReady { get; set; }
+
+    /// <summary>Looks a program up on PATH.</summary>
+    public string? FindProgram(string name)
+        => Environment.GetValueOrDefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").Split(':')
+            .Where(directory => directory.StartsWith('/')).Select(directory => Path.Combine(directory, name)).FirstOrDefault(File.Exists);
+}

@@ -1,0 +1,80 @@
+using System.Collections;
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.Init;
+
+/// <summary>From the first instruction of process 1 until the container has to stop. The stop itself is another feature's.</summary>
+internal sealed class ContainerInit(ContainerPaths paths, InitServices services, InitLog log, Spawner spawner)
+{
+    /// <summary>The environment of this process, names and values as text.</summary>
+    public static Dictionary<string, string> OwnEnvironment()
+        => Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().ToDictionary(e => (string)e.Key, e => (string?)e.Value ?? "");
+
+    /// <summary>Starts everything and waits until the agent ends or a stop is asked for.</summary>
+    /// <param name="environment">The environment this process was started with.</param>
+    /// <param name="agentArguments">For the agent-api.</param>
+    /// <param name="signals">Registered before anything else.</param>
+    public async Task<InitOutcome> RunAsync(
+        IReadOnlyDictionary<string, string> environment, IReadOnlyList<string> agentArguments, StopSignals signals)
+    {
+        // Not process 1 (docker run --init): orphans come to us all the same, and the stop finds them.
+        _ = Libc.ProcessControl(Libc.SetChildSubreaper, 1, 0, 0, 0);
+        Environment.CurrentDirectory = paths.Root;
+        if (Prepare(environment, agentArguments) is not { } container)
+        {
+            await HoldAsync(environment, signals);
+            return new InitOutcome(new RunningProcesses(), null, InitOutcome.DefaultBudget);
+        }
+
+        signals.Receiver = container.Running;
+        var outcome = new InitOutcome(container.Running, null, container.Session.StopBudget);
+        try
+        {
+            if (!await Startup.RunAsync(Startup.Steps(container), log, signals.Requested))
+            {
+                await HoldAsync(environment, signals);
+                return outcome;
+            }
+
+            var agent = container.Running.AgentApi!;
+            await Task.WhenAny(agent.Exited, Task.Delay(Timeout.Infinite, signals.Requested));
+        }
+        catch (OperationCanceledException) when (signals.Requested.IsCancellationRequested)
+        {
+            log.Info("startup interrupted");
+        }
+
+        return outcome with { AskedToStop = signals.First };
+    }
+
+    private Container? Prepare(IReadOnlyDictionary<string, string> environment, IReadOnlyList<string> agentArguments)
+    {
+        var errors = new List<string>();
+        var session = SessionOptions.Read(environment, errors);
+        var user = session is null ? null : new UserDatabase(paths.Etc).Find(session.AgentUser);
+        if (session is not null && user is null)
+            errors.Add($"AGENT_USER {session.AgentUser} is not in {paths.Etc}/passwd");
+        foreach (var error in errors)
+            log.Error(error);
+        return session is null || user is null
+            ? null
+            : new Container(paths, session, user, environment, services, log, spawner) { AgentArguments = agentArguments };
+    }
+
+    private async Task HoldAsync(IReadOnlyDictionary<string, string> environment, StopSignals signals)
+    {
+        if (environment.GetValueOrDefault("DISCOBOT_DEBUG_HOLD") != "1")
+            return;
+        log.Info("startup failed; held for inspection (DISCOBOT_DEBUG_HOLD=1) until a signal asks to stop");
+        await Task.WhenAny(Task.Delay(Timeout.Infinite, signals.Requested));
+    }
+}
+
+/// <summary>Why the container has to stop, and what has to be stopped.</summary>
+/// <param name="Running">Everything that was started.</param>
+/// <param name="AskedToStop">The signal that asked; null when the agent ended or the start failed.</param>
+/// <param name="StopBudget">How long the stop may take.</param>
+internal sealed record InitOutcome(RunningProcesses Running, Signal? AskedToStop, TimeSpan StopBudget)
+{
+    public static readonly TimeSpan DefaultBudget = TimeSpan.FromSeconds(10);
+}

@@ -1,0 +1,68 @@
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.Init;
+
+/// <summary>
+/// Prepares the volume. Its top belongs to root, or the agent could put a directory of its own in the place of the proxy's. The
+/// proxy's directories belong to the proxy's own user; others may pass through to read <c>ca.crt</c>, whose name they know.
+/// </summary>
+internal sealed class DataDirectories(Container container)
+{
+    private const string ProxyUserName = "discobot-proxy";
+
+    public Task RunAsync(CancellationToken cancellationToken)
+    {
+        ChooseProxyUser();
+        Directory.CreateDirectory(container.Paths.Data);
+        using var data = DirectoryHandle.OpenTrusted(container.Paths.Data);
+        TakeOver(data);
+        using var proxy = Prepare(data, "proxy", 0x1C9 /* 0711 */);
+        using var certificates = Prepare(proxy, "certs", 0x1C9);
+        using var cache = Prepare(proxy, "cache", 0x1C0 /* 0700 */);
+
+        // An RSA key takes a while: it is made while the workspace is cloned. The step that needs it waits for it.
+        container.Authority = Task.Run(() => container.Services.EnsureAuthority(container.Paths.Certificates, cancellationToken), cancellationToken);
+        return Task.CompletedTask;
+    }
+
+    private void ChooseProxyUser()
+    {
+        try
+        {
+            var user = new UserDatabase(container.Paths.Etc).FindOrAddSystemUser(ProxyUserName, "/.data/proxy");
+            (container.ProxyUser, container.ProxyOwner) = (user.Name, user.Owner);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            container.Log.Warning($"no user {ProxyUserName} could be made, the proxy runs as root: {error.Message}");
+        }
+    }
+
+    private void TakeOver(DirectoryHandle data)
+    {
+        var status = data.Status();
+        if (status.Owner.User == Libc.GetUser() && (status.Permissions & 0x12) == 0)
+            return;
+        container.Log.Debug($"{data} belonged to user {status.Owner.User}, mode {Convert.ToString(status.Permissions, 8)}: now root's, 0755");
+        data.SetOwner(new Owner(Libc.GetUser(), Libc.GetUserGroup()));
+        data.SetPermissions(0x1ED);
+    }
+
+    // Its owner tells whether a directory is as we leave it: only then the tree below, large with a full cache, needs no walk.
+    private DirectoryHandle Prepare(DirectoryHandle parent, string name, uint permissions)
+    {
+        if (parent.Status(name) is { Kind: not FileKind.Directory } found)
+        {
+            container.Log.Warning($"{parent}/{name} was a {found.Kind}, not a directory: removed");
+            parent.Remove(name);
+        }
+
+        var directory = parent.OpenChild(name) ?? parent.CreateChild(name, permissions, container.ProxyOwner);
+        var status = directory.Status();
+        if (status.Owner != container.ProxyOwner)
+            directory.SetOwnerOfTree(container.ProxyOwner);
+        if (status.Permissions != permissions)
+            directory.SetPermissions(permissions);
+        return directory;
+    }
+}

@@ -1,0 +1,59 @@
+using System.Text.RegularExpressions;
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.Init;
+
+/// <summary>Clones a repository by the <c>git</c> of the image, without ever asking for a password.</summary>
+internal sealed partial class GitClone(Container container)
+{
+    private const string Branch = "discobot-session";
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(30);
+
+    /// <summary>Clones into a directory that does not exist yet, and checks the asked-for commit out on a branch of its own.</summary>
+    /// <exception cref="StartupException">git is missing, failed or took more than half an hour.</exception>
+    public async Task RunAsync(string source, string target, CancellationToken cancellationToken)
+    {
+        var git = container.FindProgram("git") ?? throw new StartupException($"git is not installed, so {Redact(source)} cannot be cloned");
+        container.Log.Info($"cloning {Redact(source)}");
+
+        // Hard links would share files with the source, and giving them to the agent would change the source.
+        await GitAsync([git, "clone", "--single-branch", "--no-hardlinks", "--", source, target], cancellationToken);
+        var commit = container.Session.WorkspaceCommit;
+        if (commit.Length == 0)
+            return;
+        if (!await TryGitAsync([git, "-C", target, "cat-file", "-e", commit + "^{commit}"], Quiet, cancellationToken))
+            await GitAsync([git, "-C", target, "fetch", "origin", commit], cancellationToken);
+        await GitAsync([git, "-C", target, "checkout", "-B", Branch, commit, "--"], cancellationToken);
+    }
+
+    /// <summary>Takes user and password out of URLs.</summary>
+    public static string Redact(string text) => Credentials().Replace(text, "$1***@");
+
+    private async Task GitAsync(string[] command, CancellationToken cancellationToken)
+    {
+        if (!await TryGitAsync(command, line => container.Log.Info($"  [git] {Redact(line)}"), cancellationToken))
+            throw new StartupException($"git {command.First(a => a is "clone" or "fetch" or "checkout")} failed");
+    }
+
+    private async Task<bool> TryGitAsync(string[] command, Action<string> line, CancellationToken cancellationToken)
+    {
+        var environment = new Dictionary<string, string>(container.Environment)
+        {
+            ["GIT_TERMINAL_PROMPT"] = "0",
+            ["GIT_ASKPASS"] = "true",
+            ["SSH_ASKPASS"] = "true",
+        };
+        environment.TryAdd("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oStrictHostKeyChecking=accept-new");
+        environment.TryAdd("HOME", "/root");
+        var launch = new Launch("git", command) { Environment = environment };
+        return (await container.Tools.RunAsync(launch, Limit, line, cancellationToken)).Succeeded;
+    }
+
+    private static void Quiet(string line)
+    {
+    }
+
+    // Up to the last '@' of the authority: passwords hold '@' and ':' as well.
+    [GeneratedRegex(@"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s]*@", RegexOptions.CultureInvariant)]
+    private static partial Regex Credentials();
+}

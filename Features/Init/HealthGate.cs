@@ -1,0 +1,96 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json;
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.Init;
+
+/// <summary>
+/// Decides that the proxy serves: its API says so and names the process that was started, so that no other listener passes for it,
+/// and its proxy port answers as well.
+/// </summary>
+/// <param name="proxyPort">Where clients will connect.</param>
+/// <param name="apiPort">Where <c>/health</c> is.</param>
+internal sealed class HealthGate(int proxyPort, int apiPort)
+{
+    private const int LargestAnswer = 64 * 1024;
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan RequestLimit = TimeSpan.FromSeconds(2);
+
+    /// <summary>Waits at most ten seconds, less when the process ends.</summary>
+    /// <returns>Null when it serves; else why it does not.</returns>
+    public async Task<string?> WaitAsync(ChildProcess proxy, CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(Limit);
+        try
+        {
+            while (!proxy.Exited.IsCompleted)
+            {
+                if (await IsHealthyAsync(proxy.Id, limit.Token) && await AnswersAsync(limit.Token))
+                    return null;
+                await Task.WhenAny(proxy.Exited, Task.Delay(Poll, limit.Token));
+                limit.Token.ThrowIfCancellationRequested();
+            }
+
+            return $"it ended with exit code {await proxy.Exited}";
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return "timeout waiting for proxy health check";
+        }
+    }
+
+    /// <summary>Whether an answer of the API is a 200 of the process with this id.</summary>
+    public static bool Names(string answer, int processId)
+    {
+        var open = answer.IndexOf('{', StringComparison.Ordinal);
+        var close = answer.LastIndexOf('}');
+        if (!answer.StartsWith("HTTP/1.1 200 ", StringComparison.Ordinal) || open < 0 || close < open)
+            return false;
+        try
+        {
+            using var json = JsonDocument.Parse(answer.AsMemory(open, close - open + 1));
+            return json.RootElement.TryGetProperty("pid", out var pid) && pid.TryGetInt32(out var number) && number == processId;
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
+    private async Task<bool> IsHealthyAsync(int processId, CancellationToken cancellationToken)
+        => Names(await AskAsync(apiPort, cancellationToken), processId);
+
+    // Not a proxy request, so the proxy answers it itself, whatever it says.
+    private async Task<bool> AnswersAsync(CancellationToken cancellationToken)
+        => (await AskAsync(proxyPort, cancellationToken)).StartsWith("HTTP/1.", StringComparison.Ordinal);
+
+    private static async Task<string> AskAsync(int port, CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(RequestLimit);
+        var answer = new byte[LargestAnswer];
+        var length = 0;
+        try
+        {
+            using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            await socket.ConnectAsync(new IPEndPoint(IPAddress.Loopback, port), limit.Token);
+            await socket.SendAsync(Encoding.ASCII.GetBytes($"GET /health HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n"), limit.Token);
+            for (int read; length < answer.Length && (read = await socket.ReceiveAsync(answer.AsMemory(length), limit.Token)) > 0;)
+                length += read;
+        }
+        catch (SocketException)
+        {
+            // Not listening yet, or gone in the middle: what arrived tells.
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            // It accepts and says nothing: ask again until the time is over.
+        }
+
+        return Encoding.UTF8.GetString(answer, 0, length);
+    }
+}

@@ -1,0 +1,43 @@
+namespace Discobot.Features.Init;
+
+/// <summary>What other features do for the start-up. The command that composes the program fills it in.</summary>
+internal sealed record InitServices
+{
+    /// <summary>Loads the certificate authority in a directory or makes one: <c>ca.crt</c> and <c>ca.key</c>.</summary>
+    public required Func<string, CancellationToken, Task> EnsureAuthority { get; init; }
+
+    /// <summary>Makes the container trust the certificate in a file.</summary>
+    public required Func<string, CancellationToken, Task<TrustOutcome>> InstallTrust { get; init; }
+
+    /// <summary>Reads a configuration and says what is wrong with it.</summary>
+    /// <remarks>The text, and whether it comes from a workspace, which nobody has to trust.</remarks>
+    public required Func<string, bool, ConfigVerdict> CheckConfig { get; init; }
+
+    /// <summary>The configuration that is built in.</summary>
+    public required string DefaultConfig { get; init; }
+}
+
+/// <summary>How installing the authority went.</summary>
+/// <param name="Bundle">The file that holds every trusted authority; null when none could be found.</param>
+/// <param name="Message">One line for the log; a warning when <paramref name="Trusted"/> is false.</param>
+/// <param name="Trusted">Whether the authority was found in the bundle afterwards.</param>
+internal sealed record TrustOutcome(string? Bundle, string Message, bool Trusted);
+
+/// <summary>What a configuration means for the start-up.</summary>
+/// <param name="Errors">Everything that is wrong with it; empty when it can be used.</param>
+/// <param name="Summary">Null when there are errors.</param>
+internal sealed record ConfigVerdict(IReadOnlyList<string> Errors, ProxySummary? Summary);
+
+/// <summary>The part of the proxy's configuration that the start-up itself needs.</summary>
+internal sealed record ProxySummary
+{
+    public int Port { get; init; } = 17080;
+
+    public int ApiPort { get; init; } = 17081;
+
+    /// <summary><c>init.extra_env</c>: whether clients that ignore the system's trust store are pointed at it.</summary>
+    public bool ExtraEnvironment { get; init; } = true;
+
+    /// <summary><c>init.nested_docker</c>: whether containers started by the agent get the proxy and the authority as well.</summary>
+    public bool NestedDocker { get; init; } = true;
+}

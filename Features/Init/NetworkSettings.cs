@@ -1,0 +1,26 @@
+namespace Discobot.Features.Init;
+
+/// <summary>Lets TCP find out the largest packet by itself: nested networks often drop the messages that path MTU discovery needs (RFC 4821).</summary>
+internal sealed class NetworkSettings(Container container)
+{
+    private static readonly string[] Names = ["ip_no_pmtu_disc", "tcp_mtu_probing"];
+
+    public Task RunAsync(CancellationToken cancellationToken)
+    {
+        foreach (var name in Names)
+        {
+            var path = container.Paths.In($"/proc/sys/net/ipv4/{name}");
+            try
+            {
+                if (File.Exists(path) && File.ReadAllText(path).Trim() == "0")
+                    File.WriteAllText(path, "1");
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            {
+                container.Log.Debug($"net.ipv4.{name} cannot be set here: {error.Message}");
+            }
+        }
+
+        return Task.CompletedTask;
+    }
+}

@@ -1,0 +1,57 @@
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.Init;
+
+/// <summary>Starts the proxy as its own user, waits until it serves, and keeps it running. Without it the container works, uncached.</summary>
+internal sealed class ProxyDaemon(Container container)
+{
+    private const string SeenBinary = "/opt/discobot/bin/proxy";
+    private const string SeenConfig = "/.data/proxy/config.yaml";
+
+    private readonly ShellProfile _profile = new(container);
+
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        if (!File.Exists(container.Paths.ProxyBinary))
+        {
+            container.Log.Info($"Proxy daemon not started: proxy binary not found at {SeenBinary}");
+            _profile.Remove();
+            return;
+        }
+
+        container.Log.Info($"found proxy at {SeenBinary}, starting HTTP proxy...");
+        var child = await StartAsync(cancellationToken);
+        if (child is null)
+        {
+            _profile.Remove();
+            return;
+        }
+
+        container.ProxyReady = true;
+        _profile.Write();
+        container.Running.Supervise("proxy", child, StartAsync, container.Log);
+    }
+
+    private async Task<ChildProcess?> StartAsync(CancellationToken cancellationToken)
+    {
+        var child = await container.Spawner.StartAsync(new Launch("proxy", [container.Paths.ProxyBinary, "-config", container.Paths.In(SeenConfig)])
+        {
+            User = container.ProxyUser,
+            Environment = ProxyEnvironment.Without(container.Environment, container.Proxy.Port),
+        });
+        container.Running.Proxy = child;
+        container.Log.Info($"proxy started (pid={child.Id}), waiting for health check...");
+        var failure = await new HealthGate(container.Proxy.Port, container.Proxy.ApiPort).WaitAsync(child, cancellationToken);
+        if (failure is null)
+        {
+            container.Log.Info($"HTTP proxy ready on port {container.Proxy.Port}");
+            return child;
+        }
+
+        container.Log.Warning($"proxy did not become ready: {failure}");
+        child.SendToGroup(Signal.Kill);
+        await child.Exited;
+        container.Running.Proxy = null;
+        return null;
+    }
+}

@@ -1,0 +1,58 @@
+namespace Discobot.Features.Init;
+
+/// <summary>The variables that send clients through the proxy and let them trust it.</summary>
+internal static class ProxyEnvironment
+{
+    private static readonly string[] Local = ["localhost", "127.0.0.1", "::1"];
+
+    /// <summary>The nine variables that every client in the container gets, and those that point more clients at the trusted authorities.</summary>
+    /// <param name="container">Whose proxy it is; the user's own NO_PROXY entries are kept.</param>
+    public static IReadOnlyList<KeyValuePair<string, string>> Variables(Container container)
+    {
+        var proxy = $"http://localhost:{container.Proxy.Port}";
+        var direct = string.Join(',', Local.Concat(OwnExceptions(container.Environment)).Distinct());
+        var variables = new List<KeyValuePair<string, string>>
+        {
+            new("HTTP_PROXY", proxy), new("HTTPS_PROXY", proxy), new("ALL_PROXY", proxy), new("NO_PROXY", direct),
+            new("http_proxy", proxy), new("https_proxy", proxy), new("all_proxy", proxy), new("no_proxy", direct),
+            new("NODE_EXTRA_CA_CERTS", ContainerPaths.CaCertificateSeen),
+        };
+        if (container.Proxy.ExtraEnvironment)
+            variables.AddRange(Extra(container.TrustBundle));
+        return variables;
+    }
+
+    /// <summary>An environment without anything that points at our own proxy: the proxy itself must not call itself.</summary>
+    public static Dictionary<string, string> Without(IReadOnlyDictionary<string, string> environment, int port)
+    {
+        var result = new Dictionary<string, string>(environment);
+        foreach (var (name, value) in environment)
+        {
+            if (name.EndsWith("_PROXY", StringComparison.OrdinalIgnoreCase)
+                && Uri.TryCreate(value, UriKind.Absolute, out var uri) && uri.IsLoopback && uri.Port == port)
+                result.Remove(name);
+        }
+
+        return result;
+    }
+
+    // These clients bring authorities of their own and would miss the one we added; the full bundle holds both.
+    private static IEnumerable<KeyValuePair<string, string>> Extra(string? bundle)
+    {
+        if (bundle is not null)
+        {
+            string[] files = ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "GIT_SSL_CAINFO", "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE"];
+            foreach (var name in files)
+                yield return new(name, bundle);
+        }
+
+        yield return new("DENO_CERT", ContainerPaths.CaCertificateSeen);
+        yield return new("NODE_USE_ENV_PROXY", "1");
+        yield return new("UV_SYSTEM_CERTS", "true");
+        yield return new("UV_NATIVE_TLS", "true");
+    }
+
+    private static string[] OwnExceptions(IReadOnlyDictionary<string, string> environment)
+        => $"{environment.GetValueOrDefault("NO_PROXY")},{environment.GetValueOrDefault("no_proxy")}"
+            .Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+}

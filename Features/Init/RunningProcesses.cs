@@ -1,0 +1,87 @@
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.Init;
+
+/// <summary>The long-running programs of the container, as they are now, and the watch over those that are started again.</summary>
+internal sealed class RunningProcesses : IDisposable
+{
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly List<Task> _watches = [];
+
+    public ChildProcess? AgentApi { get; set; }
+
+    public ChildProcess? Proxy { get; set; }
+
+    public ChildProcess? Docker { get; set; }
+
+    /// <summary>Starts a program again whenever it ends: at once the first time, later and later after that, at most five times a minute.</summary>
+    /// <param name="name">For the log.</param>
+    /// <param name="child">As it runs now.</param>
+    /// <param name="restart">Starts it; null when it did not become ready, which counts as a try.</param>
+    /// <param name="log">Where each end is told.</param>
+    public void Supervise(string name, ChildProcess child, Func<CancellationToken, Task<ChildProcess?>> restart, InitLog log)
+        => _watches.Add(WatchAsync(name, child, restart, log, new Backoff(TimeProvider.System)));
+
+    /// <summary>Ends the watch: nothing is started again after this.</summary>
+    public async Task BeginStopAsync()
+    {
+        await _stopping.CancelAsync();
+        await Task.WhenAll(_watches);
+    }
+
+    public void Dispose() => _stopping.Dispose();
+
+    private async Task WatchAsync(string name, ChildProcess child, Func<CancellationToken, Task<ChildProcess?>> restart, InitLog log, Backoff backoff)
+    {
+        var current = child;
+        try
+        {
+            for (; ; )
+            {
+                if (current is not null)
+                {
+                    var code = await current.Exited.WaitAsync(_stopping.Token);
+                    log.Error($"{name} (pid={current.Id}) ended unexpectedly with exit code {code}");
+                }
+
+                var delay = backoff.Next();
+                if (delay > TimeSpan.Zero)
+                    log.Info($"starting {name} again in {InitLog.Seconds(delay)}");
+                await Task.Delay(delay, _stopping.Token);
+                current = await restart(_stopping.Token);
+            }
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        {
+            // The orderly stop has begun.
+        }
+        catch (Exception error) when (error is IOException or System.ComponentModel.Win32Exception)
+        {
+            log.Error($"{name} cannot be started again: {error.Message}");
+        }
+    }
+}
+
+/// <summary>How long to wait before the next try: 0, 1, 2, 4, 8 s, and never more than five tries within a minute.</summary>
+internal sealed class Backoff(TimeProvider time)
+{
+    private const int Tries = 5;
+    private static readonly TimeSpan Window = TimeSpan.FromMinutes(1);
+    private readonly Queue<DateTimeOffset> _tries = new();
+
+    /// <summary>Counts a try and says how long to wait before it.</summary>
+    public TimeSpan Next()
+    {
+        var now = time.GetUtcNow();
+        while (_tries.TryPeek(out var oldest) && now - oldest >= Window)
+            _tries.Dequeue();
+        var delay = _tries.Count switch
+        {
+            0 => TimeSpan.Zero,
+            < Tries => TimeSpan.FromSeconds(1 << (_tries.Count - 1)),
+            _ => _tries.Dequeue() + Window - now,
+        };
+        _tries.Enqueue(now + delay);
+        return delay;
+    }
+}

@@ -1,0 +1,71 @@
+using System.Diagnostics;
+using Discobot.Features.Init;
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.Shutdown;
+
+/// <summary>
+/// Stops the container in order: the agent first, then the proxy, which serves what Docker has in flight to its end, then Docker,
+/// then whatever is left. Each gets TERM, some time, and KILL.
+/// </summary>
+internal sealed class OrderlyStop(InitLog log, TimeProvider time)
+{
+    private const int Failed = 1;
+    private const int Killed = 137;
+    private static readonly TimeSpan[] Limits =
+        [TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(1)];
+
+    /// <summary>Stops everything.</summary>
+    /// <returns>The container's exit code: the agent's own; 1 when there never was one and nobody asked to stop; 137 instead of 0 when
+    /// something had to be killed.</returns>
+    public async Task<int> RunAsync(InitOutcome outcome)
+    {
+        var watch = Stopwatch.StartNew();
+        var budget = new StopBudget(time, outcome.StopBudget, Limits);
+        var running = outcome.Running;
+        log.Info(Reason(outcome));
+        await running.BeginStopAsync();
+        var clean = await StopAsync(running.AgentApi, budget.For(0));
+        clean &= await StopAsync(running.Proxy, budget.For(1));
+        clean &= await StopAsync(running.Docker, budget.For(2));
+        await new Leftovers(log).StopAsync(budget.For(3));
+        var code = ExitCode(outcome, clean);
+        log.Info($"[{InitLog.Seconds(watch.Elapsed)}] stopped, exit code {code}");
+        return code;
+    }
+
+    private static string Reason(InitOutcome outcome) => outcome switch
+    {
+        { AskedToStop: { } signal } => $"SIG{signal.Short()} received, stopping",
+        { Running.AgentApi.Exited: { IsCompletedSuccessfully: true, Result: var code } } => $"agent-api ended with exit code {code}, stopping",
+        _ => "startup failed, stopping",
+    };
+
+    private static int ExitCode(InitOutcome outcome, bool clean)
+    {
+        var agent = outcome.Running.AgentApi;
+        var code = agent?.Exited.Result ?? (outcome.AskedToStop is null ? Failed : 0);
+        return code == 0 && !clean ? Killed : code;
+    }
+
+    /// <summary>Ends one program and all it started that stayed in its group.</summary>
+    /// <returns>False when it had to be killed.</returns>
+    private async Task<bool> StopAsync(ChildProcess? child, TimeSpan limit)
+    {
+        if (child is null)
+            return true;
+        var watch = Stopwatch.StartNew();
+        var asked = !child.Exited.IsCompleted;
+        child.SendToGroup(Signal.Terminate);
+        var ended = await Task.WhenAny(child.Exited, Task.Delay(limit, time)) == child.Exited;
+        if (!ended)
+            log.Warning($"{child.Name} (pid={child.Id}) did not end within {InitLog.Seconds(limit)}, killing it");
+
+        // The leader may be gone and have left its group behind.
+        child.SendToGroup(Signal.Kill);
+        var code = await child.Exited;
+        if (asked)
+            log.Info($"[{InitLog.Seconds(watch.Elapsed)}] {child.Name} stopped, exit code {code}");
+        return ended;
+    }
+}

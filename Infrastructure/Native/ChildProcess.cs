@@ -1,0 +1,51 @@
+using System.Diagnostics;
+
+namespace Discobot.Infrastructure.Native;
+
+/// <summary>A program that was started and leads its own process group.</summary>
+internal sealed class ChildProcess
+{
+    private readonly Process _process;
+
+    internal ChildProcess(string name, Process process)
+    {
+        (Name, _process) = (name, process);
+        Id = process.Id;
+        Exited = WaitAsync();
+    }
+
+    public string Name { get; }
+
+    /// <summary>The process id; also that of its group, and kept when our executable became the program.</summary>
+    public int Id { get; }
+
+    /// <summary>Ends with the program: its exit code, or 128 + n when signal n ended it.</summary>
+    public Task<int> Exited { get; }
+
+    /// <summary>What a captured program writes. Only with <see cref="Launch.Capture"/>.</summary>
+    public StreamReader Output => _process.StandardOutput;
+
+    /// <summary>What a captured program writes to standard error. Only with <see cref="Launch.Capture"/>.</summary>
+    public StreamReader Errors => _process.StandardError;
+
+    /// <summary>Sends a signal to the program alone; nothing happens once it has ended.</summary>
+    public void Send(Signal signal)
+    {
+        if (!Exited.IsCompleted)
+            _ = Libc.Kill(Id, (int)signal);
+    }
+
+    /// <summary>Sends a signal to the program and all it started that stayed in its group, even after it has ended itself.</summary>
+    public void SendToGroup(Signal signal)
+    {
+        // Before the child has made its group there is none of that number: then it is the child alone.
+        if (Libc.Kill(-Id, (int)signal) != 0)
+            Send(signal);
+    }
+
+    private async Task<int> WaitAsync()
+    {
+        await _process.WaitForExitAsync();
+        return _process.ExitCode;
+    }
+}

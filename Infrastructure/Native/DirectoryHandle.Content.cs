@@ -1,0 +1,102 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Discobot.Infrastructure.Native;
+
+internal sealed partial class DirectoryHandle
+{
+    /// <summary>Opens a regular file for reading; a FIFO does not block and, like a link or a device, is refused.</summary>
+    /// <returns>Null when there is no such entry.</returns>
+    /// <exception cref="IOException">The entry is a link or no regular file.</exception>
+    public SafeFileHandle? OpenRegular(FileName name)
+    {
+        var handle = Libc.OpenAt(_handle, name.Bytes, Libc.ReadOnly | Libc.NoFollow | Libc.NonBlocking | Libc.CloseOnExec, 0);
+        if (handle.IsInvalid)
+        {
+            var error = LibcException.Last("open", $"{_name}/{name} without following links");
+            return error.Number == LibcException.NotFound ? null : throw error;
+        }
+
+        if (Read(handle, "", Libc.EmptyPath) is { Kind: FileKind.Regular })
+            return handle;
+        handle.Dispose();
+        throw new IOException($"{_name}/{name} is not a regular file");
+    }
+
+    /// <summary>Reads a whole regular file of at most <paramref name="limit"/> bytes; null when there is no such entry.</summary>
+    /// <exception cref="IOException">It is larger, or no regular file.</exception>
+    public byte[]? ReadBytes(FileName name, int limit)
+    {
+        using var handle = OpenRegular(name);
+        if (handle is null)
+            return null;
+        var size = Read(handle, "", Libc.EmptyPath)!.Value.Size;
+        if (size > limit)
+            throw new IOException($"{_name}/{name} has {size} bytes, more than the {limit} allowed");
+        var buffer = new byte[limit + 1];
+        var length = 0;
+        for (int read; length < buffer.Length && (read = RandomAccess.Read(handle, buffer.AsSpan(length), length)) > 0;)
+            length += read;
+        return length > limit ? throw new IOException($"{_name}/{name} grew beyond the {limit} bytes allowed") : buffer[..length];
+    }
+
+    /// <summary>Makes a file that does not exist yet, with exactly these rights.</summary>
+    public SafeFileHandle CreateFile(FileName name, uint permissions, Owner owner)
+    {
+        var handle = Libc.OpenAt(_handle, name.Bytes,
+            Libc.WriteOnly | Libc.Create | Libc.Exclusive | Libc.NoFollow | Libc.CloseOnExec, 0x180);
+        if (handle.IsInvalid)
+            throw LibcException.Last("create", $"{_name}/{name}");
+        if (Libc.ChownAt(handle, [0], owner.User, owner.Group, Libc.EmptyPath) != 0 || Libc.Chmod(handle, permissions) != 0)
+        {
+            var error = LibcException.Last("chown", $"{_name}/{name}");
+            handle.Dispose();
+            throw error;
+        }
+
+        return handle;
+    }
+
+    /// <summary>Writes a whole file beside its place and renames it there: readers see the old or the new one, never a half.</summary>
+    public void WriteBytes(string name, ReadOnlySpan<byte> content, uint permissions, Owner owner)
+    {
+        var temporary = $".{name}.discobot-new";
+        Remove(temporary);
+        using (var handle = CreateFile(temporary, permissions, owner))
+            RandomAccess.Write(handle, content, 0);
+        Rename(temporary, this, name);
+    }
+
+    /// <summary>Copies a regular file into another directory, under a temporary name until it is whole.</summary>
+    public void CopyFile(FileName name, DirectoryHandle target, Owner owner)
+    {
+        using var source = OpenRegular(name) ?? throw new LibcException("open", $"{_name}/{name}", LibcException.NotFound);
+        var status = Read(source, "", Libc.EmptyPath)!.Value;
+        FileName temporary = ".discobot-copy";
+        target.Remove(temporary);
+        using (var made = target.CreateFile(temporary, status.Permissions & 0x1FF, owner))
+        {
+            CopyContent(source, made);
+            File.SetLastWriteTimeUtc(made, status.Modified.UtcDateTime);
+        }
+
+        target.Rename(temporary, target, name);
+    }
+
+    private static void CopyContent(SafeFileHandle source, SafeFileHandle target)
+    {
+        nint copied;
+        while ((copied = Libc.CopyFileRange(source, 0, target, 0, 1 << 30, 0)) > 0)
+        {
+        }
+
+        if (copied == 0)
+            return;
+
+        // Not between these two file systems, or not on this kernel: by hand, from the start.
+        var buffer = new byte[256 * 1024];
+        long offset = 0;
+        for (int read; (read = RandomAccess.Read(source, buffer, offset)) > 0; offset += read)
+            RandomAccess.Write(target, buffer.AsSpan(0, read), offset);
+    }
+}

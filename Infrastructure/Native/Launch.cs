@@ -1,0 +1,49 @@
+namespace Discobot.Infrastructure.Native;
+
+/// <summary>A program to be started.</summary>
+/// <param name="Name">What it is called in the log.</param>
+/// <param name="Command">Program and arguments.</param>
+internal sealed record Launch(string Name, IReadOnlyList<string> Command)
+{
+    /// <summary>The whole environment; null passes on our own.</summary>
+    public IReadOnlyDictionary<string, string>? Environment { get; init; }
+
+    /// <summary>Must exist.</summary>
+    public string WorkingDirectory { get; init; } = "/";
+
+    /// <summary>A name or number of the user database; null runs it as root.</summary>
+    public string? User { get; init; }
+
+    /// <summary>Keeps the terminal and gets it when there is one; else the program leads a session of its own.</summary>
+    public bool Foreground { get; init; }
+
+    /// <summary>Whether its output is read by us instead of going where ours goes, and its input is empty.</summary>
+    public bool Capture { get; init; }
+
+    /// <summary>The arguments for our own executable that make it change user and session and then become the program.</summary>
+    public IEnumerable<string> ExecArguments()
+    {
+        yield return "exec";
+        if (User is not null)
+        {
+            yield return "--user";
+            yield return User;
+        }
+
+        yield return "--pdeathsig";
+        yield return "TERM";
+        if (Foreground)
+        {
+            yield return "--setpgid";
+            yield return "--foreground";
+        }
+        else
+        {
+            yield return "--setsid";
+        }
+
+        yield return "--";
+        foreach (var argument in Command)
+            yield return argument;
+    }
+}

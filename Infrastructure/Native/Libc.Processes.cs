@@ -1,0 +1,77 @@
+using System.Runtime.InteropServices;
+
+namespace Discobot.Infrastructure.Native;
+
+/// <summary>The few functions of libc that .NET does not offer: processes, users, terminals.</summary>
+internal static partial class Libc
+{
+    public const int SetParentDeathSignal = 1;
+    public const int SetChildSubreaper = 36;
+    public const int SetMask = 2;
+    public const int FileLimit = 7;
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    public static partial int Kill(int pid, int signal);
+
+    [LibraryImport("libc", EntryPoint = "getppid")]
+    public static partial int GetParent();
+
+    [LibraryImport("libc", EntryPoint = "getpgrp")]
+    public static partial int GetGroup();
+
+    [LibraryImport("libc", EntryPoint = "geteuid")]
+    public static partial uint GetUser();
+
+    [LibraryImport("libc", EntryPoint = "getegid")]
+    public static partial uint GetUserGroup();
+
+    [LibraryImport("libc", EntryPoint = "setsid", SetLastError = true)]
+    public static partial int SetSession();
+
+    [LibraryImport("libc", EntryPoint = "setpgid", SetLastError = true)]
+    public static partial int SetGroup(int pid, int group);
+
+    [LibraryImport("libc", EntryPoint = "setgroups", SetLastError = true)]
+    public static partial int SetSupplementaryGroups(nuint count, uint[] groups);
+
+    [LibraryImport("libc", EntryPoint = "setresgid", SetLastError = true)]
+    public static partial int SetUserGroup(uint real, uint effective, uint saved);
+
+    [LibraryImport("libc", EntryPoint = "setresuid", SetLastError = true)]
+    public static partial int SetUser(uint real, uint effective, uint saved);
+
+    [LibraryImport("libc", EntryPoint = "prctl", SetLastError = true)]
+    public static partial int ProcessControl(int option, nuint a, nuint b, nuint c, nuint d);
+
+    [LibraryImport("libc", EntryPoint = "isatty")]
+    public static partial int IsTerminal(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "tcsetpgrp", SetLastError = true)]
+    public static partial int SetForegroundGroup(int descriptor, int group);
+
+    [LibraryImport("libc", EntryPoint = "signal", SetLastError = true)]
+    public static partial nint SetDisposition(int signal, nint handler);
+
+    [LibraryImport("libc", EntryPoint = "pthread_sigmask")]
+    public static partial int SetSignalMask(int how, ulong[] set, nint previous);
+
+    [LibraryImport("libc", EntryPoint = "execvp", SetLastError = true)]
+    public static partial int ReplaceProgram(byte[] file, nint[] arguments);
+
+    [LibraryImport("libc", EntryPoint = "chdir", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int ChangeDirectory(string path);
+
+    [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
+    public static partial int GetLimit(int resource, out Limit limit);
+
+    [LibraryImport("libc", EntryPoint = "setrlimit", SetLastError = true)]
+    public static partial int SetLimit(int resource, in Limit limit);
+
+    /// <summary><c>struct rlimit</c> on 64-bit Linux.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct Limit
+    {
+        public ulong Soft;
+        public ulong Hard;
+    }
+}

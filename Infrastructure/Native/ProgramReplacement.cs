@@ -1,0 +1,101 @@
+using System.Runtime.InteropServices;
+
+namespace Discobot.Infrastructure.Native;
+
+/// <summary>What a process changes about itself before it becomes another program.</summary>
+/// <param name="Command">Program, looked up on PATH when it has no slash, and its arguments.</param>
+internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
+{
+    /// <summary>The user to become, groups and all; null stays who it is.</summary>
+    public UserRecord? User { get; init; }
+
+    /// <summary>What the kernel sends when the parent's thread that started this process ends; null for nothing.</summary>
+    public Signal? ParentDeathSignal { get; init; }
+
+    /// <summary>Whether to leave the terminal and lead a session of its own.</summary>
+    public bool NewSession { get; init; }
+
+    /// <summary>Whether to lead a process group of its own, within the session.</summary>
+    public bool NewGroup { get; init; }
+
+    /// <summary>Whether that group becomes the one that reads from the terminal, when standard input is one.</summary>
+    public bool Foreground { get; init; }
+
+    /// <summary>The soft limit of open files to restore, which the .NET runtime has raised; null leaves it.</summary>
+    public ulong? FileLimit { get; init; }
+
+    /// <summary>Becomes the program. Returns only when that is impossible, with the reason thrown.</summary>
+    public void Run()
+    {
+        var parent = Libc.GetParent();
+        if (NewSession)
+            Check(Libc.SetSession(), "setsid");
+        else if (NewGroup)
+            Check(Libc.SetGroup(0, 0), "setpgid");
+        if (Foreground && Libc.IsTerminal(0) == 1)
+            TakeTerminal();
+        RestoreFileLimit();
+        if (User is { } user)
+            Become(user);
+        if (ParentDeathSignal is { } signal)
+            DieWith(parent, signal);
+        DefaultSignals();
+        Replace();
+    }
+
+    // A background group that touches the terminal is stopped (SIGTTOU) unless it ignores that.
+    private static void TakeTerminal()
+    {
+        Libc.SetDisposition((int)Signal.TerminalOutput, 1);
+        Check(Libc.SetForegroundGroup(0, Environment.ProcessId), "tcsetpgrp");
+    }
+
+    private static void Become(UserRecord user)
+    {
+        var groups = user.Groups.ToArray();
+        Check(Libc.SetSupplementaryGroups((nuint)groups.Length, groups), "setgroups");
+        Check(Libc.SetUserGroup(user.Group, user.Group, user.Group), "setresgid");
+        Check(Libc.SetUser(user.User, user.User, user.User), "setresuid");
+    }
+
+    // After the change of user, which clears it; the parent may have died before it took effect.
+    private static void DieWith(int parent, Signal signal)
+    {
+        Check(Libc.ProcessControl(Libc.SetParentDeathSignal, (nuint)signal, 0, 0, 0), "prctl");
+        if (Libc.GetParent() != parent)
+            Environment.Exit(128 + (int)signal);
+    }
+
+    // Ignored signals and the mask survive execve, and the .NET runtime ignores SIGPIPE.
+    private static void DefaultSignals()
+    {
+        foreach (var signal in Enum.GetValues<Signal>())
+        {
+            if (signal is not Signal.Kill)
+                Libc.SetDisposition((int)signal, 0);
+        }
+
+        _ = Libc.SetSignalMask(Libc.SetMask, new ulong[16], 0);
+    }
+
+    private static void Check(int result, string call)
+    {
+        if (result < 0)
+            throw LibcException.Last(call, "for the new process");
+    }
+
+    private void RestoreFileLimit()
+    {
+        if (FileLimit is { } soft && Libc.GetLimit(Libc.FileLimit, out var limit) == 0 && soft < limit.Soft)
+            Check(Libc.SetLimit(Libc.FileLimit, limit with { Soft = soft }), "setrlimit");
+    }
+
+    private void Replace()
+    {
+        var arguments = new nint[Command.Count + 1];
+        for (var i = 0; i < Command.Count; i++)
+            arguments[i] = Marshal.StringToCoTaskMemUTF8(Command[i]);
+        _ = Libc.ReplaceProgram(FileName.FromString(Command[0]).Bytes, arguments);
+        throw LibcException.Last("execve", Command[0]);
+    }
+}
