@@ -12,8 +12,10 @@ internal sealed class OrderlyStop(InitLog log, TimeProvider time)
 {
     private const int Failed = 1;
     private const int Killed = 137;
-    private static readonly TimeSpan[] Limits =
-        [TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(1)];
+    private static readonly TimeSpan AgentLimit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan ProxyLimit = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan DockerLimit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan LeftoversLimit = TimeSpan.FromSeconds(1);
 
     /// <summary>Stops everything.</summary>
     /// <returns>The container's exit code: the agent's own; 1 when there never was one and nobody asked to stop; 137 instead of 0 when
@@ -21,10 +23,11 @@ internal sealed class OrderlyStop(InitLog log, TimeProvider time)
     public async Task<int> RunAsync(InitOutcome outcome)
     {
         var watch = Stopwatch.StartNew();
-        var budget = new StopBudget(time, outcome.StopBudget, Limits);
         var running = outcome.Running;
         log.Info(Reason(outcome));
         await running.BeginStopAsync();
+        var budget = new StopBudget(time, outcome.StopBudget,
+            [Needed(running.AgentApi, AgentLimit), Needed(running.Proxy, ProxyLimit), Needed(running.Docker, DockerLimit), LeftoversLimit]);
         var clean = await StopAsync(running.AgentApi, budget.For(0));
         clean &= await StopAsync(running.Proxy, budget.For(1));
         clean &= await StopAsync(running.Docker, budget.For(2));
@@ -33,6 +36,9 @@ internal sealed class OrderlyStop(InitLog log, TimeProvider time)
         log.Info($"[{InitLog.Seconds(watch.Elapsed)}] stopped, exit code {code}");
         return code;
     }
+
+    // What is not there leaves its share of a short budget to the others.
+    private static TimeSpan Needed(ChildProcess? child, TimeSpan limit) => child is null or { Exited.IsCompleted: true } ? TimeSpan.Zero : limit;
 
     private static string Reason(InitOutcome outcome) => outcome switch
     {

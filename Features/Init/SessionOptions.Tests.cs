@@ -1,0 +1,61 @@
+namespace Discobot.Features.Init;
+
+public sealed class SessionOptionsTests
+{
+    [Theory]
+    [InlineData("..")]
+    [InlineData("a/b")]
+    [InlineData("a,upperdir=/etc")]
+    [InlineData("a:b")]
+    [InlineData("a\n")]
+    [InlineData("")]
+    public void A_session_id_that_could_reach_outside_its_directory_is_refused(string id)
+        => Assert.Contains("SESSION_ID", Assert.Single(Errors(("SESSION_ID", id))), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("WORKSPACE_PATH", "--upload-pack=evil")]
+    [InlineData("WORKSPACE_PATH", "/a\nb")]
+    [InlineData("WORKSPACE_COMMIT", "--orphan")]
+    [InlineData("AGENT_BINARY", "relative/path")]
+    [InlineData("AGENT_USER", "-root")]
+    [InlineData("DISCOBOT_STOP_BUDGET", "soon")]
+    [InlineData("DISCOBOT_STOP_BUDGET", "0")]
+    public void A_value_that_breaks_its_rule_is_named_with_the_rule(string name, string value)
+        => Assert.StartsWith(name + " must", Assert.Single(Errors(("SESSION_ID", "s1"), (name, value))), StringComparison.Ordinal);
+
+    [Fact]
+    public void Every_error_is_told_at_once()
+        => Assert.Equal(3, Errors(("SESSION_ID", "/"), ("WORKSPACE_COMMIT", "-x"), ("AGENT_BINARY", "x")).Count);
+
+    [Theory]
+    [InlineData("https://example.com/a/b.git")]
+    [InlineData("git@example.com:a/b.git")]
+    [InlineData("/.workspace")]
+    [InlineData("/with space")]
+    public void Git_urls_and_absolute_paths_are_workspaces(string path)
+        => Assert.Empty(Errors(("SESSION_ID", "s1"), ("WORKSPACE_PATH", path)));
+
+    [Theory]
+    [InlineData("OverlayFS", "Overlay")]
+    [InlineData("AGENTFS", "AgentFs")]
+    [InlineData("zfs", "Auto")]
+    public void The_file_system_is_read_without_regard_to_case_and_unknown_ones_are_ignored(string value, string expected)
+        => Assert.Equal(expected, Read(("SESSION_ID", "s1"), ("DISCOBOT_FILESYSTEM", value))!.Filesystem.ToString());
+
+    [Theory]
+    [InlineData("false", false)]
+    [InlineData("False", true)]
+    [InlineData("0", true)]
+    public void Only_the_exact_word_false_turns_the_cache_off(string value, bool enabled)
+        => Assert.Equal(enabled, Read(("SESSION_ID", "s1"), ("CACHE_ENABLED", value))!.CacheEnabled);
+
+    private static SessionOptions? Read(params (string Name, string Value)[] variables)
+        => SessionOptions.Read(variables.ToDictionary(v => v.Name, v => v.Value), []);
+
+    private static List<string> Errors(params (string Name, string Value)[] variables)
+    {
+        var errors = new List<string>();
+        Assert.Equal(errors.Count == 0, SessionOptions.Read(variables.ToDictionary(v => v.Name, v => v.Value), errors) is null == errors.Count > 0);
+        return errors;
+    }
+}
