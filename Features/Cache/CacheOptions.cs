@@ -8,11 +8,11 @@ namespace Discobot.Features.Cache;
 internal sealed record CacheOptions
 {
     /// <summary>Content-addressed Docker paths: what they name can never change.</summary>
-    public static readonly ImmutableArray<string> DockerPatterns =
+    private static readonly ImmutableArray<Regex> DockerPatterns =
     [
-        "^/v2/.*/blobs/sha256:.*",
-        "^/v2/.*/manifests/sha256:.*",
-        "^/registry-v2/docker/registry/v2/blobs/sha256/",
+        Linear("^/v2/.*/blobs/sha256:.*"),
+        Linear("^/v2/.*/manifests/sha256:.*"),
+        Linear("^/registry-v2/docker/registry/v2/blobs/sha256/"),
     ];
 
     /// <summary>False: everything passes, nothing is stored or served. Needs a restart.</summary>
@@ -25,8 +25,7 @@ internal sealed record CacheOptions
     public long MaxSize { get; init; } = 20L << 30;
 
     /// <summary>A GET whose path (no query) matches one of these may be stored. Matched without backtracking. Live.</summary>
-    public ImmutableArray<Regex> Patterns { get; init; } =
-        [.. DockerPatterns.Select(p => new Regex(p, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant))];
+    public ImmutableArray<Regex> Patterns { get; init; } = DockerPatterns;
 
     /// <summary>A body stored under a digest answers every path that names the digest, and is stored once. Live.</summary>
     public bool ContentAware { get; init; } = true;
@@ -47,10 +46,12 @@ internal sealed record CacheOptions
             Enabled = enabled,
             Dir = section["dir"].AsPath(fallback.Dir),
             MaxSize = section["max_size"].AsSize(fallback.MaxSize, min: enabled ? 1 : 0),
-            Patterns = section["patterns"].AsList(fallback.Patterns, n => n.AsRegex()),
+            Patterns = section["patterns"].AsList(fallback.Patterns, n => n.AsRegex(fallback.Patterns)),
             ContentAware = section["content_aware"].AsBool(fallback.ContentAware),
             FillAfterAbort = section["fill_after_abort"].AsSize(fallback.FillAfterAbort, min: 0),
             StaleTags = section["stale_tags"].AsBool(fallback.StaleTags),
         };
     }
+
+    private static Regex Linear(string pattern) => new(pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
 }

@@ -21,7 +21,11 @@ internal sealed record HeaderRule(
     ImmutableArray<HeaderValue> Set,
     ImmutableArray<HeaderValue> Append,
     ImmutableArray<HeaderCondition> Conditions,
-    bool AllowPlaintext);
+    bool AllowPlaintext)
+{
+    /// <summary>Whether a pattern, however it is spelt, is this rule's own.</summary>
+    public bool Matches(HostPattern pattern) => Host.Kind == pattern.Kind && Host.Name == pattern.Name;
+}
 
 /// <summary>The <c>headers</c> section: host patterns and what is done for each. All of it is live.</summary>
 internal sealed record HeaderOptions
@@ -37,8 +41,11 @@ internal sealed record HeaderOptions
         var rules = ImmutableArray.CreateBuilder<HeaderRule>();
         foreach (var (key, node) in section.Entries())
         {
-            if (HeaderRuleReader.Read(key, node) is { } rule)
-                rules.Add(rule);
+            if (HeaderRuleReader.Read(key, node) is not { } rule)
+                continue;
+            if (rules.FirstOrDefault(r => r.Matches(rule.Host)) is { } twin)
+                node.Error($"names the same hosts as {ConfigPath.Quote(twin.Host.Text)} above; write one of them");
+            rules.Add(rule);
         }
 
         return new HeaderOptions { Rules = rules.ToImmutable() };
@@ -50,8 +57,9 @@ internal sealed record HeaderOptions
         var rules = Rules.ToList();
         foreach (var (key, node) in section.Entries())
         {
-            var at = rules.FindIndex(r => r.Host.Text.Equals(key, StringComparison.OrdinalIgnoreCase));
             var rule = node.IsNull ? null : HeaderRuleReader.Read(key, node);
+            var host = rule?.Host ?? node.ToHostPattern(key);
+            var at = host is null ? -1 : rules.FindIndex(r => r.Matches(host));
             if (rule is not null && at >= 0)
                 rules[at] = rule;
             else if (rule is not null)

@@ -22,8 +22,11 @@ internal sealed record ProxyOptions
     /// <summary>How long an upstream may send nothing at all before the client gets 504: 10 min, since model APIs think that long; 0 is no limit.</summary>
     public TimeSpan UpstreamTimeout { get; init; } = TimeSpan.FromMinutes(10);
 
-    /// <summary>The proxy to go through, <c>http://[user:password@]host:port</c>. Null with <see cref="UpstreamFromEnvironment"/> off: go directly.</summary>
+    /// <summary>The proxy to go through, <c>http://host:port</c>. Null with <see cref="UpstreamFromEnvironment"/> off: go directly.</summary>
     public Uri? Upstream { get; init; }
+
+    /// <summary><c>user:password</c> for it, percent-decoded: kept apart so that printing the options does not print it.</summary>
+    public SecretText? UpstreamCredentials { get; init; }
 
     /// <summary>Nothing is written for <c>upstream</c>: HTTP_PROXY, HTTPS_PROXY and NO_PROXY of our own environment say where to go.</summary>
     public bool UpstreamFromEnvironment { get; init; } = true;
@@ -36,6 +39,7 @@ internal sealed record ProxyOptions
     {
         fallback ??= new ProxyOptions();
         var upstream = section["upstream"];
+        var (address, credentials) = upstream.IsAbsent ? (fallback.Upstream, fallback.UpstreamCredentials) : ReadUpstream(upstream);
         return new ProxyOptions
         {
             Port = section["port"].AsInt(fallback.Port, 1, 65535),
@@ -43,21 +47,26 @@ internal sealed record ProxyOptions
             ReadTimeout = section["read_timeout"].AsDuration(fallback.ReadTimeout),
             WriteTimeout = section["write_timeout"].AsDuration(fallback.WriteTimeout),
             UpstreamTimeout = section["upstream_timeout"].AsDuration(fallback.UpstreamTimeout),
-            Upstream = upstream.IsAbsent ? fallback.Upstream : ReadUpstream(upstream),
+            Upstream = address,
+            UpstreamCredentials = credentials,
             UpstreamFromEnvironment = upstream.IsAbsent && fallback.UpstreamFromEnvironment,
             DrainLimit = section["drain_limit"].AsDuration(fallback.DrainLimit, max: TimeSpan.FromMinutes(10)),
         };
     }
 
     // The text is not repeated in the error: it may hold a password.
-    private static Uri? ReadUpstream(ConfigNode node)
+    private static (Uri? Address, SecretText? Credentials) ReadUpstream(ConfigNode node)
     {
         if (node.AsString() is not { } text || text == "direct")
-            return null;
+            return default;
         if (Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme == "http" && uri.Host.Length > 0
             && uri.PathAndQuery == "/" && uri.Fragment.Length == 0)
-            return uri;
+        {
+            var credentials = uri.UserInfo.Length == 0 ? null : new SecretText(SecretSource.Literal, Uri.UnescapeDataString(uri.UserInfo));
+            return (new Uri($"http://{uri.Authority}"), credentials);
+        }
+
         node.Error("must be http://[user:password@]host:port, or the word direct");
-        return null;
+        return default;
     }
 }

@@ -15,7 +15,7 @@ public sealed class ConfigDocumentTests
             root["inner"]["wait"].AsDuration(TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)),
             root["size"].AsSize(1),
             root["words"].AsStrings(["a"]),
-            root["expressions"].AsList([], n => n.AsRegex()).FirstOrDefault()?.ToString());
+            root["expressions"].AsList([], n => n.AsRegex([])).FirstOrDefault()?.ToString());
     }
 
     private static ConfigResult<Sample> Read(string yaml) => ConfigDocument.Parse(yaml, "c.yaml").Read(Sample.Read);

@@ -32,9 +32,15 @@ internal sealed partial class ConfigNode
 
     public bool IsList => _value is { Kind: ConfigKind.List };
 
-    /// <summary>A single value that comes from elsewhere than a text: an environment variable, an argument.</summary>
-    public static ConfigNode Of(string text, string source, string name, ConfigErrors errors) =>
-        new(ConfigValue.Scalar(new ConfigPlace(source), text), name, new ConfigPlace(source), errors);
+    /// <summary>A single value from elsewhere, an environment variable or an argument, whose mistakes are told with this document's.</summary>
+    /// <param name="text">The value.</param>
+    /// <param name="source">What errors call the place.</param>
+    /// <param name="name">The variable's or option's name.</param>
+    public ConfigNode Beside(string text, string source, string name)
+    {
+        var place = new ConfigPlace(source);
+        return new ConfigNode(ConfigValue.Scalar(place, text), name, place, _errors);
+    }
 
     /// <summary>The value of a key of this section. Asking makes the key a known one.</summary>
     public ConfigNode this[string key]

@@ -44,6 +44,15 @@ internal sealed record LoggingOptions
         fallback,
         ("debug", LogLevel.Debug), ("info", LogLevel.Information), ("warn", LogLevel.Warning), ("error", LogLevel.Error));
 
+    /// <summary>The word for a level.</summary>
+    public static string NameOf(LogLevel level) => level switch
+    {
+        LogLevel.Trace or LogLevel.Debug => "debug",
+        LogLevel.Information => "info",
+        LogLevel.Warning => "warn",
+        _ => "error",
+    };
+
     /// <summary>text or json: also what LOG_FORMAT takes.</summary>
     public static LogFormat ReadFormat(ConfigNode node, LogFormat fallback) =>
         node.AsWord(fallback, ("text", LogFormat.Text), ("json", LogFormat.Json));

@@ -1,0 +1,280 @@
+using System.Net;
+using CsCheck;
+using Discobot.Features.Allowlist;
+using Discobot.Features.Api;
+using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Logging;
+using Microsoft.Extensions.Logging;
+using Snapshooter.Xunit;
+
+namespace Discobot.Features.Configuration;
+
+public sealed class ProxySettingsTests
+{
+    private static readonly Dictionary<string, string> None = [];
+
+    private static ConfigResult<ProxySettings> Load(
+        string yaml, Dictionary<string, string>? environment = null, Dictionary<string, string>? options = null) =>
+        new SettingsSources(null, environment ?? None, options ?? None, "/data").Load(ConfigDocument.Parse(yaml, "config.yaml"));
+
+    private static ProxySettings Valid(string yaml)
+    {
+        var result = Load(yaml);
+        Assert.Equal("", result.ErrorText());
+        return result.Value!;
+    }
+
+    [Fact]
+    public void A_workspace_file_for_team_use_loads()
+    {
+        var settings = Valid(
+            """
+            # .discobot/proxy/config.yaml
+            proxy:
+              port: 17080
+              api_port: 17081
+
+            tls:
+              cert_dir: /.data/proxy/certs
+
+            cache:
+              enabled: true
+              dir: /.data/proxy/cache
+              max_size: 53687091200  # 50GB (increase for team usage)
+              patterns:
+                - "^/v2/.*/blobs/sha256:.*"                           # Docker blob layers
+                - "^/v2/.*/manifests/sha256:.*"                       # Docker manifests by digest
+                - "^/registry-v2/docker/registry/v2/blobs/sha256/"    # Local registry storage
+
+            logging:
+              level: info
+              format: text
+            """);
+        Assert.Equal((17080, 17081, "/.data/proxy/certs"), (settings.Proxy.Port, settings.Api.Port, settings.Tls.CertDir));
+        Assert.Equal((true, "/.data/proxy/cache", 53687091200), (settings.Cache.Enabled, settings.Cache.Dir, settings.Cache.MaxSize));
+        Assert.Equal(3, settings.Cache.Patterns.Length);
+        Assert.Matches(settings.Cache.Patterns[0], "/v2/library/ubuntu/blobs/sha256:abc");
+        Assert.Equal((LogLevel.Information, LogFormat.Text), (settings.Logging.Level, settings.Logging.Format));
+    }
+
+    [Fact]
+    public void An_advanced_file_with_headers_and_an_allowlist_loads()
+    {
+        var settings = Valid(
+            """
+            proxy:
+              port: 17080
+              api_port: 17081
+
+            cache:
+              enabled: true
+              dir: /.data/proxy/cache
+              max_size: 21474836480
+
+            headers:
+              "registry.example.com":
+                set:
+                  "Authorization": "Bearer YOUR_TOKEN"
+
+            allowlist:
+              enabled: false  # Set to true to restrict domains
+              domains: []
+            """);
+        Assert.Equal(20L << 30, settings.Cache.MaxSize);
+        Assert.Equal(3, settings.Cache.Patterns.Length);
+        var rule = Assert.Single(settings.Headers.Rules);
+        Assert.Equal("registry.example.com", rule.Host.Text);
+        var header = Assert.Single(rule.Set);
+        Assert.Equal("Authorization", header.Name);
+        Assert.True(header.Value.TryResolve(out var value));
+        Assert.Equal("Bearer YOUR_TOKEN", value);
+        Assert.False(settings.Allowlist.Enabled);
+    }
+
+    [Fact]
+    public void The_built_in_text_is_what_holds_without_a_file()
+    {
+        var text = new SettingsSources(null, None, None, "/.data/proxy").Load(ConfigDocument.Parse(DefaultConfiguration.Text(), "default.yaml"));
+        Assert.Equal("", text.ErrorText());
+        Assert.Equal(SettingsJson.ToText(ProxySettings.Default("/.data/proxy")), SettingsJson.ToText(text.Value!));
+        Assert.Equal(20L << 30, text.Value!.Cache.MaxSize);
+    }
+
+    [Fact]
+    public void Every_key_is_read_and_shown_with_its_secrets_masked()
+    {
+        var settings = Valid(EveryKey);
+        Assert.Equal(TimeSpan.FromSeconds(90), settings.Proxy.ReadTimeout);
+        Assert.Equal("proxy.corp", settings.Proxy.Upstream?.Host);
+        Assert.Equal([IPAddress.Any], settings.Proxy.Listen.ToArray());
+        Assert.Equal(AllowlistMode.Learn, settings.Allowlist.Mode);
+        Assert.Equal(ApiProtection.All, settings.Api.Protect);
+        Assert.Equal(["GET", "HEAD"], settings.Allowlist.Domains[0].Methods.ToArray());
+        var shown = SettingsJson.ToText(settings);
+        Assert.DoesNotContain("s3cret", shown, StringComparison.Ordinal);
+        Assert.DoesNotContain("s3cret", settings.ToString(), StringComparison.Ordinal);
+        shown.MatchSnapshot();
+    }
+
+    [Fact]
+    public void A_file_full_of_mistakes_tells_all_of_them() => Load(ManyMistakes).ErrorText().MatchSnapshot();
+
+    [Fact]
+    public void The_command_line_wins_over_the_environment_and_the_environment_over_the_file()
+    {
+        Dictionary<string, string> environment = new()
+        {
+            ["PROXY_PORT"] = "2000",
+            ["API_PORT"] = "3000",
+            ["CERT_DIR"] = "/env",
+            ["LOG_LEVEL"] = "warn",
+            ["LOG_FORMAT"] = "",
+        };
+        var settings = Load("proxy: {port: 1000}\nlogging: {format: json}", environment, new() { ["--port"] = "4000", ["--log-level"] = "debug" }).Value!;
+        Assert.Equal((4000, 3000, "/env"), (settings.Proxy.Port, settings.Api.Port, settings.Tls.CertDir));
+        Assert.Equal((LogLevel.Debug, LogFormat.Json), (settings.Logging.Level, settings.Logging.Format));
+    }
+
+    [Fact]
+    public void A_bad_variable_is_named_beside_the_mistakes_of_the_file()
+    {
+        var errors = Load("cache: {enabled: si}", new() { ["PROXY_PORT"] = "http", ["LOG_LEVEL"] = "loud" }, new() { ["--api-port"] = "0" }).ErrorText();
+        Assert.Equal(
+            """
+            environment: PROXY_PORT: must be a whole number from 1 to 65535, not "http"
+            command line: --api-port: must be a whole number from 1 to 65535, not "0"
+            environment: LOG_LEVEL: must be debug, info, warn or error, not "loud"
+            config.yaml:1:18: cache.enabled: must be true or false, not "si"
+            """,
+            errors);
+    }
+
+    [Fact]
+    public void CONFIG_FILE_names_the_file_unless_the_command_line_does()
+    {
+        Dictionary<string, string> environment = new() { ["CONFIG_FILE"] = "/from/environment.yaml" };
+        Assert.Equal("/from/environment.yaml", SettingsSources.Of(null, environment).File);
+        Assert.Equal("/from/arguments.yaml", SettingsSources.Of("/from/arguments.yaml", environment).File);
+        Assert.Equal("/from/environment.yaml: does not exist", SettingsSources.Of(null, environment).Load().ErrorText());
+    }
+
+    [Fact]
+    public void Equal_ports_are_refused_wherever_they_come_from()
+    {
+        Assert.Equal("config.yaml:1:19: proxy.api_port: must differ from proxy.port; both are 17080", Load("proxy: {api_port: 17080}").ErrorText());
+        Assert.Contains("both are 17081", Load("proxy: {}", new() { ["PROXY_PORT"] = "17081" }).ErrorText(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void No_tree_of_known_keys_makes_it_throw()
+    {
+        var words = Gen.OneOf(new[]
+        {
+            "proxy", "port", "api_port", "listen", "upstream", "tls", "extra_ca", "cache", "patterns", "max_size", "headers", "set", "append", "conditions",
+            "header", "equals", "allowlist", "domains", "host", "methods", "paths", "ips", "logging", "level", "socks", "users", "api", "protect",
+            "*", "*.a.b", "10.0.0.0/8", "env:X", "file:/x", "http://u:p@h:1", "http://[", "(", "20GB", "1h", "0", "-1", "~", "true", "''", "\\uD800", "/x",
+        }.Select(Gen.Const).ToArray());
+        var leaf = words.Select(w => $"\"{w}\"");
+        var tree = Gen.Recursive<string>((depth, self) => depth > 3 ? leaf : Gen.Frequency(
+            (3, leaf),
+            (2, self.Array[0, 3].Select(items => $"[{string.Join(", ", items)}]")),
+            (5, Gen.Select(words, self).Array[0, 4].Select(pairs => $"{{{string.Join(", ", pairs.Select(p => $"\"{p.Item1}\": {p.Item2}"))}}}"))));
+        tree.Sample(yaml => Load(yaml).IsValid || Load(yaml).Errors.Length > 0, iter: 300);
+    }
+
+    private const string EveryKey =
+        """
+        proxy:
+          port: 8080
+          api_port: 8081
+          listen: [0.0.0.0]
+          read_timeout: 1m30s
+          write_timeout: 0
+          upstream_timeout: 5m
+          upstream: http://user:s3cret@proxy.corp:3128
+          drain_limit: 2s
+        tls:
+          cert_dir: /certs
+          extra_ca: [/etc/corp.pem]
+          insecure_hosts: [old.example.com]
+          passthrough: ["*.pinned.example.com"]
+        cache:
+          enabled: false
+          dir: /cache
+          max_size: 0
+          patterns: ["^/a+/<b>"]
+          content_aware: false
+          fill_after_abort: 1MiB
+          stale_tags: true
+        headers:
+          "*.example.com":
+            set: {Authorization: "Bearer s3cret", X-Token: "env:TOKEN"}
+            append: {X-Forwarded-Team: "file:/run/secrets/team"}
+            conditions:
+              - {header: X-Team, equals: s3cret}
+            allow_plaintext: true
+        allowlist:
+          enabled: true
+          mode: learn
+          allow_private: true
+          domains:
+            - {host: "*.github.com", methods: [get, HEAD], paths: ["/api/**"]}
+            - example.com
+            - api.*
+          ips: [10.0.0.0/8, "::1"]
+        logging:
+          level: debug
+          format: json
+          file: /var/log/discobot.log
+          include_body: true
+        api:
+          listen: ["127.0.0.1"]
+          token_file: /token
+          protect: all
+        socks:
+          users: {agent: s3cret}
+          inspect: true
+          udp: true
+        """;
+
+    private const string ManyMistakes =
+        """
+        proxy:
+          prot: 17080
+          api_port: 99999
+          listen: [localhost]
+          read_timeout: soon
+          upstream: socks5://user:s3cret@host
+        tls:
+          cert_dir: ""
+          insecure_hosts: ["https://example.com/"]
+        cache:
+          enabled: perhaps
+          max_size: 0
+          patterns:
+            - "("
+            - "(a)\\1"
+        headers:
+          "exa mple.com":
+            set: {X-A: b}
+          "a.example.com":
+            set: {Host: b, "X A": c, X-B: "line\nbreak"}
+            append: {X-C: "env:not a name"}
+            conditions: [{header: X-Team}, {heade: X-Team, equals: b}]
+          "b.example.com": {}
+          "A.Example.com.":
+            set: {X-A: b}
+        allowlist:
+          mode: learning
+          domains: ["*.*.com", {hots: example.com}, {host: example.com, methods: [], paths: [api]}]
+          ips: [10.0.0.0/33, example.com]
+        logging:
+          level: warning
+          format: xml
+        api:
+          protect: most
+        socks:
+          users: {agent: , "": "x"}
+        chache: {}
+        """;
+}

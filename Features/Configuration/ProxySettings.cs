@@ -1,0 +1,56 @@
+using Discobot.Features.Allowlist;
+using Discobot.Features.Api;
+using Discobot.Features.Cache;
+using Discobot.Features.Headers;
+using Discobot.Features.Interception;
+using Discobot.Features.Socks5;
+using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Logging;
+
+namespace Discobot.Features.Configuration;
+
+/// <summary>A whole configuration file as immutable records, one a section.</summary>
+internal sealed record ProxySettings
+{
+    public required ProxyOptions Proxy { get; init; }
+
+    public required TlsOptions Tls { get; init; }
+
+    public required CacheOptions Cache { get; init; }
+
+    public required HeaderOptions Headers { get; init; }
+
+    public required AllowlistOptions Allowlist { get; init; }
+
+    public required LoggingOptions Logging { get; init; }
+
+    public required ApiOptions Api { get; init; }
+
+    public required SocksOptions Socks { get; init; }
+
+    /// <summary>What holds when nothing is written anywhere; the same as default.yaml, with its paths below <paramref name="dataDirectory"/>.</summary>
+    public static ProxySettings Default(string dataDirectory) => new()
+    {
+        Proxy = new ProxyOptions(),
+        Tls = new TlsOptions { CertDir = Path.Combine(dataDirectory, "certs") },
+        Cache = new CacheOptions { Dir = Path.Combine(dataDirectory, "cache") },
+        Headers = new HeaderOptions(),
+        Allowlist = new AllowlistOptions(),
+        Logging = new LoggingOptions(),
+        Api = new ApiOptions { TokenFile = Path.Combine(dataDirectory, "api.token") },
+        Socks = new SocksOptions(),
+    };
+
+    /// <summary>Reads a file's root; what is not written is as in <paramref name="fallback"/>.</summary>
+    public static ProxySettings Read(ConfigNode root, ProxySettings fallback) => new()
+    {
+        Proxy = ProxyOptions.Read(root["proxy"], fallback.Proxy),
+        Tls = TlsOptions.Read(root["tls"], fallback.Tls),
+        Cache = CacheOptions.Read(root["cache"], fallback.Cache),
+        Headers = HeaderOptions.Read(root["headers"], fallback.Headers),
+        Allowlist = AllowlistOptions.Read(root["allowlist"], fallback.Allowlist),
+        Logging = LoggingOptions.Read(root["logging"], fallback.Logging),
+        Api = ApiOptions.Read(root["api"], root["proxy"]["api_port"], fallback.Api),
+        Socks = SocksOptions.Read(root["socks"], fallback.Socks),
+    };
+}

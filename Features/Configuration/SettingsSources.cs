@@ -1,0 +1,70 @@
+using System.Collections;
+using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Logging;
+
+namespace Discobot.Features.Configuration;
+
+/// <summary>Everything settings come from, kept so that they can be read again: command line over environment over file over default.</summary>
+/// <param name="File">The configuration file; null: none is read.</param>
+/// <param name="Environment">Variables by name; an empty one counts as not set.</param>
+/// <param name="Options">Values of the command line's options by their names, such as <c>--port</c>.</param>
+/// <param name="DataDirectory">Where paths lie that nothing names.</param>
+internal sealed record SettingsSources(
+    string? File,
+    IReadOnlyDictionary<string, string> Environment,
+    IReadOnlyDictionary<string, string> Options,
+    string DataDirectory)
+{
+    private static readonly Overlay[] Overlays =
+    [
+        new("PROXY_PORT", "--port", (s, n) => s with { Proxy = s.Proxy with { Port = n.AsInt(s.Proxy.Port, 1, 65535) } }),
+        new("API_PORT", "--api-port", (s, n) => s with { Api = s.Api with { Port = n.AsInt(s.Api.Port, 1, 65535) } }),
+        new("CERT_DIR", "--cert-dir", (s, n) => s with { Tls = s.Tls with { CertDir = n.AsPath(s.Tls.CertDir) } }),
+        new("LOG_LEVEL", "--log-level", (s, n) => s with { Logging = s.Logging with { Level = LoggingOptions.ReadLevel(n, s.Logging.Level) } }),
+        new("LOG_FORMAT", "--log-format", (s, n) => s with { Logging = s.Logging with { Format = LoggingOptions.ReadFormat(n, s.Logging.Format) } }),
+    ];
+
+    /// <summary>The sources of this process.</summary>
+    /// <param name="file">From the command line; null: CONFIG_FILE names it, or there is none.</param>
+    /// <param name="options">Values of <c>--port</c>, <c>--api-port</c>, <c>--cert-dir</c>, <c>--log-level</c>, <c>--log-format</c>.</param>
+    public static SettingsSources OfProcess(string? file = null, IReadOnlyDictionary<string, string>? options = null)
+    {
+        var environment = System.Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()
+            .ToDictionary(e => (string)e.Key, e => (string?)e.Value ?? "", StringComparer.Ordinal);
+        return Of(file, environment, options);
+    }
+
+    public static SettingsSources Of(
+        string? file, IReadOnlyDictionary<string, string> environment, IReadOnlyDictionary<string, string>? options = null)
+    {
+        var named = file ?? (environment.GetValueOrDefault("CONFIG_FILE") is { Length: > 0 } path ? path : null);
+        return new SettingsSources(
+            named is null ? null : Path.GetFullPath(named),
+            environment,
+            options ?? new Dictionary<string, string>(),
+            Configuration.DataDirectory.Find(environment));
+    }
+
+    /// <summary>Reads the file and lays the other sources over it.</summary>
+    public ConfigResult<ProxySettings> Load() =>
+        Load(File is null ? ConfigDocument.Empty("built-in default") : ConfigDocument.Load(File));
+
+    /// <summary>The same of a text that was read already.</summary>
+    public ConfigResult<ProxySettings> Load(ConfigDocument document) => document.Read(root =>
+    {
+        var settings = ProxySettings.Read(root, ProxySettings.Default(DataDirectory));
+        foreach (var overlay in Overlays)
+        {
+            if (Environment.TryGetValue(overlay.Variable, out var variable) && variable.Length > 0)
+                settings = overlay.Apply(settings, root.Beside(variable, "environment", overlay.Variable));
+            if (Options.TryGetValue(overlay.Option, out var option))
+                settings = overlay.Apply(settings, root.Beside(option, "command line", overlay.Option));
+        }
+
+        if (settings.Proxy.Port == settings.Api.Port)
+            root["proxy"]["api_port"].Error($"must differ from proxy.port; both are {settings.Api.Port}");
+        return settings;
+    });
+
+    private sealed record Overlay(string Variable, string Option, Func<ProxySettings, ConfigNode, ProxySettings> Apply);
+}
