@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
+using System.Text.Json;
 using Discobot.Infrastructure.Config;
 
 namespace Discobot.Features.Api;
@@ -45,5 +46,15 @@ internal sealed record ApiOptions
             Protect = section["protect"].AsWord(
                 fallback.Protect, ("config", ApiProtection.Config), ("all", ApiProtection.All), ("none", ApiProtection.None)),
         };
+    }
+
+    /// <summary>The section as JSON, secrets masked.</summary>
+    public void Write(Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        json.WriteList("listen", Listen);
+        json.WriteString("token_file", TokenFile);
+        json.WriteString("protect", Protect switch { ApiProtection.All => "all", ApiProtection.None => "none", _ => "config" });
+        json.WriteEndObject();
     }
 }

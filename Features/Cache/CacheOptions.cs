@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 using Discobot.Infrastructure.Config;
 
@@ -54,4 +55,18 @@ internal sealed record CacheOptions
     }
 
     private static Regex Linear(string pattern) => new(pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
+
+    /// <summary>The section as JSON, secrets masked.</summary>
+    public void Write(Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        json.WriteBoolean("enabled", Enabled);
+        json.WriteString("dir", Dir);
+        json.WriteNumber("max_size", MaxSize);
+        json.WriteList("patterns", Patterns);
+        json.WriteBoolean("content_aware", ContentAware);
+        json.WriteNumber("fill_after_abort", FillAfterAbort);
+        json.WriteBoolean("stale_tags", StaleTags);
+        json.WriteEndObject();
+    }
 }

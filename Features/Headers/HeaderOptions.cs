@@ -1,31 +1,9 @@
 using System.Collections.Immutable;
+using System.Text.Json;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Hosts;
 
 namespace Discobot.Features.Headers;
-
-/// <summary>A header to set or append. The value is masked wherever it is shown.</summary>
-internal sealed record HeaderValue(string Name, SecretText Value);
-
-/// <summary>A header the client's own request must carry with exactly this value. Masked too: it may be a token.</summary>
-internal sealed record HeaderCondition(string Header, SecretText EqualTo);
-
-/// <summary>What is done to requests for the hosts of one pattern.</summary>
-/// <param name="Host">The key, as in <c>"*.example.com"</c>.</param>
-/// <param name="Set">Replaces what the client sent.</param>
-/// <param name="Append">Adds <c>, value</c> to what the client sent.</param>
-/// <param name="Conditions">All must hold.</param>
-/// <param name="AllowPlaintext">Also over http, where anyone on the way can read it.</param>
-internal sealed record HeaderRule(
-    HostPattern Host,
-    ImmutableArray<HeaderValue> Set,
-    ImmutableArray<HeaderValue> Append,
-    ImmutableArray<HeaderCondition> Conditions,
-    bool AllowPlaintext)
-{
-    /// <summary>Whether a pattern, however it is spelt, is this rule's own.</summary>
-    public bool Matches(HostPattern pattern) => Host.Kind == pattern.Kind && Host.Name == pattern.Name;
-}
 
 /// <summary>The <c>headers</c> section: host patterns and what is done for each. All of it is live.</summary>
 internal sealed record HeaderOptions
@@ -69,5 +47,18 @@ internal sealed record HeaderOptions
         }
 
         return new HeaderOptions { Rules = [.. rules] };
+    }
+
+    /// <summary>The section as JSON, secrets masked.</summary>
+    public void Write(Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        foreach (var rule in Rules)
+        {
+            json.WritePropertyName(rule.Host.Text);
+            rule.Write(json);
+        }
+
+        json.WriteEndObject();
     }
 }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
+using System.Text.Json;
 using Discobot.Infrastructure.Config;
 
 namespace Discobot.Features.Interception;
@@ -68,5 +69,23 @@ internal sealed record ProxyOptions
 
         node.Error("must be http://[user:password@]host:port, or the word direct");
         return default;
+    }
+
+    /// <summary>The section as JSON, secrets masked.</summary>
+    public void Write(Utf8JsonWriter json, int apiPort)
+    {
+        json.WriteStartObject();
+        json.WriteNumber("port", Port);
+        json.WriteNumber("api_port", apiPort);
+        json.WriteList("listen", Listen);
+        json.WriteString("read_timeout", Quantity.Format(ReadTimeout));
+        json.WriteString("write_timeout", Quantity.Format(WriteTimeout));
+        json.WriteString("upstream_timeout", Quantity.Format(UpstreamTimeout));
+        json.WriteString("drain_limit", Quantity.Format(DrainLimit));
+        if (Upstream is { } upstream)
+            json.WriteString("upstream", $"http://{(UpstreamCredentials is null ? "" : "***@")}{upstream.Authority}");
+        else if (!UpstreamFromEnvironment)
+            json.WriteString("upstream", "direct");
+        json.WriteEndObject();
     }
 }

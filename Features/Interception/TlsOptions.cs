@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Hosts;
 
@@ -30,5 +31,16 @@ internal sealed record TlsOptions
             InsecureHosts = section["insecure_hosts"].AsList(fallback.InsecureHosts, n => n.AsHostPattern()),
             Passthrough = section["passthrough"].AsList(fallback.Passthrough, n => n.AsHostPattern()),
         };
+    }
+
+    /// <summary>The section as JSON, secrets masked.</summary>
+    public void Write(Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        json.WriteString("cert_dir", CertDir);
+        json.WriteList("extra_ca", ExtraCa);
+        json.WriteList("insecure_hosts", InsecureHosts.Select(p => p.Text));
+        json.WriteList("passthrough", Passthrough.Select(p => p.Text));
+        json.WriteEndObject();
     }
 }

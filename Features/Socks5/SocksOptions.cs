@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text;
+using System.Text.Json;
 using Discobot.Infrastructure.Config;
 
 namespace Discobot.Features.Socks5;
@@ -48,5 +49,18 @@ internal sealed record SocksOptions
         }
 
         return users.ToImmutable();
+    }
+
+    /// <summary>The section as JSON, secrets masked.</summary>
+    public void Write(Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        json.WriteStartObject("users");
+        foreach (var user in Users)
+            json.WriteString(user.Name, user.Password.ToString());
+        json.WriteEndObject();
+        json.WriteBoolean("inspect", Inspect);
+        json.WriteBoolean("udp", Udp);
+        json.WriteEndObject();
     }
 }

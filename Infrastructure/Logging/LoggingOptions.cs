@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Discobot.Infrastructure.Config;
 using Microsoft.Extensions.Logging;
 
@@ -56,4 +57,16 @@ internal sealed record LoggingOptions
     /// <summary>text or json: also what LOG_FORMAT takes.</summary>
     public static LogFormat ReadFormat(ConfigNode node, LogFormat fallback) =>
         node.AsWord(fallback, ("text", LogFormat.Text), ("json", LogFormat.Json));
+
+    /// <summary>The section as JSON, secrets masked.</summary>
+    public void Write(Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        json.WriteString("level", LoggingOptions.NameOf(Level));
+        json.WriteString("format", Format == LogFormat.Json ? "json" : "text");
+        if (File is { } file)
+            json.WriteString("file", file);
+        json.WriteBoolean("include_body", IncludeBody);
+        json.WriteEndObject();
+    }
 }
