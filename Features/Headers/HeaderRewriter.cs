@@ -1,0 +1,82 @@
+using System.Net.Http.Headers;
+using Discobot.Infrastructure;
+using Discobot.Infrastructure.Hosts;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Headers;
+
+/// <summary>
+/// Puts the rules' headers on requests to their hosts. It looks at where the message really goes, never at what the client says about
+/// it, and keeps values from every way on which others could read them: plain http, and upstreams whose certificate is not verified.
+/// A redirect is followed by the client, not by us: the request to the new host is a new one, with that host's rule or none.
+/// </summary>
+internal sealed partial class HeaderRewriter(Live<HeaderRules> live, HostSet unverified, ILogger<HeaderRewriter> log) : IRequestRewriter
+{
+    public void Rewrite(HttpRequest request, HttpRequestMessage upstream)
+    {
+        if (upstream.RequestUri is not { } uri || !CanonicalHost.TryParse(uri.IdnHost, out var host))
+            return;
+        // TRACE makes the server send back what it received (RFC 9110, 9.3.8).
+        if (HttpMethods.IsTrace(request.Method) || live.Value.Find(host) is not { } rule || !rule.Applies(request.Headers))
+            return;
+        if (Withheld(rule, uri.Scheme, host) is { } reason)
+        {
+            if (rule.TellOnce())
+                LogWithheld(rule.Pattern, host.Name, reason);
+            return;
+        }
+
+        foreach (var header in rule.Set)
+        {
+            if (TryRead(rule, header, out var value))
+                Put(upstream, header.Name, append: false, value);
+        }
+
+        foreach (var header in rule.Append)
+        {
+            if (TryRead(rule, header, out var value))
+                Put(upstream, header.Name, append: true, value);
+        }
+    }
+
+    private string? Withheld(ActiveRule rule, string scheme, in CanonicalHost host) =>
+        scheme is not ("https" or "wss") && !rule.AllowPlaintext ? "the request goes over plain http; allow_plaintext: true would allow it"
+        : unverified.Contains(host.Name) ? "tls.insecure_hosts leaves the host unverified, so anyone could be it"
+        : null;
+
+    private bool TryRead(ActiveRule rule, ActiveValue header, out string value)
+    {
+        var reading = header.Read();
+        value = reading.Value;
+        if (reading.IsNews)
+            LogUnreadable(rule.Pattern, header.Name, reading.Problem!);
+        return reading.Problem is null;
+    }
+
+    private static void Put(HttpRequestMessage message, string name, bool append, string value)
+    {
+        // .NET keeps the fields that describe a body with the body; either place refuses the other's names.
+        if (!Put(message.Headers, name, append, value) && message.Content is { } content)
+            Put(content.Headers, name, append, value);
+    }
+
+    private static bool Put(HttpHeaders headers, string name, bool append, string value)
+    {
+        if (!headers.NonValidated.TryGetValues(name, out var sent) || sent.Count == 0)
+            return headers.TryAddWithoutValidation(name, value);
+        var lines = append ? sent.ToList() : [];
+        headers.Remove(name);
+        // The last line grows, so that what came on several lines stays on them (RFC 9110, 5.3).
+        if (append)
+            lines[^1] = lines[^1].Length > 0 ? $"{lines[^1]}, {value}" : value;
+        else
+            lines.Add(value);
+        return headers.TryAddWithoutValidation(name, lines);
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "headers of {Pattern} withheld from {Host}: {Reason}")]
+    private partial void LogWithheld(string pattern, string host, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "headers of {Pattern}: {Header} is left out: {Problem}")]
+    private partial void LogUnreadable(string pattern, string header, string problem);
+}
