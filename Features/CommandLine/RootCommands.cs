@@ -9,7 +9,9 @@ internal static class RootCommands
     {
         var root = new RootCommand("The entry point and the network of containers in which agents work: prepares the container, "
             + "then runs an intercepting, caching HTTP/HTTPS and SOCKS5 proxy.");
+        root.Subcommands.Add(InitCommand.Create());
         root.Subcommands.Add(ProxyCommand.Create());
+        root.Subcommands.Add(ExecCommand.Create());
         return root;
     }
 
