@@ -1,0 +1,61 @@
+using System.IO.Pipelines;
+
+namespace Discobot.Features.Interception;
+
+public class ProtocolSnifferTests
+{
+    private static readonly TimeSpan Long = TimeSpan.FromSeconds(30);
+
+    [Theory]
+    [InlineData(new byte[] { 5 }, "Socks5")]
+    [InlineData(new byte[] { 4 }, "Socks4")]
+    [InlineData(new byte[] { 0x16, 3, 1 }, "Tls")]
+    [InlineData(new byte[] { (byte)'G' }, "Http")]
+    [InlineData(new byte[] { 0 }, "Unknown")]
+    [InlineData(new byte[] { 0xff }, "Unknown")]
+    public async Task The_first_byte_tells_the_protocol_and_stays_unread(byte[] bytes, string expected)
+    {
+        var pipe = new Pipe();
+        await pipe.Writer.WriteAsync(bytes);
+
+        Assert.Equal(expected, (await ProtocolSniffer.PeekAsync(pipe.Reader, Long, default)).ToString());
+
+        var read = await pipe.Reader.ReadAsync();
+        Assert.Equal(bytes.Length, read.Buffer.Length);
+    }
+
+    [Fact]
+    public async Task Silence_and_an_early_end_are_told_apart()
+    {
+        var silent = new Pipe();
+        var closed = new Pipe();
+        await closed.Writer.CompleteAsync();
+
+        Assert.Equal(FirstByte.Silent, await ProtocolSniffer.PeekAsync(silent.Reader, TimeSpan.FromMilliseconds(10), default));
+        Assert.Equal(FirstByte.None, await ProtocolSniffer.PeekAsync(closed.Reader, Long, default));
+    }
+
+    [Fact]
+    public async Task Every_single_byte_may_arrive_alone()
+    {
+        var pipe = new Pipe();
+        var asked = ProtocolSniffer.StartsWithAsync(pipe.Reader, "CONNECT "u8.ToArray(), default).AsTask();
+        foreach (var b in "CONNECT "u8.ToArray())
+        {
+            Assert.False(asked.IsCompleted);
+            await pipe.Writer.WriteAsync(new[] { b });
+        }
+
+        Assert.True(await asked);
+        Assert.Equal(8, (await pipe.Reader.ReadAsync()).Buffer.Length);
+    }
+
+    [Fact]
+    public async Task A_difference_is_seen_at_once()
+    {
+        var pipe = new Pipe();
+        await pipe.Writer.WriteAsync("CONQ"u8.ToArray());
+
+        Assert.False(await ProtocolSniffer.StartsWithAsync(pipe.Reader, "CONNECT "u8.ToArray(), default));
+    }
+}

@@ -1,0 +1,73 @@
+using System.Runtime.InteropServices;
+
+namespace Discobot.Features.Shutdown;
+
+/// <summary>Runs the proxy until a signal asks it to end: stop accepting, finish what is in flight up to a limit, end.</summary>
+internal sealed partial class GracefulStop(WebApplication app, TimeSpan drainLimit, Action reload) : IDisposable
+{
+    private readonly CancellationTokenSource _asked = new();
+    private readonly CancellationTokenSource _hurry = new();
+    private readonly ILogger _log = app.Services.GetRequiredService<ILogger<GracefulStop>>();
+
+    /// <summary>Starts the proxy and returns when it has ended. SIGTERM, SIGINT and SIGQUIT end it, a second one at once; SIGHUP reloads.</summary>
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        using var term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Ask);
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Ask);
+        using var quit = PosixSignalRegistration.Create(PosixSignal.SIGQUIT, Ask);
+        using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+        {
+            context.Cancel = true;
+            reload();
+        });
+        using var outside = cancellation.Register(_asked.Cancel);
+
+        await app.StartAsync(_asked.Token);
+        await Task.Delay(Timeout.Infinite, _asked.Token).ContinueWith(static _ => { }, TaskScheduler.Default);
+        LogStopping(drainLimit.TotalSeconds);
+        await StopAsync();
+    }
+
+    public void Dispose()
+    {
+        _asked.Dispose();
+        _hurry.Dispose();
+    }
+
+    private async Task StopAsync()
+    {
+        _hurry.CancelAfter(drainLimit);
+        try
+        {
+            await app.StopAsync(_hurry.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // Told below: the exit code stays 0, since being asked to stop is no failure.
+        }
+
+        if (_hurry.IsCancellationRequested)
+            LogCutShort();
+        else
+            LogStopped();
+    }
+
+    private void Ask(PosixSignalContext context)
+    {
+        // Else the runtime ends the process now, in the middle of answers.
+        context.Cancel = true;
+        if (_asked.IsCancellationRequested)
+            _hurry.Cancel();
+        else
+            _asked.Cancel();
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "stopping {Limit}")]
+    private partial void LogStopping(double limit);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "stopped")]
+    private partial void LogStopped();
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "stopped: requests still in flight were cut off at the drain limit or by a second signal")]
+    private partial void LogCutShort();
+}
