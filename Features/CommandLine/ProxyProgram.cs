@@ -1,70 +1,79 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
+using Discobot.Features.Allowlist;
 using Discobot.Features.Api;
-using Discobot.Features.Cache;
 using Discobot.Features.Certificates;
+using Discobot.Features.Configuration;
 using Discobot.Features.Interception;
-using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Logging;
 using Discobot.Infrastructure.Wire;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Discobot.Features.CommandLine;
 
 /// <summary>The proxy put together: what is registered, and the order in which a request meets it.</summary>
 internal static class ProxyProgram
 {
-    public static WebApplication Build(string? file)
+    /// <summary>Builds the proxy; nothing listens before it is started.</summary>
+    /// <exception cref="IOException">A file or directory that the settings name cannot be used; the message says which.</exception>
+    public static WebApplication Build(ProxySettings settings)
     {
-        var doc = file is null ? ConfigDocument.Empty("default") : ConfigDocument.Load(file);
-        var proxy = new ProxyOptions(); var tls = new TlsOptions(); var logging = new LoggingOptions(); var cache = new CacheOptions(); var apiPort = 17081;
-        var r = doc.Read(n => { proxy = ProxyOptions.Read(n["proxy"]); apiPort = n["proxy"]["api_port"].AsInt(17081); tls = TlsOptions.Read(n["tls"]); logging = LoggingOptions.Read(n["logging"]); cache = CacheOptions.Read(n["cache"]); return "x"; });
-        if (!r.IsValid) throw new InvalidOperationException(r.ErrorText());
+        var proxy = Endpoints(settings.Proxy.Listen, settings.Proxy.Port);
+        var api = Endpoints(settings.Api.Listen, settings.Api.Port);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        var addresses = Addresses([IPAddress.Loopback], proxy.Port);
-        var api = Addresses([IPAddress.Loopback], apiPort);
 
-        builder.Services.AddLineLogging(logging);
-        builder.Services.AddRoutingCore();
-        builder.Services.AddSingleton(tls);
-        builder.Services.AddCertificates(tls.CertDir);
-        builder.Services.AddSingleton<ILeafSource>(p => p.GetRequiredService<LeafCertificates>());
-        builder.Services.AddSingleton<IEgressPolicy, AllowAll>();
-        builder.Services.AddSingleton<ISocksServer, NoSocks>();
-        builder.Services.AddInterception(proxy, tls, new OwnListeners([.. addresses, .. api]), Roots);
+        builder.Services
+            .AddSingleton(settings)
+            .AddLineLogging(settings.Logging)
+            .AddRoutingCore()
+            .AddCertificates(settings.Tls.CertDir)
+            .AddAllowlist(settings.Allowlist)
+            .AddInterception(settings.Proxy, settings.Tls, new OwnListeners([.. proxy, .. api]), UpstreamRoots);
 
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration();
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
-            kestrel.ListenForProxying(addresses);
+            kestrel.UseLimits(settings.Proxy);
+            kestrel.ListenForProxying(proxy);
             kestrel.ListenForApi(api);
         });
 
         var app = builder.Build();
-        app.UseApi(endpoints => endpoints.MapHealth("x"));
+        app.UseApi(endpoints =>
+        {
+            endpoints.MapHealth(app.Services.GetRequiredService<CertificateAuthority>().CertificatePath);
+            endpoints.MapAllowlist();
+        });
         app.UseRequestGate();
         app.RunForwarding();
         return app;
     }
 
     // Our own CA is trusted by the system once it is installed; nothing upstream may be signed by it.
-    private static X509Certificate2Collection Roots(IServiceProvider services) => SystemRoots.Load(
-        services.GetRequiredService<TlsOptions>().ExtraCa,
+    private static X509Certificate2Collection UpstreamRoots(IServiceProvider services) => SystemRoots.Load(
+        services.GetRequiredService<ProxySettings>().Tls.ExtraCa,
         services.GetRequiredService<ILogger<UpstreamTrust>>(),
         services.GetRequiredService<CertificateAuthority>().Fingerprint);
 
-    private static IPEndPoint[] Addresses(IPAddress[] ips, int port) => [.. ips.Select(ip => new IPEndPoint(ip, port))];
-}
+    private static IPEndPoint[] Endpoints(IEnumerable<IPAddress> listen, int port) =>
+    [
+        .. listen
+            .Where(address => address.AddressFamily != AddressFamily.InterNetworkV6 || Socket.OSSupportsIPv6 && HasIPv6Loopback())
+            .Select(address => new IPEndPoint(address, port)),
+    ];
 
-internal sealed class AllowAll : IEgressPolicy
-{
-    public EgressVerdict JudgeTunnel(ConnectTarget target) => EgressVerdict.Allow("default");
-    public EgressVerdict JudgeBlindTunnel(ConnectTarget target) => EgressVerdict.Allow("default");
-    public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path) => EgressVerdict.Allow("default");
-    public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address) => EgressVerdict.Allow("default");
-}
-
-internal sealed class NoSocks : ISocksServer
-{
-    public Task OnConnectionAsync(Microsoft.AspNetCore.Connections.ConnectionContext connection, Func<ConnectTarget, Microsoft.AspNetCore.Connections.ConnectionContext, Task> inspect, CancellationToken closing) => Task.CompletedTask;
+    // Containers often have the protocol but no address of it.
+    private static bool HasIPv6Loopback()
+    {
+        try
+        {
+            using var probe = new Socket(AddressFamily.InterNetworkV6, SocketType.Stream, ProtocolType.Tcp);
+            probe.Bind(new IPEndPoint(IPAddress.IPv6Loopback, 0));
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Security.Cryptography.X509Certificates;
+using System.Text;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Hosts;
 using Discobot.Infrastructure.Wire;
@@ -29,6 +30,31 @@ internal static class InterceptionFeature
             .AddSingleton<UpstreamRequests>()
             .AddSingleton<TlsTermination>()
             .AddSingleton<ConnectTunnel>();
+    }
+
+    /// <summary>Limits against slow and greedy clients. Bodies may be of any size; only their pace is watched.</summary>
+    public static void UseLimits(this KestrelServerOptions kestrel, ProxyOptions proxy)
+    {
+        kestrel.AddServerHeader = false;
+        // Field values are opaque octets (RFC 9110, 5.5).
+        kestrel.RequestHeaderEncodingSelector = static _ => Encoding.Latin1;
+        kestrel.ResponseHeaderEncodingSelector = static _ => Encoding.Latin1;
+        var limits = kestrel.Limits;
+        limits.MaxRequestBodySize = null;
+        limits.MaxRequestHeadersTotalSize = 64 * 1024;
+        limits.MaxRequestHeaderCount = 200;
+        // Signed addresses of object stores reach several KiB.
+        limits.MaxRequestLineSize = 32 * 1024;
+        limits.RequestHeadersTimeout = proxy.ReadTimeout == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : proxy.ReadTimeout;
+        limits.KeepAliveTimeout = TimeSpan.FromMinutes(2);
+        // A pause is no attack: streams of events and long polls are silent for minutes.
+        limits.MinRequestBodyDataRate = null;
+        limits.MinResponseDataRate = null;
+        limits.MaxConcurrentConnections = 20_000;
+        limits.MaxConcurrentUpgradedConnections = 20_000;
+        limits.Http2.MaxStreamsPerConnection = 250;
+        limits.Http2.InitialConnectionWindowSize = 1024 * 1024;
+        limits.Http2.InitialStreamWindowSize = 512 * 1024;
     }
 
     /// <summary>Listens on the proxy's addresses: first byte, CONNECT, TLS, then Kestrel's HTTP/1.1 and HTTP/2.</summary>
