@@ -54,7 +54,10 @@ internal sealed record ApiOptions
         json.WriteStartObject();
         json.WriteList("listen", Listen);
         json.WriteString("token_file", TokenFile);
-        json.WriteString("protect", Protect switch { ApiProtection.All => "all", ApiProtection.None => "none", _ => "config" });
+        json.WriteString("protect", ProtectWord());
         json.WriteEndObject();
     }
+
+    /// <summary>The word in the file for <see cref="Protect"/>.</summary>
+    public string ProtectWord() => Protect switch { ApiProtection.All => "all", ApiProtection.None => "none", _ => "config" };
 }

@@ -94,7 +94,8 @@ public sealed class ProxySettingsTests
     [Fact]
     public void The_built_in_text_is_what_holds_without_a_file()
     {
-        var text = new SettingsSources(null, None, None, "/.data/proxy").Load(ConfigDocument.Parse(DefaultConfiguration.Text(), "default.yaml"));
+        var sources = new SettingsSources(null, None, None, "/.data/proxy");
+        var text = sources.Load(ConfigDocument.Parse(DefaultConfiguration.Text(), "default.yaml"));
         Assert.Equal("", text.ErrorText());
         Assert.Equal(SettingsJson.ToText(ProxySettings.Default("/.data/proxy")), SettingsJson.ToText(text.Value!));
         Assert.Equal(20L << 30, text.Value!.Cache.MaxSize);
@@ -117,6 +118,20 @@ public sealed class ProxySettingsTests
     }
 
     [Fact]
+    public void Settings_shown_as_a_file_read_back_as_the_same_settings()
+    {
+        var settings = Valid(EveryKey.Replace("s3cret@", "", StringComparison.Ordinal).Replace("user:", "", StringComparison.Ordinal));
+        Assert.Equal(SettingsJson.ToText(settings), SettingsJson.ToText(Valid(SettingsYaml.ToText(settings))));
+        var plain = ProxySettings.Default("/data");
+        Assert.Equal(SettingsJson.ToText(plain), SettingsJson.ToText(Valid(SettingsYaml.ToText(plain))));
+    }
+
+    [Fact]
+    public void The_cache_and_the_certificates_keep_apart() => Assert.Equal(
+        "config.yaml:1:14: cache.dir: must not hold or lie in tls.cert_dir, /data/certs: clearing the cache would remove the CA",
+        Load("cache: {dir: /data}").ErrorText());
+
+    [Fact]
     public void A_file_full_of_mistakes_tells_all_of_them() => Load(ManyMistakes).ErrorText().MatchSnapshot();
 
     [Fact]
@@ -130,7 +145,8 @@ public sealed class ProxySettingsTests
             ["LOG_LEVEL"] = "warn",
             ["LOG_FORMAT"] = "",
         };
-        var settings = Load("proxy: {port: 1000}\nlogging: {format: json}", environment, new() { ["--port"] = "4000", ["--log-level"] = "debug" }).Value!;
+        Dictionary<string, string> options = new() { ["--port"] = "4000", ["--log-level"] = "debug" };
+        var settings = Load("proxy: {port: 1000}\nlogging: {format: json}", environment, options).Value!;
         Assert.Equal((4000, 3000, "/env"), (settings.Proxy.Port, settings.Api.Port, settings.Tls.CertDir));
         Assert.Equal((LogLevel.Debug, LogFormat.Json), (settings.Logging.Level, settings.Logging.Format));
     }
@@ -138,7 +154,8 @@ public sealed class ProxySettingsTests
     [Fact]
     public void A_bad_variable_is_named_beside_the_mistakes_of_the_file()
     {
-        var errors = Load("cache: {enabled: si}", new() { ["PROXY_PORT"] = "http", ["LOG_LEVEL"] = "loud" }, new() { ["--api-port"] = "0" }).ErrorText();
+        Dictionary<string, string> environment = new() { ["PROXY_PORT"] = "http", ["LOG_LEVEL"] = "loud" };
+        var errors = Load("cache: {enabled: si}", environment, new() { ["--api-port"] = "0" }).ErrorText();
         Assert.Equal(
             """
             environment: PROXY_PORT: must be a whole number from 1 to 65535, not "http"
@@ -161,7 +178,8 @@ public sealed class ProxySettingsTests
     [Fact]
     public void Equal_ports_are_refused_wherever_they_come_from()
     {
-        Assert.Equal("config.yaml:1:19: proxy.api_port: must differ from proxy.port; both are 17080", Load("proxy: {api_port: 17080}").ErrorText());
+        Assert.Equal(
+            "config.yaml:1:19: proxy.api_port: must differ from proxy.port; both are 17080", Load("proxy: {api_port: 17080}").ErrorText());
         Assert.Contains("both are 17081", Load("proxy: {}", new() { ["PROXY_PORT"] = "17081" }).ErrorText(), StringComparison.Ordinal);
     }
 
@@ -170,15 +188,16 @@ public sealed class ProxySettingsTests
     {
         var words = Gen.OneOf(new[]
         {
-            "proxy", "port", "api_port", "listen", "upstream", "tls", "extra_ca", "cache", "patterns", "max_size", "headers", "set", "append", "conditions",
-            "header", "equals", "allowlist", "domains", "host", "methods", "paths", "ips", "logging", "level", "socks", "users", "api", "protect",
-            "*", "*.a.b", "10.0.0.0/8", "env:X", "file:/x", "http://u:p@h:1", "http://[", "(", "20GB", "1h", "0", "-1", "~", "true", "''", "\\uD800", "/x",
+            "proxy", "port", "api_port", "listen", "upstream", "tls", "extra_ca", "cache", "patterns", "max_size", "headers", "set",
+            "append", "conditions", "header", "equals", "allowlist", "domains", "host", "methods", "paths", "ips", "logging", "level",
+            "socks", "users", "api", "protect", "*", "*.a.b", "10.0.0.0/8", "env:X", "file:/x", "http://u:p@h:1", "http://[", "(",
+            "20GB", "1h", "0", "-1", "~", "true", "''", "\\uD800", "/x",
         }.Select(Gen.Const).ToArray());
         var leaf = words.Select(w => $"\"{w}\"");
         var tree = Gen.Recursive<string>((depth, self) => depth > 3 ? leaf : Gen.Frequency(
             (3, leaf),
             (2, self.Array[0, 3].Select(items => $"[{string.Join(", ", items)}]")),
-            (5, Gen.Select(words, self).Array[0, 4].Select(pairs => $"{{{string.Join(", ", pairs.Select(p => $"\"{p.Item1}\": {p.Item2}"))}}}"))));
+            (5, Gen.Select(words, self, (key, value) => $"\"{key}\": {value}").Array[0, 4].Select(e => $"{{{string.Join(", ", e)}}}"))));
         tree.Sample(yaml => Load(yaml).IsValid || Load(yaml).Errors.Length > 0, iter: 300);
     }
 
@@ -235,6 +254,9 @@ public sealed class ProxySettingsTests
           users: {agent: s3cret}
           inspect: true
           udp: true
+        init:
+          extra_env: false
+          nested_docker: false
         """;
 
     private const string ManyMistakes =

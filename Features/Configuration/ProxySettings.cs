@@ -2,6 +2,7 @@ using Discobot.Features.Allowlist;
 using Discobot.Features.Api;
 using Discobot.Features.Cache;
 using Discobot.Features.Headers;
+using Discobot.Features.Init;
 using Discobot.Features.Interception;
 using Discobot.Features.Socks5;
 using Discobot.Infrastructure.Config;
@@ -28,7 +29,12 @@ internal sealed record ProxySettings
 
     public required SocksOptions Socks { get; init; }
 
-    /// <summary>What holds when nothing is written anywhere; the same as default.yaml, with its paths below <paramref name="dataDirectory"/>.</summary>
+    public required InitOptions Init { get; init; }
+
+    /// <summary>Of the text these were read from: <see cref="ConfigDocument.Fingerprint"/>.</summary>
+    public string Fingerprint { get; init; } = "";
+
+    /// <summary>What holds when nothing is written anywhere: default.yaml, with its paths below <paramref name="dataDirectory"/>.</summary>
     public static ProxySettings Default(string dataDirectory) => new()
     {
         Proxy = new ProxyOptions(),
@@ -39,6 +45,7 @@ internal sealed record ProxySettings
         Logging = new LoggingOptions(),
         Api = new ApiOptions { TokenFile = Path.Combine(dataDirectory, "api.token") },
         Socks = new SocksOptions(),
+        Init = new InitOptions(),
     };
 
     /// <summary>Reads a file's root; what is not written is as in <paramref name="fallback"/>.</summary>
@@ -52,5 +59,6 @@ internal sealed record ProxySettings
         Logging = LoggingOptions.Read(root["logging"], fallback.Logging),
         Api = ApiOptions.Read(root["api"], root["proxy"]["api_port"], fallback.Api),
         Socks = SocksOptions.Read(root["socks"], fallback.Socks),
+        Init = InitOptions.Read(root["init"], fallback.Init),
     };
 }

@@ -4,7 +4,7 @@ using Discobot.Infrastructure.Logging;
 
 namespace Discobot.Features.Configuration;
 
-/// <summary>Everything settings come from, kept so that they can be read again: command line over environment over file over default.</summary>
+/// <summary>Everything settings come from, kept to be read again: command line over environment over file over default.</summary>
 /// <param name="File">The configuration file; null: none is read.</param>
 /// <param name="Environment">Variables by name; an empty one counts as not set.</param>
 /// <param name="Options">Values of the command line's options by their names, such as <c>--port</c>.</param>
@@ -17,11 +17,13 @@ internal sealed record SettingsSources(
 {
     private static readonly Overlay[] Overlays =
     [
-        new("PROXY_PORT", "--port", (s, n) => s with { Proxy = s.Proxy with { Port = n.AsInt(s.Proxy.Port, 1, 65535) } }),
-        new("API_PORT", "--api-port", (s, n) => s with { Api = s.Api with { Port = n.AsInt(s.Api.Port, 1, 65535) } }),
-        new("CERT_DIR", "--cert-dir", (s, n) => s with { Tls = s.Tls with { CertDir = n.AsPath(s.Tls.CertDir) } }),
-        new("LOG_LEVEL", "--log-level", (s, n) => s with { Logging = s.Logging with { Level = LoggingOptions.ReadLevel(n, s.Logging.Level) } }),
-        new("LOG_FORMAT", "--log-format", (s, n) => s with { Logging = s.Logging with { Format = LoggingOptions.ReadFormat(n, s.Logging.Format) } }),
+        new("PROXY_PORT", "--port", (all, n) => all with { Proxy = all.Proxy with { Port = n.AsInt(all.Proxy.Port, 1, 65535) } }),
+        new("API_PORT", "--api-port", (all, n) => all with { Api = all.Api with { Port = n.AsInt(all.Api.Port, 1, 65535) } }),
+        new("CERT_DIR", "--cert-dir", (all, n) => all with { Tls = all.Tls with { CertDir = n.AsPath(all.Tls.CertDir) } }),
+        new("LOG_LEVEL", "--log-level", (all, n) =>
+            all with { Logging = all.Logging with { Level = LoggingOptions.ReadLevel(n, all.Logging.Level) } }),
+        new("LOG_FORMAT", "--log-format", (all, n) =>
+            all with { Logging = all.Logging with { Format = LoggingOptions.ReadFormat(n, all.Logging.Format) } }),
     ];
 
     /// <summary>The sources of this process.</summary>
@@ -46,10 +48,12 @@ internal sealed record SettingsSources(
     }
 
     /// <summary>Reads the file and lays the other sources over it.</summary>
-    public ConfigResult<ProxySettings> Load() =>
-        Load(File is null ? ConfigDocument.Empty("built-in default") : ConfigDocument.Load(File));
+    public ConfigResult<ProxySettings> Load() => Load(Open());
 
-    /// <summary>The same of a text that was read already.</summary>
+    /// <summary>Reads the file as it is now.</summary>
+    public ConfigDocument Open() => File is null ? ConfigDocument.Empty("built-in default") : ConfigDocument.Load(File);
+
+    /// <summary>Makes settings of a text that was read already.</summary>
     public ConfigResult<ProxySettings> Load(ConfigDocument document) => document.Read(root =>
     {
         var settings = ProxySettings.Read(root, ProxySettings.Default(DataDirectory));
@@ -63,7 +67,13 @@ internal sealed record SettingsSources(
 
         if (settings.Proxy.Port == settings.Api.Port)
             root["proxy"]["api_port"].Error($"must differ from proxy.port; both are {settings.Api.Port}");
-        return settings;
+        if (PathRelation.Overlap(settings.Cache.Dir, settings.Tls.CertDir))
+        {
+            root["cache"]["dir"].Error(
+                $"must not hold or lie in tls.cert_dir, {settings.Tls.CertDir}: clearing the cache would remove the CA");
+        }
+
+        return settings with { Fingerprint = document.Fingerprint };
     });
 
     private sealed record Overlay(string Variable, string Option, Func<ProxySettings, ConfigNode, ProxySettings> Apply);

@@ -63,4 +63,7 @@ internal sealed record SocksOptions
         json.WriteBoolean("udp", Udp);
         json.WriteEndObject();
     }
+
+    /// <summary>Differs when a user or a password does. Holds the passwords: for comparing only, and therefore no property that would print.</summary>
+    public string UsersIdentity() => string.Join('\n', Users.Select(u => $"{u.Name}\0{u.Password.Source}\0{u.Password.Text}"));
 }

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text;
 
 namespace Discobot.Infrastructure.Config;
@@ -12,12 +13,16 @@ internal sealed class ConfigDocument
     private readonly ConfigPlace _start;
     private readonly ConfigErrors _errors;
 
-    private ConfigDocument(ConfigValue? root, ConfigPlace start, ConfigErrors errors)
+    private ConfigDocument(ConfigValue? root, ConfigPlace start, ConfigErrors errors, string fingerprint)
     {
+        Fingerprint = fingerprint;
         _root = root;
         _start = start;
         _errors = errors;
     }
+
+    /// <summary>Differs when the text differs, or the reason why there is none.</summary>
+    public string Fingerprint { get; }
 
     /// <summary>Reads a file; whatever prevents that becomes an error of the document.</summary>
     public static ConfigDocument Load(string path)
@@ -35,10 +40,21 @@ internal sealed class ConfigDocument
         }
     }
 
-    /// <summary>Parses YAML (of which JSON is a part).</summary>
+    /// <summary>Parses YAML.</summary>
     /// <param name="utf8">At most <see cref="MaxBytes"/>.</param>
     /// <param name="source">What errors call this text.</param>
-    public static ConfigDocument Parse(ReadOnlySpan<byte> utf8, string source)
+    public static ConfigDocument Parse(ReadOnlySpan<byte> utf8, string source) =>
+        Parse(utf8, source, (text, errors) => new YamlReader(Encoding.UTF8.GetString(text), source, errors).Read());
+
+    public static ConfigDocument Parse(string text, string source) => Parse(Encoding.UTF8.GetBytes(text), source);
+
+    /// <summary>Parses JSON, and nothing that only YAML allows.</summary>
+    public static ConfigDocument ParseJson(ReadOnlySpan<byte> utf8, string source) =>
+        Parse(utf8, source, (text, errors) => JsonReader.Read(text, source, errors));
+
+    private delegate ConfigValue? Reader(ReadOnlySpan<byte> utf8, ConfigErrors errors);
+
+    private static ConfigDocument Parse(ReadOnlySpan<byte> utf8, string source, Reader read)
     {
         var start = new ConfigPlace(source, 1, 1);
         if (utf8.Length > MaxBytes)
@@ -48,16 +64,14 @@ internal sealed class ConfigDocument
         if (Utf8Check.FirstBadByte(utf8, source) is { } bad)
             return Broken(bad, "not valid UTF-8; save the file as UTF-8");
         var errors = new ConfigErrors();
-        var root = new YamlReader(Encoding.UTF8.GetString(utf8), source, errors).Read();
-        return new ConfigDocument(root, root?.Place ?? start, errors);
+        var root = read(utf8, errors);
+        return new ConfigDocument(root, root?.Place ?? start, errors, Convert.ToHexString(SHA256.HashData(utf8)));
     }
 
-    public static ConfigDocument Parse(string text, string source) => Parse(Encoding.UTF8.GetBytes(text), source);
-
     /// <summary>A document in which nothing is written: every option has its default.</summary>
-    public static ConfigDocument Empty(string source) => new(null, new ConfigPlace(source), new ConfigErrors());
+    public static ConfigDocument Empty(string source) => new(null, new ConfigPlace(source), new ConfigErrors(), "");
 
-    /// <summary>Makes options. Keys that <paramref name="read"/> never asked for are errors: it must ask for all it knows, always.</summary>
+    /// <summary>Makes options. Keys that <paramref name="read"/> never asked for are errors, so it must ask for all it knows.</summary>
     public ConfigResult<T> Read<T>(Func<ConfigNode, T> read) where T : class
     {
         if (_errors.Count > 0 && _root is null)
@@ -74,7 +88,7 @@ internal sealed class ConfigDocument
     {
         var errors = new ConfigErrors();
         errors.Add(place, "", message);
-        return new ConfigDocument(null, place, errors);
+        return new ConfigDocument(null, place, errors, message);
     }
 
     private static string Unreadable(string path, Exception e) => e switch

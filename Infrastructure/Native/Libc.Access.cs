@@ -1,14 +1,23 @@
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace Discobot.Infrastructure.Native;
 
 internal static partial class Libc
 {
     private const int WriteAndSearch = 2 | 1;
+    private const uint BasicFields = 0x7FF;
 
     /// <summary>Whether this process may create entries in a directory: also false on a read-only file system (access(2)).</summary>
     public static bool MayWriteInto(string directory) => Access(directory, WriteAndSearch) == 0;
 
+    /// <summary>What a path leads to in the end, links followed; null when there is nothing or it may not be seen.</summary>
+    public static FileStatus? StatusOf(string path) =>
+        StatX(CurrentDirectory, Encoding.UTF8.GetBytes(path + '\0'), 0, BasicFields, out var buffer) == 0 ? FileStatus.From(buffer) : null;
+
     [LibraryImport("libc", EntryPoint = "access", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Access(string path, int mode);
+
+    [LibraryImport("libc", EntryPoint = "statx")]
+    private static partial int StatX(int directory, byte[] path, int flags, uint mask, out StatXBuffer buffer);
 }

@@ -1,0 +1,35 @@
+using System.Runtime.InteropServices;
+using Discobot.Infrastructure;
+using Discobot.Infrastructure.Config;
+
+namespace Discobot.Features.Configuration;
+
+/// <summary>Configuration that changes while the proxy runs.</summary>
+internal static class ConfigurationFeature
+{
+    /// <summary>
+    /// Registers <see cref="Live{T}"/> of <see cref="ProxySettings"/>, <see cref="LiveConfiguration"/>, and the watch over the file and
+    /// SIGHUP. Whoever composes the program turns settings into each feature's rules in <see cref="Live{T}.Changed"/>.
+    /// </summary>
+    public static IServiceCollection AddConfiguration(this IServiceCollection services, SettingsSources sources, ProxySettings settings) => services
+        .AddSingleton(sources)
+        .AddSingleton(new Live<ProxySettings>(settings))
+        .AddSingleton<LiveConfiguration>()
+        .AddHostedService<ConfigurationWatch>();
+
+    private sealed class ConfigurationWatch(LiveConfiguration configuration, SettingsSources sources) : BackgroundService
+    {
+        protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+        {
+            using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+            {
+                context.Cancel = true;
+                configuration.Reload();
+            });
+            if (sources.File is { } file)
+                await new FileWatch(file, TimeProvider.System).RunAsync(configuration.ReloadIfChanged, stoppingToken);
+            else
+                await Task.Delay(Timeout.Infinite, stoppingToken);
+        }
+    }
+}

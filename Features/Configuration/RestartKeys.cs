@@ -1,0 +1,48 @@
+namespace Discobot.Features.Configuration;
+
+/// <summary>What is fixed when the proxy starts: sockets, directories, the shape of the log. All else is live.</summary>
+internal static class RestartKeys
+{
+    internal static readonly (string Key, Func<ProxySettings, object?> Value)[] All =
+    [
+        ("proxy.port", s => s.Proxy.Port),
+        ("proxy.api_port", s => s.Api.Port),
+        ("proxy.listen", s => string.Join(' ', s.Proxy.Listen)),
+        ("proxy.read_timeout", s => s.Proxy.ReadTimeout),
+        ("proxy.write_timeout", s => s.Proxy.WriteTimeout),
+        ("proxy.upstream_timeout", s => s.Proxy.UpstreamTimeout),
+        ("proxy.upstream", s => (s.Proxy.Upstream, s.Proxy.UpstreamCredentials?.Text, s.Proxy.UpstreamFromEnvironment)),
+        ("proxy.drain_limit", s => s.Proxy.DrainLimit),
+        ("tls.cert_dir", s => s.Tls.CertDir),
+        ("tls.extra_ca", s => string.Join('\n', s.Tls.ExtraCa)),
+        ("tls.insecure_hosts", s => string.Join(' ', s.Tls.InsecureHosts.Select(p => p.Text))),
+        ("cache.enabled", s => s.Cache.Enabled),
+        ("cache.dir", s => s.Cache.Dir),
+        ("logging.format", s => s.Logging.Format),
+        ("logging.file", s => s.Logging.File),
+        ("logging.include_body", s => s.Logging.IncludeBody),
+        ("api.listen", s => string.Join(' ', s.Api.Listen)),
+        ("api.token_file", s => s.Api.TokenFile),
+        ("api.protect", s => s.Api.ProtectWord()),
+        ("socks.users", s => s.Socks.UsersIdentity()),
+        ("socks.inspect", s => s.Socks.Inspect),
+        ("socks.udp", s => s.Socks.Udp),
+        ("init.extra_env", s => s.Init.ExtraEnvironment),
+        ("init.nested_docker", s => s.Init.NestedDocker),
+    ];
+
+    /// <summary>The keys that differ and therefore wait for a restart.</summary>
+    public static IEnumerable<string> Changed(ProxySettings running, ProxySettings next) =>
+        All.Where(k => !Equals(k.Value(running), k.Value(next))).Select(k => k.Key);
+
+    /// <summary>What can run now of <paramref name="next"/>: its live part, and the rest as it runs.</summary>
+    public static ProxySettings Merge(ProxySettings running, ProxySettings next) => running with
+    {
+        Fingerprint = next.Fingerprint,
+        Allowlist = next.Allowlist,
+        Headers = next.Headers,
+        Cache = next.Cache with { Enabled = running.Cache.Enabled, Dir = running.Cache.Dir },
+        Tls = running.Tls with { Passthrough = next.Tls.Passthrough },
+        Logging = running.Logging with { Level = next.Logging.Level },
+    };
+}
