@@ -64,7 +64,15 @@ internal sealed partial class ConnectTunnel(
             return;
         }
 
-        await connection.Transport.Output.WriteAsync("HTTP/1.1 200 Connection established\r\n\r\n"u8.ToArray(), closing);
+        try
+        {
+            await new ClientOutput(connection).SendAsync("HTTP/1.1 200 Connection established\r\n\r\n"u8.ToArray(), closing);
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            return;
+        }
+
         await EnterAsync(connection, head.Target, next, closing);
     }
 
@@ -141,14 +149,14 @@ internal sealed partial class ConnectTunnel(
 
         try
         {
-            using var stop = CancellationTokenSource.CreateLinkedTokenSource(closing, connection.ConnectionClosed);
-            var upstream = await dialer.ConnectAsync(target, stop.Token);
+            // Not the connection's own token: Kestrel cancels that when a client has said all it has to say, and still listens.
+            var upstream = await dialer.ConnectAsync(target, closing);
             using (upstream)
             {
-                if (next is null || await WhoSpeaksFirstAsync(connection, upstream, stop.Token) is not { } first)
+                if (next is null || await WhoSpeaksFirstAsync(connection, upstream, closing) is not { } first)
                 {
                     LogTunnelOpened(target);
-                    var (up, down) = await BlindRelay.RunAsync(connection.Transport, upstream, stop.Token);
+                    var (up, down) = await BlindRelay.RunAsync(connection, upstream, closing);
                     LogTunnelClosed(target, up, down);
                     return;
                 }

@@ -1,0 +1,11 @@
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Socks5;
+
+/// <summary>SOCKS5 on the proxy port, for programs that speak something else than HTTP.</summary>
+internal static class Socks5Feature
+{
+    public static IServiceCollection AddSocks5(this IServiceCollection services, SocksOptions options) => services
+        .AddSingleton(options)
+        .AddSingleton<ISocksServer, SocksServer>();
+}

@@ -1,0 +1,132 @@
+using System.Buffers;
+using System.Net;
+using System.Net.Sockets;
+using Discobot.Infrastructure.Wire;
+using Microsoft.AspNetCore.Connections;
+
+namespace Discobot.Features.Socks5;
+
+/// <summary>SOCKS5 (RFC 1928) on the shared port: greeting, perhaps name and password, one request, one reply, then a tunnel.</summary>
+internal sealed partial class SocksServer(
+    SocksOptions options, IEgressPolicy policy, Dialer dialer, ILogger<SocksServer> log) : ISocksServer
+{
+    /// <summary>Limit on everything up to the request: a slow sender must not hold a connection for ever.</summary>
+    private static readonly TimeSpan HandshakeLimit = TimeSpan.FromSeconds(10);
+
+    /// <summary>Limit on resolving and dialling together, for all addresses of a name.</summary>
+    private static readonly TimeSpan DialLimit = TimeSpan.FromSeconds(20);
+
+    private readonly SocksUsers _users = new(options);
+
+    public async Task OnConnectionAsync(
+        ConnectionContext connection, Func<ConnectTarget, ConnectionContext, Task> inspect, CancellationToken closing)
+    {
+        try
+        {
+            if (await NegotiateAsync(connection, closing) is not { } request)
+                return;
+            switch (request.Command)
+            {
+                case SocksCommand.Connect:
+                    await ConnectAsync(connection, request.Destination, inspect, closing);
+                    break;
+                case SocksCommand.UdpAssociate when options.Udp:
+                    await AssociateAsync(connection, request.Destination, closing);
+                    break;
+                default:
+                    LogRefused(connection.RemoteEndPoint, request.Command == SocksCommand.UdpAssociate
+                        ? "UDP ASSOCIATE is off; socks.udp: true allows it" : $"command {(byte)request.Command} is not supported");
+                    await ReplyAsync(connection, SocksReply.CommandNotSupported, null, closing);
+                    break;
+            }
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            // The client is gone, or we are going.
+        }
+    }
+
+    private async Task ConnectAsync(
+        ConnectionContext connection,
+        SocksAddress destination,
+        Func<ConnectTarget, ConnectionContext, Task> inspect,
+        CancellationToken closing)
+    {
+        if (TargetOf(destination) is not { } target)
+        {
+            LogRefused(connection.RemoteEndPoint, "the destination is neither a name nor an address with a port");
+            await ReplyAsync(connection, SocksReply.GeneralFailure, null, closing);
+            return;
+        }
+
+        // Inspected tunnels are judged by what is in them; an address may there turn out to be a name that is allowed (TLS says which).
+        var isLiteral = destination.Host is { IsLiteral: true };
+        var verdict = !options.Inspect ? policy.JudgeBlindTunnel(target)
+            : isLiteral ? EgressVerdict.Allow("inspected") : policy.JudgeTunnel(target);
+        if (!verdict.Allowed)
+        {
+            LogBlocked(target, verdict.Rule, verdict.Reason);
+            await ReplyAsync(connection, SocksReply.NotAllowed, null, closing);
+        }
+        else if (options.Inspect)
+        {
+            // As with CONNECT, interception dials when it knows what is asked, and says what failed in words.
+            await ReplyAsync(connection, SocksReply.Succeeded, null, closing);
+            await inspect(target, connection);
+        }
+        else
+        {
+            await RelayAsync(connection, target, closing);
+        }
+    }
+
+    private async Task RelayAsync(ConnectionContext connection, ConnectTarget target, CancellationToken closing)
+    {
+        Socket upstream;
+        using (var limit = CancellationTokenSource.CreateLinkedTokenSource(closing))
+        {
+            limit.CancelAfter(DialLimit);
+            try
+            {
+                upstream = await dialer.ConnectAsync(target, limit.Token);
+            }
+            catch (Exception e) when (e is SocketException or IOException or OperationCanceledException)
+            {
+                var reply = SocksReplies.Of(e);
+                LogFailed(target, UpstreamFailures.ToError(e, target.Host).Reason);
+                await ReplyAsync(connection, reply, null, closing);
+                return;
+            }
+        }
+
+        using (upstream)
+        {
+            await ReplyAsync(connection, SocksReply.Succeeded, (IPEndPoint?)upstream.LocalEndPoint, closing);
+            LogOpened(target);
+            var (up, down) = await BlindRelay.RunAsync(connection, upstream, closing);
+            LogClosed(target, up, down);
+        }
+    }
+
+    private static ConnectTarget? TargetOf(in SocksAddress destination) =>
+        destination is { Host: { } host, Port: > 0 } ? new ConnectTarget(host.Name, destination.Port) : null;
+
+    private static ValueTask ReplyAsync(
+        ConnectionContext connection, SocksReply reply, IPEndPoint? bound, CancellationToken cancellation) =>
+        new ClientOutput(connection).SendAsync(reply.Write(bound), cancellation);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "connection refused {Client} {Reason}")]
+    private partial void LogRefused(EndPoint? client, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "blocked {Target} {Rule} {Reason}")]
+    private partial void LogBlocked(ConnectTarget target, string rule, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel {Target}")]
+    private partial void LogOpened(ConnectTarget target);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel end {Target} {Up} {Down}")]
+    private partial void LogClosed(ConnectTarget target, long up, long down);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "tunnel failed {Target} {Reason}")]
+    private partial void LogFailed(ConnectTarget target, string reason);
+}

@@ -1,0 +1,126 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
+
+namespace Discobot.Infrastructure.Wire;
+
+/// <summary>Copies bytes both ways between a client and an upstream socket, each direction ending by itself (half-close).</summary>
+internal sealed class BlindRelay
+{
+    private const int BufferSize = 64 * 1024;
+
+    /// <summary>Once one direction has ended, how long the other may be silent: a peer that vanished must not hold a tunnel for ever
+    /// (squid's half_closed_clients and nginx's proxy_timeout guard against the same; 5 minutes lies between them).</summary>
+    private static readonly TimeSpan HalfOpenSilence = TimeSpan.FromMinutes(5);
+
+    private readonly PipeReader _input;
+    private readonly ClientOutput _output;
+    private readonly Socket _upstream;
+    private long _up;
+    private long _down;
+
+    private BlindRelay(ConnectionContext client, Socket upstream) =>
+        (_input, _output, _upstream) = (client.Transport.Input, new ClientOutput(client), upstream);
+
+    /// <summary>Runs until both directions have ended, one failed, or <paramref name="cancellation"/>.</summary>
+    /// <param name="client">Its ConnectionClosed is of no interest: Kestrel signals it when the client ends its own direction.</param>
+    /// <returns>Bytes sent up and down.</returns>
+    public static async Task<(long Up, long Down)> RunAsync(ConnectionContext client, Socket upstream, CancellationToken cancellation)
+    {
+        var relay = new BlindRelay(client, upstream);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var up = Quietly(relay.UpAsync(stop.Token));
+        var down = Quietly(relay.DownAsync(stop.Token));
+        // A direction that ends in order leaves the other open; one that fails takes the other with it.
+        var first = await Task.WhenAny(up, down);
+        if (await first)
+            await relay.OutlastAsync(first == up ? down : up);
+        await stop.CancelAsync();
+        await Task.WhenAll(up, down);
+        return (relay._up, relay._down);
+    }
+
+    // Waits for the direction that is left, for as long as anything moves in it.
+    private async Task OutlastAsync(Task last)
+    {
+        long moved;
+        do
+        {
+            moved = Volatile.Read(ref _up) + Volatile.Read(ref _down);
+            await Task.WhenAny(last, Task.Delay(HalfOpenSilence));
+        }
+        while (!last.IsCompleted && moved != Volatile.Read(ref _up) + Volatile.Read(ref _down));
+    }
+
+    private async Task UpAsync(CancellationToken cancellation)
+    {
+        while (true)
+        {
+            var read = await _input.ReadAsync(cancellation);
+            foreach (var segment in read.Buffer)
+            {
+                var rest = segment;
+                while (!rest.IsEmpty)
+                {
+                    var sent = await _upstream.SendAsync(rest, cancellation);
+                    _up += sent;
+                    rest = rest[sent..];
+                }
+            }
+
+            _input.AdvanceTo(read.Buffer.End);
+            if (read.IsCompleted)
+            {
+                _upstream.Shutdown(SocketShutdown.Send);
+                return;
+            }
+        }
+    }
+
+    private async Task DownAsync(CancellationToken cancellation)
+    {
+        // Waits with empty hands: an idle tunnel rents no buffer.
+        do
+            await _upstream.ReceiveAsync(Memory<byte>.Empty, cancellation);
+        while (await PassOnAsync(cancellation));
+        await _output.EndAsync();
+    }
+
+    /// <returns>False at the end of what the upstream sends.</returns>
+    private async Task<bool> PassOnAsync(CancellationToken cancellation)
+    {
+        var buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
+        try
+        {
+            do
+            {
+                var count = await _upstream.ReceiveAsync(buffer.AsMemory(0, BufferSize), cancellation);
+                if (count == 0)
+                    return false;
+                await _output.SendAsync(buffer.AsMemory(0, count), cancellation);
+                _down += count;
+            }
+            while (_upstream.Available > 0);
+            return true;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    /// <returns>Whether the direction ended in order.</returns>
+    private static async Task<bool> Quietly(Task direction)
+    {
+        try
+        {
+            await direction;
+            return true;
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException or SocketException or ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+}
