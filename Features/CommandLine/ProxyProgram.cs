@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
 using Discobot.Features.Allowlist;
 using Discobot.Features.Api;
+using Discobot.Features.Cache;
 using Discobot.Features.Certificates;
 using Discobot.Features.Configuration;
 using Discobot.Features.Interception;
@@ -28,6 +29,7 @@ internal static class ProxyProgram
             .AddRoutingCore()
             .AddCertificates(settings.Tls.CertDir)
             .AddAllowlist(settings.Allowlist)
+            .AddCache(settings.Cache)
             .AddInterception(settings.Proxy, settings.Tls, new OwnListeners([.. proxy, .. api]), UpstreamRoots);
 
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration();
@@ -43,8 +45,10 @@ internal static class ProxyProgram
         {
             endpoints.MapHealth(app.Services.GetRequiredService<CertificateAuthority>().CertificatePath);
             endpoints.MapAllowlist();
+            endpoints.MapCache();
         });
         app.UseRequestGate();
+        app.UseCache();
         app.RunForwarding();
         return app;
     }

@@ -1,0 +1,25 @@
+namespace Discobot.Features.Cache;
+
+/// <summary>From a body to a client: large pieces straight into the response's own buffer, none of it held while waiting.</summary>
+internal static class BodySender
+{
+    /// <summary>128 KiB a write: eight TLS records, and little memory for each of many slow clients.</summary>
+    public const int ChunkSize = 128 << 10;
+
+    /// <returns>Bytes sent: less than asked for only if the body ended.</returns>
+    /// <exception cref="OperationCanceledException">The client went away.</exception>
+    /// <exception cref="FillBrokenException">The body broke off: abort the connection.</exception>
+    public static async ValueTask<long> SendAsync(HttpResponse response, IBodyReader reader, long end, CancellationToken cancel)
+    {
+        var (writer, from) = (response.BodyWriter, reader.Position);
+        while (await reader.WaitAsync(end, cancel))
+        {
+            writer.Advance(reader.Read(writer.GetMemory(ChunkSize).Span[..ChunkSize], end));
+            var flushed = await writer.FlushAsync(cancel);
+            if (flushed.IsCompleted || flushed.IsCanceled)
+                throw new OperationCanceledException("The client went away.");
+        }
+
+        return reader.Position - from;
+    }
+}

@@ -1,0 +1,36 @@
+namespace Discobot.Features.Cache;
+
+/// <summary>
+/// One stored body as the index knows it, about 130 bytes. Headers and the key's text stay on disk until the entry is asked for. The links of
+/// the recency list belong to <see cref="CacheIndex"/> and are guarded by its lock.
+/// </summary>
+internal sealed class CacheEntry(Hash256 key, Hash256 digest, long size, long storedAt, string host, BodyKind kind)
+{
+    /// <summary>SHA-256 of the key: the name of the file.</summary>
+    public Hash256 Key { get; } = key;
+
+    /// <summary>SHA-256 of the body, known for every entry whether or not its address names it.</summary>
+    public Hash256 Digest { get; } = digest;
+
+    /// <summary>Bytes of the body.</summary>
+    public long Size { get; } = size;
+
+    /// <summary>Unix time in milliseconds.</summary>
+    public long StoredAt { get; } = storedAt;
+
+    /// <summary>The host of the key; one string for all entries of a host.</summary>
+    public string Host { get; } = host;
+
+    public BodyKind Kind { get; } = kind;
+
+    /// <summary>
+    /// The file's last write, in ticks, when its digest was last seen to be right; 0 before that. A file that was touched since is checked again.
+    /// </summary>
+    public long VerifiedStamp { get => Volatile.Read(ref _verifiedStamp); set => Volatile.Write(ref _verifiedStamp, value); }
+
+    private long _verifiedStamp;
+
+    internal CacheEntry? Older { get; set; }
+    internal CacheEntry? Newer { get; set; }
+    internal bool InIndex { get; set; }
+}

@@ -1,0 +1,166 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Headers;
+using Microsoft.AspNetCore.Http;
+
+namespace Discobot.Features.Cache;
+
+public sealed class CacheHitsTests : IAsyncLifetime
+{
+    private readonly byte[] _body = TemporaryCache.Body(300_000);
+    private CacheStage _stage = null!;
+
+    public async Task InitializeAsync()
+    {
+        _stage = await CacheStage.StartAsync();
+        _stage.Serve(_body);
+        await _stage.ExpectAsync("MISS", _body);
+    }
+
+    public async Task DisposeAsync() => await _stage.DisposeAsync();
+
+    [Fact]
+    public async Task The_second_request_is_a_hit_that_upstream_never_sees()
+    {
+        await _stage.ExpectAsync("HIT", _body);
+        Assert.Single(_stage.Asked);
+        var stats = _stage.Stats;
+        Assert.Equal((1, 1, 1, 0.5, 300_000), (stats.Hits, stats.Misses, stats.Stores, stats.HitRate, stats.CurrentSize));
+    }
+
+    [Fact]
+    public async Task A_hit_carries_the_stored_header_fields_its_length_and_the_time_it_was_stored()
+    {
+        using var response = await _stage.GetAsync(_stage.Blob(_body));
+        Assert.Equal("application/octet-stream", response.Content.Headers.ContentType!.ToString());
+        Assert.Equal($"\"{TemporaryCache.HexOf(_body)}\"", response.Headers.ETag!.Tag);
+        Assert.Equal(300_000, response.Content.Headers.ContentLength);
+        var stored = DateTimeOffset.ParseExact(
+            response.Headers.GetValues("X-Cache-Date").Single(), "yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal);
+        Assert.InRange(DateTimeOffset.UtcNow - stored, TimeSpan.FromSeconds(-1), TimeSpan.FromMinutes(1));
+        Assert.Equal($"sha256:{TemporaryCache.HexOf(_body)}", response.Headers.GetValues("Docker-Content-Digest").Single());
+    }
+
+    [Fact]
+    public async Task Head_is_answered_from_the_entry()
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Head, _stage.Blob(_body));
+        using var response = await _stage.Client.SendAsync(request);
+        Assert.Equal((HttpStatusCode.OK, "HIT", 300_000L), (response.StatusCode, CacheStage.XCache(response), response.Content.Headers.ContentLength));
+        Assert.Single(_stage.Asked);
+    }
+
+    [Theory]
+    [InlineData("bytes=0-", 0, 300_000)]
+    [InlineData("bytes=250000-", 250_000, 300_000)]
+    [InlineData("bytes=10-19", 10, 20)]
+    [InlineData("bytes=299999-400000", 299_999, 300_000)]
+    [InlineData("bytes=-5", 299_995, 300_000)]
+    [InlineData("bytes=-400000", 0, 300_000)]
+    public async Task A_range_is_cut_from_the_entry(string range, int from, int end)
+    {
+        using var response = await _stage.GetAsync(_stage.Blob(_body), r => r.Headers.TryAddWithoutValidation("Range", range));
+        Assert.Equal(HttpStatusCode.PartialContent, response.StatusCode);
+        Assert.Equal($"bytes {from}-{end - 1}/300000", response.Content.Headers.ContentRange!.ToString());
+        Assert.Equal(_body[from..end], await response.Content.ReadAsByteArrayAsync());
+    }
+
+    [Theory]
+    [InlineData("bytes=300000-")]
+    [InlineData("bytes=-0")]
+    public async Task A_range_behind_the_end_is_416_with_the_length(string range)
+    {
+        using var response = await _stage.GetAsync(_stage.Blob(_body), r => r.Headers.TryAddWithoutValidation("Range", range));
+        Assert.Equal(HttpStatusCode.RequestedRangeNotSatisfiable, response.StatusCode);
+        Assert.Equal("bytes */300000", response.Content.Headers.ContentRange!.ToString());
+    }
+
+    [Theory]
+    [InlineData("bytes=0-1,5-6")]
+    [InlineData("bytes=5-4")]
+    [InlineData("bytes=x-")]
+    [InlineData("bytes=-")]
+    [InlineData("items=0-1")]
+    public async Task Several_ranges_and_malformed_ones_get_the_whole_body(string range)
+    {
+        using var response = await _stage.GetAsync(_stage.Blob(_body), r => r.Headers.TryAddWithoutValidation("Range", range));
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.Equal(_body, await response.Content.ReadAsByteArrayAsync());
+    }
+
+    [Theory]
+    [InlineData(true, HttpStatusCode.PartialContent)]
+    [InlineData(false, HttpStatusCode.OK)]
+    public async Task If_Range_decides_whether_the_range_counts(bool same, HttpStatusCode expected)
+    {
+        using var response = await _stage.GetAsync(_stage.Blob(_body), r =>
+        {
+            r.Headers.Range = new RangeHeaderValue(5, null);
+            r.Headers.IfRange = new($"\"{(same ? TemporaryCache.HexOf(_body) : "other")}\"");
+        });
+        Assert.Equal(expected, response.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_validator_that_still_holds_is_answered_304()
+    {
+        using var response = await _stage.GetAsync(_stage.Blob(_body), r => r.Headers.TryAddWithoutValidation("If-None-Match", $"\"x\", W/\"{TemporaryCache.HexOf(_body)}\""));
+        Assert.Equal((HttpStatusCode.NotModified, "HIT"), (response.StatusCode, CacheStage.XCache(response)));
+    }
+
+    [Fact]
+    public async Task Another_host_and_a_signed_address_with_the_same_digest_are_hits_too()
+    {
+        var hex = TemporaryCache.HexOf(_body);
+        Assert.Equal("HIT", (await _stage.FetchAsync(_stage.Url($"/registry-v2/docker/registry/v2/blobs/sha256/{hex[..2]}/{hex}/data?sig=1"))).Cache);
+        Assert.Equal("HIT", (await _stage.FetchAsync(new Uri($"http://localhost:{_stage.Url("/").Port}/v2/b/blobs/sha256:{hex}"))).Cache);
+    }
+
+    [Theory]
+    [InlineData(100)]
+    [InlineData(250_000)]
+    public async Task A_flipped_bit_is_never_served_as_a_complete_answer_and_the_entry_is_fetched_again(int at)
+    {
+        await _stage.Store.CommittedAsync();
+        _stage.Files.Damage(TargetOf(_body), at);
+        byte[]? served = null;
+        try
+        {
+            served = (await _stage.FetchAsync(_stage.Blob(_body))).Body;
+        }
+        catch (HttpRequestException)
+        {
+            // Broken off: the client knows that it has nothing.
+        }
+
+        Assert.True(served is null || served.AsSpan().SequenceEqual(_body));
+        Assert.Equal(_body, (await _stage.FetchAsync(_stage.Blob(_body))).Body);
+        Assert.Equal(2, _stage.Asked.Count);
+        Assert.Equal(1, _stage.Stats.Errors);
+    }
+
+    [Fact]
+    public async Task Clearing_in_the_middle_of_a_download_does_not_break_it()
+    {
+        var large = TemporaryCache.Body(8 << 20);
+        _stage.Serve(large);
+        await _stage.FetchAsync(_stage.Blob(large));
+        using var response = await _stage.GetAsync(_stage.Blob(large));
+        await using var stream = await response.Content.ReadAsStreamAsync();
+        var read = new byte[large.Length];
+        await stream.ReadExactlyAsync(read.AsMemory(0, 1000));
+        await _stage.Cache.ClearAsync(CancellationToken.None);
+        await stream.ReadExactlyAsync(read.AsMemory(1000));
+        Assert.Equal(large, read);
+        Assert.Equal(0, _stage.Stats.CurrentSize);
+        Assert.Equal("MISS", (await _stage.FetchAsync(_stage.Blob(large))).Cache);
+    }
+
+    private CacheTarget TargetOf(byte[] body) => _stage.Rules.Value.Classify(new Infrastructure.Wire.ProxiedRequest
+    {
+        Id = "1",
+        Scheme = "http",
+        Target = new("127.0.0.1", _stage.Url("/").Port),
+        PathAndQuery = $"/v2/a/blobs/sha256:{TemporaryCache.HexOf(body)}",
+    })!;
+}

@@ -1,0 +1,38 @@
+using Discobot.Infrastructure;
+
+namespace Discobot.Features.Cache;
+
+/// <summary>Opens the cache with the host and leaves it in order when the host stops.</summary>
+internal sealed class CacheLifetime(CacheStore store, Fills fills, Live<CacheRules> rules, TimeProvider time) : IHostedService, IDisposable
+{
+    private static readonly TimeSpan SnapshotInterval = TimeSpan.FromMinutes(1);
+    private readonly CancellationTokenSource _stopping = new();
+    private Task _upkeep = Task.CompletedTask;
+
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        if (rules.Value.Options.Enabled && store.Start())
+            _upkeep = UpkeepAsync(_stopping.Token);
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Downloads under way end or are broken off with <paramref name="cancellationToken"/>; what is complete gets its name on disk.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _stopping.CancelAsync();
+        await fills.DrainAsync(cancellationToken);
+        await store.CommittedAsync();
+        await _upkeep.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (rules.Value.Options.Enabled)
+            store.SaveSnapshot();
+    }
+
+    public void Dispose() => _stopping.Dispose();
+
+    private async Task UpkeepAsync(CancellationToken cancel)
+    {
+        using var timer = new PeriodicTimer(SnapshotInterval, time);
+        while (await timer.WaitForNextTickAsync(cancel))
+            store.SaveSnapshot();
+    }
+}

@@ -1,0 +1,129 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+using System.Security.Cryptography;
+using Discobot.Infrastructure;
+using Microsoft.Win32.SafeHandles;
+
+namespace Discobot.Features.Cache;
+
+/// <summary>
+/// The bodies on disk and the index over them. Nothing here knows HTTP: bodies come in complete and verified, and go out as
+/// <see cref="StoredBody"/>. Any method may be called from any thread.
+/// </summary>
+[SuppressMessage("Design", "CA1001", Justification = "Its semaphores hold no handle, and late readers may still use them.")]
+internal sealed partial class CacheStore
+{
+    private readonly Live<CacheRules> _rules;
+    private readonly CacheStats _stats;
+    private readonly TimeProvider _time;
+    private readonly ILogger<CacheStore> _log;
+    private readonly CacheDirectory _directory;
+    private readonly OpenBodies _open = new();
+    private readonly SemaphoreSlim _checks = new(2);
+    private readonly SemaphoreSlim _flushes = new(4);
+    private readonly ConcurrentDictionary<Task, bool> _commits = new();
+
+    // Files of one key are placed and deleted by one thread at a time; sixty-four locks are enough to keep keys out of each other's way.
+    private readonly Lock[] _files = [.. Enumerable.Range(0, 64).Select(_ => new Lock())];
+
+    public CacheStore(Live<CacheRules> rules, CacheStats stats, TimeProvider time, ILogger<CacheStore> log)
+    {
+        (_rules, _stats, _time, _log) = (rules, stats, time, log);
+        _directory = new CacheDirectory(rules.Value.Options.Dir);
+        rules.Changed += _ => Trim();
+    }
+
+    public CacheIndex Index { get; } = new();
+
+    private Lock FilesOf(in Hash256 key) => _files[key.A >> 58];
+
+    /// <summary>Opens what answers <paramref name="target"/>; the caller releases it. Null is a miss.</summary>
+    public async ValueTask<StoredBody?> FindAsync(CacheTarget target, CancellationToken cancel)
+    {
+        if (Find(target) is { } body)
+            return body;
+        if (Loaded.IsCompleted)
+            return null;
+
+        // A restart must not cost a download of what is on disk: the index of 100,000 entries is read in less than a second.
+        await Loaded.WaitAsync(TimeSpan.FromSeconds(5), cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        cancel.ThrowIfCancellationRequested();
+        return Find(target);
+    }
+
+    private StoredBody? Find(CacheTarget target)
+    {
+        // An entry that cannot be opened is dropped, and then another one with its digest may answer.
+        for (var tries = 0; tries < 3 && Index.Find(target) is { } entry; tries++)
+        {
+            if (Open(entry) is { } body)
+                return body;
+        }
+
+        return null;
+    }
+
+    private StoredBody? Open(CacheEntry entry)
+    {
+        if (_open.Find(entry) is { } open)
+        {
+            if (open.IsFresh())
+                return open;
+            open.Release();
+            _open.Remove(entry);
+        }
+
+        try
+        {
+            var body = OpenFromDisk(entry);
+            if (!Index.Contains(entry))
+                _open.Remove(entry);
+            return body;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Drop(entry, e.Message);
+            return null;
+        }
+    }
+
+    private StoredBody? OpenFromDisk(CacheEntry entry)
+    {
+        var metadata = _directory.ReadMetadata(entry.Key);
+        if (metadata is null || metadata.Digest != entry.Digest || metadata.Size != entry.Size || Hash256.Of(metadata.Key) != entry.Key)
+        {
+            // Replaced by a newer entry of the same key between the look-up and now, or torn.
+            Drop(entry, "its metadata is missing or altered");
+            return null;
+        }
+
+        var file = _directory.OpenBody(entry.Key);
+        if (file is null || RandomAccess.GetLength(file) != entry.Size)
+        {
+            file?.Dispose();
+            Drop(entry, "its body is missing or has another length");
+            return null;
+        }
+
+        var stamp = StoredBody.StampOf(file);
+        return entry.Size > StoredBody.MemoryLimit
+            ? _open.Add(StoredBody.FromFile(entry, metadata, file, stamp, _checks))
+            : OpenInMemory(entry, metadata, file, stamp);
+    }
+
+    private StoredBody? OpenInMemory(CacheEntry entry, EntryMetadata metadata, SafeFileHandle file, long stamp)
+    {
+        using (file)
+        {
+            var bytes = new byte[entry.Size];
+            RandomAccess.Read(file, bytes, 0);
+            Span<byte> hash = stackalloc byte[Hash256.Size];
+            SHA256.HashData(bytes, hash);
+            if (Hash256.Read(hash) == entry.Digest)
+                return _open.Add(StoredBody.FromBytes(entry, metadata, bytes, stamp));
+        }
+
+        Drop(entry, "its body was altered");
+        return null;
+    }
+}

@@ -1,0 +1,57 @@
+using System.Collections.Frozen;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Cache;
+
+/// <summary>Header fields of upstream's answers.</summary>
+internal static class EndToEnd
+{
+    // Ours to say on each answer: lengths and ranges, where it came from. Age would be wrong from the next second on.
+    private static readonly FrozenSet<string> Ours = new[]
+    {
+        "Content-Length", "Content-Range", "Accept-Ranges", "X-Cache", "X-Cache-Date", "Age", "Warning",
+    }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>All fields but those of the connection (RFC 9110, 7.6.1), as sent, repeated fields as repeated pairs.</summary>
+    public static IReadOnlyList<KeyValuePair<string, string>> Headers(HttpResponseMessage response)
+    {
+        var named = HopByHop.NamedBy(response.Headers.NonValidated.TryGetValues("Connection", out var connection)
+            ? new([.. connection]) : default).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        var all = new List<KeyValuePair<string, string>>();
+        foreach (var (name, values) in response.Headers.NonValidated.Concat(response.Content.Headers.NonValidated))
+        {
+            if (HopByHop.Contains(name) || named.Contains(name))
+                continue;
+            foreach (var value in values)
+                all.Add(new(name, value));
+        }
+
+        return all;
+    }
+
+    /// <summary>The fields that are right for every later client.</summary>
+    /// <param name="headers">As from <see cref="Headers"/>.</param>
+    /// <param name="cookies">Whether Set-Cookie may stay; a cookie is for one client, and content-addressed bodies need none.</param>
+    public static IReadOnlyList<KeyValuePair<string, string>> Storable(IEnumerable<KeyValuePair<string, string>> headers, bool cookies) =>
+        [.. headers.Where(h => !Ours.Contains(h.Key) && (cookies || !h.Key.Equals("Set-Cookie", StringComparison.OrdinalIgnoreCase)))];
+
+    /// <summary>Puts fields on a client's answer.</summary>
+    public static void CopyTo(HttpResponse response, IReadOnlyList<KeyValuePair<string, string>> headers)
+    {
+        foreach (var (name, value) in headers)
+            response.Headers.Append(name, value);
+    }
+}
+
+/// <summary>Requests that are sent once more.</summary>
+internal static class UpstreamCopy
+{
+    /// <summary>The same bodyless request; a message can be sent only once.</summary>
+    public static HttpRequestMessage Of(HttpRequestMessage message)
+    {
+        var copy = new HttpRequestMessage(message.Method, message.RequestUri) { Version = message.Version, VersionPolicy = message.VersionPolicy };
+        foreach (var (name, values) in message.Headers.NonValidated)
+            copy.Headers.TryAddWithoutValidation(name, values);
+        return copy;
+    }
+}
