@@ -20,6 +20,10 @@ internal readonly record struct AuthorityCheck(X509Certificate2? Certificate, RS
         return fault is null ? new AuthorityCheck(certificate, key, null) : Broken(fault);
     }
 
+    /// <summary>Whether its basic constraints make it a CA (RFC 5280, 4.2.1.9).</summary>
+    public static bool IsAuthority(X509Certificate2 certificate) =>
+        certificate.Extensions.OfType<X509BasicConstraintsExtension>().FirstOrDefault() is { CertificateAuthority: true };
+
     private static RSA? ReadKey(string pem)
     {
         var key = RSA.Create();
@@ -39,12 +43,13 @@ internal readonly record struct AuthorityCheck(X509Certificate2? Certificate, RS
     {
         if (!Match(certificate, key))
             return "ca.key is not the key of ca.crt";
-        if (certificate.Extensions.OfType<X509BasicConstraintsExtension>().FirstOrDefault() is not { CertificateAuthority: true })
+        if (!IsAuthority(certificate))
             return "ca.crt is not the certificate of a CA";
         if (certificate.Extensions.OfType<X509KeyUsageExtension>().FirstOrDefault() is { } usage
             && !usage.KeyUsages.HasFlag(X509KeyUsageFlags.KeyCertSign))
             return "ca.crt may not sign certificates (key usage)";
-        return certificate.NotAfter.ToUniversalTime() <= now.UtcDateTime ? $"ca.crt expired on {certificate.NotAfter.ToUniversalTime():u}" : null;
+        var end = certificate.NotAfter.ToUniversalTime();
+        return end <= now.UtcDateTime ? $"ca.crt expired on {end:u}" : null;
     }
 
     // A trial signature besides the comparison: it also finds a private part that was damaged.

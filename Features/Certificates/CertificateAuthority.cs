@@ -26,7 +26,7 @@ internal sealed class CertificateAuthority : IDisposable
     /// <summary>SHA-256 of the certificate, lower-case hex.</summary>
     public string Fingerprint { get; }
 
-    /// <summary>The signing key. Signing from several threads at once is safe: each signature has a context of its own in OpenSSL.</summary>
+    /// <summary>The signing key. Several threads may sign at once: each signature has a context of its own in OpenSSL.</summary>
     public RSA Key { get; }
 
     /// <summary>
@@ -57,6 +57,16 @@ internal sealed class CertificateAuthority : IDisposable
         var check = files.Read(clock.GetUtcNow());
         fault = check.Certificate is null ? check.Fault ?? $"there is no CA in {directory}" : null;
         return check.Certificate is null ? null : new CertificateAuthority(files, check.Certificate, check.Key!);
+    }
+
+    /// <summary>Reads the certificate alone, as everybody may.</summary>
+    /// <exception cref="IOException">It cannot be read, or is no CA's certificate: nothing else may ever be trusted as one.</exception>
+    /// <exception cref="UnauthorizedAccessException">Not even that.</exception>
+    public static X509Certificate2 ReadCertificate(string path)
+    {
+        var certificate = PemCertificates.Read(File.ReadAllText(path), out _).FirstOrDefault()
+            ?? throw new IOException($"{path} holds no certificate");
+        return AuthorityCheck.IsAuthority(certificate) ? certificate : throw new IOException($"{path} is not the certificate of a CA");
     }
 
     /// <summary>Makes a new pair; the old one is kept beside it as <c>*.old-TIME</c>.</summary>
@@ -107,12 +117,12 @@ internal sealed class CertificateAuthority : IDisposable
         files.Write(certificate, key);
         var authority = new CertificateAuthority(files, certificate, key);
         if (fault is null)
-            logger.LogInformation("generated CA certificate path={Path} sha256={Fingerprint}", files.CertificatePath, authority.Fingerprint);
+            logger.LogInformation("generated CA path={Path} sha256={Fingerprint}", files.CertificatePath, authority.Fingerprint);
         else
             logger.LogWarning(
-                "the CA could not be used: {Fault}. It was moved aside ({Moved}) and a NEW CA was made (sha256={Fingerprint}): clients that "
-                + "trusted the old one refuse every HTTPS connection until the new one is trusted; run `discobot trust install`, and on "
-                + "every host where {Path} was installed by hand, install it again",
+                "the CA could not be used: {Fault}. It was moved aside ({Moved}) and a NEW CA was made (sha256={Fingerprint}): clients "
+                + "that trusted the old one refuse every HTTPS connection until the new one is trusted; run `discobot trust install`, and "
+                + "on every host where {Path} was installed by hand, install it again",
                 fault, string.Join(", ", moved), authority.Fingerprint, files.CertificatePath);
         return authority;
     }

@@ -27,7 +27,8 @@ public sealed partial class CertificateFieldsTests : IDisposable
 
     private static string Print(string path)
     {
-        var text = CertificateFixture.Run("openssl", "x509", "-in", path, "-noout", "-text", "-certopt", "no_sigdump", "-nameopt", "sep_comma_plus_space,sname");
+        var text = CertificateFixture.Run(
+            "openssl", "x509", "-in", path, "-noout", "-text", "-certopt", "no_sigdump", "-nameopt", "sep_comma_plus_space,sname");
         text = HexPairs().Replace(text, "<bytes>");
         text = Dates().Replace(text, "$1: <time>");
         return string.Join('\n', text.Split('\n').Select(line => line.TrimEnd()));

@@ -39,7 +39,8 @@ internal sealed class CertificateFixture : TimeProvider, ILogger, IDisposable
 
     public string PathOf(string file) => Path.Combine(CertDirectory, file);
 
-    public IEnumerable<string> Files() => Directory.EnumerateFiles(CertDirectory).Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal);
+    public IEnumerable<string> Files() =>
+        Directory.EnumerateFiles(CertDirectory).Select(file => Path.GetFileName(file)).Order(StringComparer.Ordinal);
 
     /// <summary>Writes the leaf where a program can read it.</summary>
     public string Save(string name, X509Certificate2 certificate)
@@ -69,7 +70,8 @@ internal sealed class CertificateFixture : TimeProvider, ILogger, IDisposable
 
     public bool IsEnabled(LogLevel logLevel) => true;
 
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    public void Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
         lock (Lines)
             Lines.Add((logLevel, formatter(state, exception)));

@@ -3,7 +3,8 @@ namespace Discobot.Features.Certificates;
 /// <summary>The CA and the certificates it signs for intercepted hosts.</summary>
 internal static class CertificatesFeature
 {
-    /// <summary>Registers <see cref="CertificateAuthority"/> and <see cref="LeafCertificates"/>; the CA is loaded or made on first use.</summary>
+    /// <summary>Registers <see cref="CertificateAuthority"/> and <see cref="LeafCertificates"/>.</summary>
+    /// <remarks>The CA is loaded or made on first use.</remarks>
     /// <param name="services">Where they are registered; a <see cref="TimeProvider"/> registered there is used.</param>
     /// <param name="certDirectory">Where <c>ca.crt</c> and <c>ca.key</c> are (<c>tls.cert_dir</c>).</param>
     public static IServiceCollection AddCertificates(this IServiceCollection services, string certDirectory) => services

@@ -5,7 +5,7 @@ using System.Net.Sockets;
 
 namespace Discobot.Features.Certificates;
 
-/// <summary>Real clients, each with its own TLS stack and its own opinion on certificates, against a server that shows our leaves.</summary>
+/// <summary>Real clients, each with a TLS stack and an opinion on certificates of its own, against our leaves.</summary>
 public sealed class ClientAcceptanceTests : IDisposable
 {
     private static readonly string[] Hosts = ["example.com", "a-b.registry-1.docker.io", "127.0.0.1"];
@@ -130,7 +130,8 @@ public sealed class ClientAcceptanceTests : IDisposable
                 async (_, hello, _, cancellation) => new SslServerAuthenticationOptions
                 {
                     // Clients name no address in SNI (RFC 6066, 3): it is then the address they connected to.
-                    ServerCertificateContext = await _leaves.GetAsync(hello.ServerName is { Length: > 0 } name ? name : "127.0.0.1", cancellation),
+                    ServerCertificateContext = await _leaves.GetAsync(
+                        hello.ServerName is { Length: > 0 } name ? name : "127.0.0.1", cancellation),
                 },
                 null, CancellationToken.None);
             await tls.WriteAsync("ok"u8.ToArray());

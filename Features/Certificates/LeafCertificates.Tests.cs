@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 
 namespace Discobot.Features.Certificates;
@@ -63,8 +64,8 @@ public sealed class LeafCertificatesTests : IDisposable
     [Fact]
     public async Task A_client_that_does_not_trust_the_CA_or_asks_for_another_name_is_refused()
     {
-        await Assert.ThrowsAsync<System.Security.Authentication.AuthenticationException>(() => Handshake("example.com", trusted: false));
-        await Assert.ThrowsAsync<System.Security.Authentication.AuthenticationException>(() => Handshake("example.com", asked: "other.example"));
+        await Assert.ThrowsAsync<AuthenticationException>(() => Handshake("example.com", trusted: false));
+        await Assert.ThrowsAsync<AuthenticationException>(() => Handshake("example.com", asked: "other.example"));
     }
 
     [Fact]
@@ -156,8 +157,10 @@ public sealed class LeafCertificatesTests : IDisposable
     {
         using var fixture = new CertificateFixture();
         Directory.CreateDirectory(fixture.CertDirectory);
-        CertificateFixture.Run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-utf8", "-subj", "/C=DE/O=Größe/CN=My CA",
-            "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", fixture.PathOf("ca.key"), "-out", fixture.PathOf("ca.crt"));
+        CertificateFixture.Run(
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-utf8",
+            "-subj", "/C=DE/O=Größe/CN=My CA", "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign", "-keyout", fixture.PathOf("ca.key"), "-out", fixture.PathOf("ca.crt"));
         using var authority = fixture.Authority();
         using var leaves = new LeafCertificates(authority, fixture);
         var leaf = fixture.Save("leaf.crt", await CertificateFixture.Leaf(leaves, "example.com"));

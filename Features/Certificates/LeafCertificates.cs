@@ -9,7 +9,7 @@ namespace Discobot.Features.Certificates;
 /// </summary>
 internal sealed class LeafCertificates : ILeafSource, IDisposable
 {
-    /// <summary>How many hosts are kept unless told otherwise: OpenSSL takes about 17 KB for each, minting one again a millisecond.</summary>
+    /// <summary>How many hosts are kept unless told otherwise: each takes about 17 KB in OpenSSL, minting it again a millisecond.</summary>
     public const int DefaultCapacity = 1_000;
 
     // A certificate is renewed this long before it expires: no handshake may show one that a client then finds expired.

@@ -28,7 +28,7 @@ internal static class LeafName
         return name.Length > 0 ? name : throw new ArgumentException("an empty host has no certificate", nameof(host));
     }
 
-    /// <summary>Whether a canonical host is an address. Short forms such as <c>127.1</c> are names here, as they are for most clients.</summary>
+    /// <summary>Whether a canonical host is an address. Short forms such as <c>127.1</c> are names here, as for most clients.</summary>
     public static bool IsAddress(string canonical, [NotNullWhen(true)] out IPAddress? address) =>
         IPAddress.TryParse(canonical, out address)
         && (address.AddressFamily == AddressFamily.InterNetworkV6 || address.ToString() == canonical);

@@ -28,7 +28,7 @@ internal static class CaCommand
             if (authority is null)
                 return Fail($"{fault}; `discobot proxy` makes a CA when it starts", console);
             Print(Report(authority, null), json, console);
-            return 0;
+            return ExitCode.Fine;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -43,9 +43,9 @@ internal static class CaCommand
             using var authority = CertificateAuthority.Rotate(directory, TimeProvider.System, NullLogger.Instance, out var kept);
             Print(Report(authority, kept), json, console);
             console.Error.WriteLine(
-                "The proxy shows the new CA after a restart. Until it is trusted everywhere the old one was, HTTPS fails there: restart the "
-                + "container or run `discobot trust install`, and install it again on hosts where that was done by hand.");
-            return 0;
+                "The proxy shows the new CA after a restart. Until it is trusted everywhere the old one was, HTTPS fails there: restart "
+                + "the container or run `discobot trust install`, and install it again on hosts where that was done by hand.");
+            return ExitCode.Fine;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -82,7 +82,7 @@ internal static class CaCommand
     private static int Fail(string reason, InvocationConfiguration console)
     {
         console.Error.WriteLine($"discobot ca: {reason}");
-        return 1;
+        return ExitCode.Failed;
     }
 }
 

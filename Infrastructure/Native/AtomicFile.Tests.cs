@@ -41,6 +41,9 @@ public sealed class AtomicFileTests : IDisposable
     }
 
     [Fact]
-    public void Syncing_a_directory_that_is_missing_says_which() =>
-        Assert.Contains("/nowhere", Assert.Throws<IOException>(() => AtomicFile.SyncDirectory("/nowhere")).Message, StringComparison.Ordinal);
+    public void Syncing_a_directory_that_is_missing_says_which()
+    {
+        var error = Assert.Throws<IOException>(() => AtomicFile.SyncDirectory("/nowhere"));
+        Assert.Contains("/nowhere", error.Message, StringComparison.Ordinal);
+    }
 }

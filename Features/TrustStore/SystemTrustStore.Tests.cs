@@ -1,0 +1,193 @@
+using System.Diagnostics;
+using System.Security.Cryptography.X509Certificates;
+
+namespace Discobot.Features.TrustStore;
+
+public sealed class SystemTrustStoreTests : IDisposable
+{
+    private static readonly X509Certificate2 Authority = TrustTree.NewAuthority();
+    private static readonly X509Certificate2 Other = TrustTree.NewAuthority();
+
+    private readonly TrustTree _tree = new();
+
+    public void Dispose() => _tree.Dispose();
+
+    public static TheoryData<string, string, string, string, string, string> Families => new()
+    {
+        {
+            "Debian/Ubuntu", "usr/local/share/ca-certificates", "update-ca-certificates", "", "--fresh",
+            "etc/ssl/certs/ca-certificates.crt"
+        },
+        { "SUSE", "etc/pki/trust/anchors", "update-ca-certificates", "", "", "var/lib/ca-certificates/ca-bundle.pem" },
+        {
+            "Fedora/RHEL", "etc/pki/ca-trust/source/anchors", "update-ca-trust", "extract", "extract",
+            "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"
+        },
+        {
+            "Arch", "etc/ca-certificates/trust-source/anchors", "update-ca-trust", "", "",
+            "etc/ca-certificates/extracted/tls-ca-bundle.pem"
+        },
+    };
+
+    [Theory]
+    [MemberData(nameof(Families))]
+    public async Task Each_family_is_known_by_its_anchors_and_its_tool(
+        string name, string anchors, string tool, string arguments, string renewal, string bundle)
+    {
+        _tree.AddDirectory(anchors);
+        _tree.AddTool(tool, anchors, bundle);
+
+        var installed = await Install(Authority);
+        var anchor = _tree.PathOf(anchors + "/discobot-proxy-ca.crt");
+        Assert.Equal(new TrustStatus(name, true, _tree.PathOf(bundle), anchor, true, null), installed);
+        Assert.True(BundleBlock.Holds(_tree.PathOf(bundle), Authority));
+        Assert.Equal(installed with { Changed = false }, await Install(Authority));
+        Assert.Equal(installed with { Changed = false }, _tree.Store().Status(Authority));
+        Assert.Equal([$"called with {arguments}"], _tree.Calls());
+
+        Assert.True((await Install(Other)).Trusted);
+        Assert.False(BundleBlock.Holds(_tree.PathOf(bundle), Authority));
+
+        var removed = await Remove();
+        Assert.Equal((false, true, null), (removed.Trusted, removed.Changed, removed.Problem));
+        Assert.Empty(Directory.GetFiles(_tree.PathOf(anchors)));
+        Assert.Equal([$"called with {arguments}", $"called with {renewal}", $"called with {renewal}"], _tree.Calls());
+        Assert.False((await Remove()).Changed);
+    }
+
+    [Fact]
+    public async Task Alpine_is_told_from_Debian_though_directory_and_tool_have_the_same_names()
+    {
+        _tree.AddDirectory("etc");
+        File.WriteAllText(_tree.PathOf("etc/alpine-release"), "3.20.3\n");
+        _tree.AddTool("update-ca-certificates", "usr/local/share/ca-certificates", "etc/ssl/certs/ca-certificates.crt");
+        var installed = await Install(Authority);
+        Assert.Equal(("Alpine", true), (installed.Family, installed.Trusted));
+        await Remove();
+        Assert.Equal(["called with ", "called with "], _tree.Calls());
+    }
+
+    [Fact]
+    public async Task A_tool_of_the_right_name_without_a_directory_of_its_family_is_not_run()
+    {
+        _tree.AddTool("update-ca-trust", "usr/local/share/ca-certificates", "etc/ssl/certs/ca-certificates.crt");
+        _tree.AddDirectory("usr/local/share/ca-certificates");
+        var installed = await Install(Authority);
+        Assert.Equal(("no tool", true, null), (installed.Family, installed.Trusted, installed.Anchor));
+        Assert.Empty(_tree.Calls());
+    }
+
+    [Fact]
+    public async Task A_CA_that_fell_out_of_the_bundle_is_put_back_though_its_anchor_is_there()
+    {
+        _tree.AddTool("update-ca-certificates", "usr/local/share/ca-certificates", "etc/ssl/certs/ca-certificates.crt");
+        _tree.AddDirectory("usr/local/share/ca-certificates");
+        await Install(Authority);
+        _tree.AddBundle("etc/ssl/certs/ca-certificates.crt");
+        Assert.False(_tree.Store().Status(Authority).Trusted);
+        Assert.True((await Install(Authority)).Trusted);
+    }
+
+    [Theory]
+    [InlineData("echo no space left; exit 3", "exit code 3")]
+    [InlineData("true", "is not in")]
+    public async Task A_tool_that_fails_or_only_says_it_worked_is_found_out(string script, string problem)
+    {
+        _tree.AddDirectory("usr/local/share/ca-certificates");
+        _tree.AddBundle("etc/ssl/certs/ca-certificates.crt");
+        _tree.AddTool("update-ca-certificates", script);
+        var status = await Install(Authority);
+        Assert.False(status.Trusted);
+        Assert.Contains(problem, status.Problem, StringComparison.Ordinal);
+        Assert.Contains(problem, status.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_tool_that_hangs_is_ended_with_its_children()
+    {
+        _tree.AddDirectory("usr/local/share/ca-certificates");
+        _tree.AddTool("update-ca-certificates", "sleep 60 & echo $!; wait");
+        var clock = Stopwatch.StartNew();
+        var status = await _tree.Store(TimeSpan.FromSeconds(0.3)).InstallAsync(Authority, CancellationToken.None);
+        Assert.InRange(clock.Elapsed, TimeSpan.FromSeconds(0.3), TimeSpan.FromSeconds(10));
+        Assert.Contains("longer than 0.3 s", status.Problem, StringComparison.Ordinal);
+        var child = Assert.Single(_tree.Lines).Text.Split(' ')[^1];
+        Assert.False(File.Exists($"/proc/{child}/cmdline") && File.ReadAllText($"/proc/{child}/cmdline").Length > 0);
+    }
+
+    [Fact]
+    public async Task What_the_tool_prints_is_in_the_log()
+    {
+        _tree.AddDirectory("usr/local/share/ca-certificates");
+        _tree.AddTool("update-ca-certificates", "echo to output; echo to errors >&2");
+        await Install(Authority);
+        Assert.Equal(
+            ["update-ca-certificates: to errors", "update-ca-certificates: to output"],
+            _tree.Lines.Select(line => line.Text).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_link_in_the_place_of_the_anchor_is_replaced_not_followed()
+    {
+        _tree.AddDirectory("usr/local/share/ca-certificates");
+        _tree.AddTool("update-ca-certificates", "usr/local/share/ca-certificates", "etc/ssl/certs/ca-certificates.crt");
+        var victim = _tree.PathOf("victim");
+        File.WriteAllText(victim, "untouched");
+        File.CreateSymbolicLink(_tree.PathOf("usr/local/share/ca-certificates/discobot-proxy-ca.crt"), victim);
+        Assert.True((await Install(Authority)).Trusted);
+        Assert.Equal("untouched", File.ReadAllText(victim));
+    }
+
+    [Fact]
+    public async Task Without_a_tool_every_bundle_gets_a_block_that_can_be_taken_out_byte_for_byte()
+    {
+        var bundles = new[] { "etc/ssl/certs/ca-certificates.crt", "etc/pki/tls/certs/ca-bundle.crt" }.Select(_tree.AddBundle).ToList();
+        File.SetUnixFileMode(bundles[0], UnixFileMode.UserRead | UnixFileMode.OtherRead);
+        File.CreateSymbolicLink(_tree.PathOf("etc/ssl/cert.pem"), "certs/ca-certificates.crt");
+
+        var installed = await Install(Authority);
+        Assert.Equal(new TrustStatus("no tool", true, bundles[0], null, true, null), installed);
+        Assert.All(bundles, bundle => Assert.True(BundleBlock.Holds(bundle, Authority)));
+        Assert.Equal("certs/ca-certificates.crt", new FileInfo(_tree.PathOf("etc/ssl/cert.pem")).LinkTarget);
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.OtherRead, File.GetUnixFileMode(bundles[0]));
+        Assert.False((await Install(Authority)).Changed);
+
+        await Install(Other);
+        Assert.All(bundles, bundle => Assert.False(BundleBlock.Holds(bundle, Authority)));
+
+        Assert.True((await Remove()).Changed);
+        Assert.All(bundles, bundle => Assert.Equal(TrustTree.Base, File.ReadAllBytes(bundle)));
+    }
+
+    [Fact]
+    public async Task A_block_in_one_bundle_of_two_is_not_enough()
+    {
+        var first = _tree.AddBundle("etc/ssl/certs/ca-certificates.crt");
+        _tree.AddBundle("etc/ssl/ca-bundle.pem");
+        BundleBlock.Put(first, Authority);
+        Assert.False(_tree.Store().Status(Authority).Trusted);
+        Assert.True((await Install(Authority)).Trusted);
+    }
+
+    [Fact]
+    public async Task With_neither_tool_nor_bundle_the_problem_is_told()
+    {
+        var status = await Install(Authority);
+        Assert.Equal((false, null), (status.Trusted, status.Bundle));
+        Assert.Contains("neither a trust tool nor a bundle", status.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Removal_says_so_when_others_installed_the_CA()
+    {
+        var bundle = _tree.AddBundle("etc/ssl/certs/ca-certificates.crt");
+        File.AppendAllText(bundle, "\n" + Authority.ExportCertificatePem() + "\n");
+        var status = await _tree.Store().RemoveAsync(Authority, CancellationToken.None);
+        Assert.Equal((true, false), (status.Trusted, status.Changed));
+        Assert.Contains("not us", status.Problem, StringComparison.Ordinal);
+    }
+
+    private Task<TrustStatus> Install(X509Certificate2 authority) => _tree.Store().InstallAsync(authority, CancellationToken.None);
+
+    private Task<TrustStatus> Remove() => _tree.Store().RemoveAsync(Authority, CancellationToken.None);
+}

@@ -1,0 +1,104 @@
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.TrustStore;
+
+/// <summary>
+/// The machine's own trust store. Writes need root. All of it lies in directories of root's; nothing is written through a link that
+/// stands in the place of a file (see <see cref="AtomicFile"/>).
+/// </summary>
+/// <param name="logger">Told what was done, with the tool's output.</param>
+/// <param name="root">Where the file system begins.</param>
+/// <param name="toolLimit">How long a tool may take; 30 s by default.</param>
+internal sealed class SystemTrustStore(ILogger logger, string root = "/", TimeSpan? toolLimit = null)
+{
+    private const UnixFileMode Readable =
+        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
+
+    private readonly TrustTool _tool = new(logger, toolLimit ?? TimeSpan.FromSeconds(30));
+    private readonly TrustFamily _family = TrustFamily.Detect(root);
+
+    /// <summary>Looks; changes nothing.</summary>
+    public TrustStatus Status(X509Certificate2 authority) => Look(authority);
+
+    /// <summary>
+    /// Makes the machine trust <paramref name="authority"/> in place of any CA of ours from before, then reads the bundle back. When it is
+    /// trusted already, nothing is written and no tool is run.
+    /// </summary>
+    /// <returns>Trusted, or the problem.</returns>
+    public async Task<TrustStatus> InstallAsync(X509Certificate2 authority, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var before = Look(authority);
+            if (before.Trusted && (before.Anchor is null || IsAnchor(before.Anchor, authority)))
+                return before;
+            var problem = before.Anchor is { } anchor
+                ? await InstallAnchorAsync(anchor, authority, cancellationToken)
+                : InstallBlocks(authority);
+            var after = Look(authority) with { Changed = true };
+            return after.Trusted
+                ? after with { Problem = problem }
+                : after with { Problem = problem ?? $"the CA was installed, yet it is not in {after.Bundle ?? "any bundle"}" };
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return Look(authority) with { Problem = e.Message };
+        }
+    }
+
+    /// <summary>Takes every CA of ours out, wherever any family would keep it.</summary>
+    /// <param name="authority">The CA that is read back for; null when there is none any more.</param>
+    /// <param name="cancellationToken">Ends the tool.</param>
+    public async Task<TrustStatus> RemoveAsync(X509Certificate2? authority, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var anchors = TrustFamily.AnchorPaths(root).Where(Path.Exists).ToList();
+            anchors.ForEach(File.Delete);
+            var problem = anchors.Count > 0 && _family.FindTool(root) is { } tool
+                ? await _tool.RunAsync(tool, _family.Renewal, cancellationToken)
+                : null;
+            var blocks = TrustFamily.AllBundles(root).Where(BundleBlock.Remove).ToList();
+            var after = Look(authority) with { Changed = anchors.Count + blocks.Count > 0, Problem = problem };
+            return after.Trusted && problem is null
+                ? after with { Problem = $"the CA is still in {after.Bundle}: it was not us who put it there" }
+                : after;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return Look(authority) with { Problem = e.Message };
+        }
+    }
+
+    private async Task<string?> InstallAnchorAsync(string anchor, X509Certificate2 authority, CancellationToken cancellationToken)
+    {
+        var renews = Path.Exists(anchor);
+        Directory.CreateDirectory(Path.GetDirectoryName(anchor)!);
+        AtomicFile.Write(anchor, Encoding.ASCII.GetBytes(Pem(authority)), Readable);
+        return await _tool.RunAsync(_family.FindTool(root)!, renews ? _family.Renewal : _family.Arguments, cancellationToken);
+    }
+
+    private string? InstallBlocks(X509Certificate2 authority)
+    {
+        var bundles = _family.FindBundles(root);
+        foreach (var bundle in bundles)
+            BundleBlock.Put(bundle, authority);
+        return bundles.Count > 0 ? null : "there is neither a trust tool nor a bundle of certificates to add the CA to";
+    }
+
+    private TrustStatus Look(X509Certificate2? authority)
+    {
+        var bundles = _family.FindBundles(root);
+        // A tool makes all bundles from the same anchors: one tells. Edited bundles are each for themselves.
+        var trusted = authority is not null && bundles.Count > 0
+            && bundles.Take(_family.HasTool ? 1 : bundles.Count).All(bundle => BundleBlock.Holds(bundle, authority));
+        var anchor = _family.HasTool ? Path.Combine(root, _family.Anchors, TrustFamily.AnchorName) : null;
+        return new TrustStatus(_family.Name, trusted, bundles.Count > 0 ? bundles[0] : null, anchor, Changed: false, Problem: null);
+    }
+
+    private static bool IsAnchor(string path, X509Certificate2 authority) => File.Exists(path) && File.ReadAllText(path) == Pem(authority);
+
+    private static string Pem(X509Certificate2 certificate) => certificate.ExportCertificatePem() + "\n";
+}
