@@ -9,6 +9,11 @@ namespace Discobot.Features.Api;
 /// <c>/health</c> of some host can never end here.</summary>
 internal static class ApiFeature
 {
+    /// <summary>Registers the token that changes are protected by.</summary>
+    public static IServiceCollection AddApi(this IServiceCollection services, ApiOptions options) => services
+        .AddSingleton(options)
+        .AddSingleton<ApiToken>();
+
     public static void ListenForApi(this KestrelServerOptions kestrel, IEnumerable<IPEndPoint> addresses)
     {
         foreach (var address in addresses)
@@ -26,6 +31,7 @@ internal static class ApiFeature
         app.UseWhen(context => context.Features.Get<ApiListener>() is not null, api =>
         {
             api.UseMiddleware<ApiGuard>();
+            api.UseMiddleware<ApiAuthorization>();
             api.UseRouting();
             api.UseEndpoints(map);
             api.Run(context => ApiErrors.WriteAsync(context, StatusCodes.Status404NotFound, $"nothing is at {context.Request.Path}"));
@@ -59,4 +65,5 @@ internal sealed record ApiError(string Error);
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(Health))]
 [JsonSerializable(typeof(ApiError))]
+[JsonSerializable(typeof(ConfigRefusal))]
 internal sealed partial class ApiJson : JsonSerializerContext;

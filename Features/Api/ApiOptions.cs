@@ -8,7 +8,7 @@ namespace Discobot.Features.Api;
 /// <summary>What the bearer token is needed for.</summary>
 internal enum ApiProtection
 {
-    /// <summary>Changing and showing the configuration. Reading and clearing the cache are free.</summary>
+    /// <summary>Changing the configuration. Reading anything and clearing the cache are free.</summary>
     Config,
 
     /// <summary>Everything but <c>/health</c>.</summary>

@@ -47,8 +47,9 @@ internal static class ProxyCommand
 
         try
         {
-            await using var proxy = ProxyProgram.Build(settings);
-            using var run = new GracefulStop(proxy, settings.Proxy.DrainLimit, reload: () => { });
+            await using var proxy = ProxyProgram.Build(settings, sources);
+            var configuration = proxy.Services.GetRequiredService<LiveConfiguration>();
+            using var run = new GracefulStop(proxy, settings.Proxy.DrainLimit, () => configuration.Reload());
             await run.RunAsync(cancellation);
             return ExitCode.Fine;
         }

@@ -16,8 +16,10 @@ namespace Discobot.Features.CommandLine;
 internal static class ProxyProgram
 {
     /// <summary>Builds the proxy; nothing listens before it is started.</summary>
+    /// <param name="settings">What is in force at the start.</param>
+    /// <param name="sources">Where they come from; the file among them is followed. Null: nothing is.</param>
     /// <exception cref="IOException">A file or directory that the settings name cannot be used; the message says which.</exception>
-    public static WebApplication Build(ProxySettings settings)
+    public static WebApplication Build(ProxySettings settings, SettingsSources? sources = null)
     {
         var proxy = Endpoints(settings.Proxy.Listen, settings.Proxy.Port);
         var api = Endpoints(settings.Api.Listen, settings.Api.Port);
@@ -25,6 +27,8 @@ internal static class ProxyProgram
 
         builder.Services
             .AddSingleton(settings)
+            .AddConfiguration(sources ?? SettingsSources.Of(null, new Dictionary<string, string>()), settings)
+            .AddApi(settings.Api)
             .AddLineLogging(settings.Logging)
             .AddRoutingCore()
             .AddCertificates(settings.Tls.CertDir)
@@ -41,9 +45,11 @@ internal static class ProxyProgram
         });
 
         var app = builder.Build();
+        app.Services.FollowSettings();
         app.UseApi(endpoints =>
         {
             endpoints.MapHealth(app.Services.GetRequiredService<CertificateAuthority>().CertificatePath);
+            endpoints.MapConfiguration();
             endpoints.MapAllowlist();
             endpoints.MapCache();
         });

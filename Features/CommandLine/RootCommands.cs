@@ -13,6 +13,8 @@ internal static class RootCommands
         root.Subcommands.Add(ProxyCommand.Create());
         root.Subcommands.Add(TrustCommand.Create());
         root.Subcommands.Add(CaCommand.Create());
+        root.Subcommands.Add(ConfigCommand.Create());
+        root.Subcommands.Add(AllowlistCommand.Create());
         root.Subcommands.Add(ExecCommand.Create());
         return root;
     }

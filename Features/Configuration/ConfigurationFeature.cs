@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Config;
 
@@ -8,8 +7,8 @@ namespace Discobot.Features.Configuration;
 internal static class ConfigurationFeature
 {
     /// <summary>
-    /// Registers <see cref="Live{T}"/> of <see cref="ProxySettings"/>, <see cref="LiveConfiguration"/>, and the watch over the file and
-    /// SIGHUP. Whoever composes the program turns settings into each feature's rules in <see cref="Live{T}.Changed"/>.
+    /// Registers <see cref="Live{T}"/> of <see cref="ProxySettings"/>, <see cref="LiveConfiguration"/>, and the watch over the file.
+    /// Whoever composes the program turns settings into each feature's rules in <see cref="Live{T}.Changed"/>.
     /// </summary>
     public static IServiceCollection AddConfiguration(this IServiceCollection services, SettingsSources sources, ProxySettings settings) => services
         .AddSingleton(sources)
@@ -19,17 +18,8 @@ internal static class ConfigurationFeature
 
     private sealed class ConfigurationWatch(LiveConfiguration configuration, SettingsSources sources) : BackgroundService
     {
-        protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-        {
-            using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
-            {
-                context.Cancel = true;
-                configuration.Reload();
-            });
-            if (sources.File is { } file)
-                await new FileWatch(file, TimeProvider.System).RunAsync(configuration.ReloadIfChanged, stoppingToken);
-            else
-                await Task.Delay(Timeout.Infinite, stoppingToken);
-        }
+        protected override Task ExecuteAsync(CancellationToken stoppingToken) => sources.File is { } file
+            ? new FileWatch(file, TimeProvider.System).RunAsync(configuration.ReloadIfChanged, stoppingToken)
+            : Task.CompletedTask;
     }
 }

@@ -1,0 +1,30 @@
+using Discobot.Features.Allowlist;
+using Discobot.Features.Configuration;
+using Discobot.Features.Headers;
+using Discobot.Features.Interception;
+using Discobot.Infrastructure;
+using Discobot.Infrastructure.Hosts;
+using Discobot.Infrastructure.Logging;
+using Serilog.Core;
+
+namespace Discobot.Features.CommandLine;
+
+/// <summary>Makes the features follow the settings.</summary>
+internal static class RuleUpdates
+{
+    /// <summary>Turns each change of the settings into the rules of the features that are there. The allowlist comes first.</summary>
+    public static void FollowSettings(this IServiceProvider services)
+    {
+        var allowlist = services.GetService<Live<AllowlistRules>>();
+        var headers = services.GetService<Live<HeaderRules>>();
+        var passthrough = services.GetService<Live<PassthroughHosts>>();
+        var level = services.GetService<LoggingLevelSwitch>();
+        services.GetRequiredService<Live<ProxySettings>>().Changed += next =>
+        {
+            allowlist?.Replace(new AllowlistRules(next.Allowlist));
+            headers?.Replace(new HeaderRules(next.Headers));
+            passthrough?.Replace(new PassthroughHosts(new HostSet(next.Tls.Passthrough)));
+            level?.MinimumLevel = LoggingSetup.ToSerilog(next.Logging.Level);
+        };
+    }
+}
