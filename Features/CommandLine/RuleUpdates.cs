@@ -1,4 +1,5 @@
 using Discobot.Features.Allowlist;
+using Discobot.Features.Cache;
 using Discobot.Features.Configuration;
 using Discobot.Features.Headers;
 using Discobot.Features.Interception;
@@ -16,6 +17,7 @@ internal static class RuleUpdates
     public static void FollowSettings(this IServiceProvider services)
     {
         var allowlist = services.GetService<Live<AllowlistRules>>();
+        var cache = services.GetService<Live<CacheRules>>();
         var headers = services.GetService<Live<HeaderRules>>();
         var passthrough = services.GetService<Live<PassthroughHosts>>();
         var level = services.GetService<LoggingLevelSwitch>();
@@ -23,6 +25,7 @@ internal static class RuleUpdates
         {
             allowlist?.Replace(new AllowlistRules(next.Allowlist));
             headers?.Replace(new HeaderRules(next.Headers));
+            cache?.Replace(new CacheRules(next.Cache));
             passthrough?.Replace(new PassthroughHosts(new HostSet(next.Tls.Passthrough)));
             level?.MinimumLevel = LoggingSetup.ToSerilog(next.Logging.Level);
         };
