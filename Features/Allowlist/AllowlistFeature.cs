@@ -13,7 +13,16 @@ internal static class AllowlistFeature
     public static IServiceCollection AddAllowlist(this IServiceCollection services, AllowlistOptions options) => services
         .AddSingleton(new Live<AllowlistRules>(new AllowlistRules(options)))
         .AddSingleton<LearnedTraffic>()
-        .AddSingleton<IEgressPolicy, AllowlistPolicy>();
+        .AddSingleton<IEgressPolicy, AllowlistPolicy>()
+        .AddSingleton(CreateTraffic);
+
+    // What new rules forbid ends at once, also where it has begun.
+    private static OpenTraffic CreateTraffic(IServiceProvider provider)
+    {
+        var traffic = ActivatorUtilities.CreateInstance<OpenTraffic>(provider);
+        provider.GetRequiredService<Live<AllowlistRules>>().Changed += _ => traffic.JudgeAgain();
+        return traffic;
+    }
 
     /// <summary><c>GET /api/allowlist/learned</c>: what passed in learn mode.</summary>
     public static void MapAllowlist(this IEndpointRouteBuilder endpoints)

@@ -10,7 +10,7 @@ namespace Discobot.Features.Interception;
 /// <summary>Connection middleware of the proxy port: tells the protocols apart, answers CONNECT, and sends what is inside the tunnel
 /// on to interception (TLS, HTTP) or through it (everything else).</summary>
 internal sealed partial class ConnectTunnel(
-    IEgressPolicy policy, Live<PassthroughHosts> passthrough, Dialer dialer, ISocksServer socks, ILogger<ConnectTunnel> log)
+    IEgressPolicy policy, Live<PassthroughHosts> passthrough, Dialer dialer, OpenTraffic traffic, ISocksServer socks, ILogger<ConnectTunnel> log)
 {
     /// <summary>Limit on the first byte of a connection, as the issue says.</summary>
     private static readonly TimeSpan FirstByteLimit = TimeSpan.FromSeconds(5);
@@ -156,7 +156,7 @@ internal sealed partial class ConnectTunnel(
                 if (next is null || await WhoSpeaksFirstAsync(connection, upstream, closing) is not { } first)
                 {
                     LogTunnelOpened(target);
-                    var (up, down) = await BlindRelay.RunAsync(connection, upstream, closing);
+                    var (up, down) = await traffic.RelayAsync(target, connection, upstream, closing);
                     LogTunnelClosed(target, up, down);
                     return;
                 }

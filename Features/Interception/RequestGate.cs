@@ -6,7 +6,7 @@ namespace Discobot.Features.Interception;
 
 /// <summary>First HTTP stage of the proxy port: finds out where a request goes, makes sure that tunnel, TLS hello and Host agree on it
 /// (421), asks the policy (403), and logs request and response.</summary>
-internal sealed partial class RequestGate(RequestDelegate next, IEgressPolicy policy, ILogger<RequestGate> log)
+internal sealed partial class RequestGate(RequestDelegate next, IEgressPolicy policy, OpenTraffic traffic, ILogger<RequestGate> log)
 {
     private long _lastId = Environment.TickCount64 << 20;
 
@@ -26,6 +26,7 @@ internal sealed partial class RequestGate(RequestDelegate next, IEgressPolicy po
         // Whatever runs behind this uses the server's limits only: bodies are streamed and may be of any size and speed.
         var (method, host, path) = (context.Request.Method, request.Target.Host, request.Path);
         LogRequest(method, host, path);
+        using var watched = traffic.Watch(request, context);
         error ??= Judge(context, request);
         if (error is null)
             await next(context);

@@ -19,6 +19,8 @@ internal sealed class SocksFixture : IAsyncDisposable
 
     public required IPEndPoint EndPoint { get; init; }
 
+    public required OpenTraffic Traffic { get; init; }
+
     /// <param name="yaml">The <c>socks</c> section.</param>
     /// <param name="refuse">Hosts and addresses that are refused.</param>
     /// <param name="inspect">What interception is.</param>
@@ -27,7 +29,8 @@ internal sealed class SocksFixture : IAsyncDisposable
     {
         var options = ConfigDocument.Parse(yaml, "t").Read(n => SocksOptions.Read(n)).Value!;
         var policy = new Policy(refuse ?? (_ => false));
-        var socks = new SocksServer(options, policy, new Dialer(policy, new OwnListeners([])), NullLogger<SocksServer>.Instance);
+        var traffic = new OpenTraffic(policy, NullLogger<OpenTraffic>.Instance);
+        var socks = new SocksServer(options, policy, new Dialer(policy, new OwnListeners([])), traffic, NullLogger<SocksServer>.Instance);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         inspect ??= (_, _) => throw new InvalidOperationException("not inspected");
         Task Serve(ConnectionContext connection) => socks.OnConnectionAsync(
@@ -35,7 +38,7 @@ internal sealed class SocksFixture : IAsyncDisposable
         builder.WebHost.UseKestrelCore().ConfigureKestrel(k => k.Listen(IPAddress.Loopback, 0, listen => listen.Run(Serve)));
         var app = builder.Build();
         await app.StartAsync();
-        return new SocksFixture(app) { EndPoint = IPEndPoint.Parse(new Uri(app.Urls.Single()).Authority) };
+        return new SocksFixture(app) { EndPoint = IPEndPoint.Parse(new Uri(app.Urls.Single()).Authority), Traffic = traffic };
     }
 
     public async Task<NetworkStream> OpenAsync()

@@ -214,6 +214,26 @@ public class SocksServerTests
     }
 
     [Fact]
+    public async Task A_tunnel_that_new_rules_forbid_is_ended()
+    {
+        using var echo = Upstream.Echo;
+        var forbidden = false;
+        await using var fixture = await SocksFixture.StartAsync(refuse: _ => Volatile.Read(ref forbidden));
+        var (stream, _) = await fixture.AskAsync(SocksFixture.Connect(echo.EndPoint));
+        await using (stream)
+        {
+            fixture.Traffic.JudgeAgain();
+            await stream.WriteAsync("x"u8.ToArray());
+            Assert.Equal("x"u8.ToArray(), await SocksFixture.ReadAsync(stream, 1));
+
+            Volatile.Write(ref forbidden, true);
+            fixture.Traffic.JudgeAgain();
+            using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(5));
+            Assert.Equal(0, await stream.ReadAsync(new byte[1], limit.Token));
+        }
+    }
+
+    [Fact]
     public async Task An_inspected_tunnel_goes_to_interception_with_nothing_lost()
     {
         var entered = new TaskCompletionSource<(ConnectTarget, string)>();

@@ -1,0 +1,103 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
+
+namespace Discobot.Infrastructure.Wire;
+
+/// <summary>Requests and tunnels under way, so that a change of rules ends at once what it forbids: a WebSocket can live for days.</summary>
+internal sealed partial class OpenTraffic(IEgressPolicy policy, ILogger<OpenTraffic> log)
+{
+    private readonly ConcurrentDictionary<Entry, bool> _open = [];
+
+    /// <summary>Watches a request until disposed. Called before the request is judged, so that no change falls between.</summary>
+    public IDisposable Watch(ProxiedRequest request, HttpContext context) => Add(new Request(this, request, context));
+
+    /// <summary>Relays a tunnel until it ends or is forbidden.</summary>
+    /// <returns>Bytes sent up and down.</returns>
+    public async Task<(long Up, long Down)> RelayAsync(
+        ConnectTarget target, ConnectionContext client, Socket upstream, CancellationToken cancellation)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using var entry = Add(new Tunnel(this, target, ((IPEndPoint)upstream.RemoteEndPoint!).Address, stop));
+        // The tunnel was judged before it was dialled; rules may have changed meanwhile.
+        JudgeAgain(entry);
+        return await BlindRelay.RunAsync(client, upstream, stop.Token);
+    }
+
+    /// <summary>Ends what the policy no longer allows. Called after each change of rules.</summary>
+    public void JudgeAgain()
+    {
+        foreach (var (entry, _) in _open)
+            JudgeAgain(entry);
+    }
+
+    private void JudgeAgain(Entry entry)
+    {
+        var verdict = entry.Judge(policy);
+        if (!verdict.Allowed && entry.TryEnd())
+            LogEnded(entry.Target, verdict.Rule, verdict.Reason);
+    }
+
+    private Entry Add(Entry entry)
+    {
+        _open[entry] = true;
+        return entry;
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "blocked under way {Target} {Rule} {Reason}")]
+    private partial void LogEnded(ConnectTarget target, string rule, string reason);
+
+    private abstract class Entry(OpenTraffic traffic) : IDisposable
+    {
+        private readonly Lock _lock = new();
+        private bool _isOver;
+
+        public abstract ConnectTarget Target { get; }
+
+        public abstract EgressVerdict Judge(IEgressPolicy policy);
+
+        public bool TryEnd()
+        {
+            // Under the lock: once disposed, the server may use the same context for another request.
+            lock (_lock)
+            {
+                if (_isOver)
+                    return false;
+                _isOver = true;
+                End();
+                return true;
+            }
+        }
+
+        public void Dispose()
+        {
+            traffic._open.TryRemove(this, out _);
+            lock (_lock)
+                _isOver = true;
+        }
+
+        protected abstract void End();
+    }
+
+    private sealed class Request(OpenTraffic traffic, ProxiedRequest request, HttpContext context) : Entry(traffic)
+    {
+        private readonly string _method = context.Request.Method;
+
+        public override ConnectTarget Target => request.Target;
+
+        public override EgressVerdict Judge(IEgressPolicy policy) => policy.JudgeRequest(request.Target, _method, request.Path);
+
+        protected override void End() => context.Abort();
+    }
+
+    private sealed class Tunnel(OpenTraffic traffic, ConnectTarget target, IPAddress address, CancellationTokenSource stop) : Entry(traffic)
+    {
+        public override ConnectTarget Target => target;
+
+        public override EgressVerdict Judge(IEgressPolicy policy) =>
+            policy.JudgeBlindTunnel(target) is { Allowed: false } refused ? refused : policy.JudgeAddress(target, address);
+
+        protected override void End() => stop.Cancel();
+    }
+}
