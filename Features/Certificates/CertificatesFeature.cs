@@ -1,3 +1,5 @@
+using Discobot.Infrastructure.Wire;
+
 namespace Discobot.Features.Certificates;
 
 /// <summary>The CA and the certificates it signs for intercepted hosts.</summary>
@@ -10,7 +12,8 @@ internal static class CertificatesFeature
     public static IServiceCollection AddCertificates(this IServiceCollection services, string certDirectory) => services
         .AddSingleton(provider => CertificateAuthority.LoadOrCreate(
             certDirectory, Clock(provider), provider.GetRequiredService<ILogger<CertificateAuthority>>()))
-        .AddSingleton(provider => new LeafCertificates(provider.GetRequiredService<CertificateAuthority>(), Clock(provider)));
+        .AddSingleton(provider => new LeafCertificates(provider.GetRequiredService<CertificateAuthority>(), Clock(provider)))
+        .AddSingleton<ILeafSource>(provider => provider.GetRequiredService<LeafCertificates>());
 
     private static TimeProvider Clock(IServiceProvider provider) => provider.GetService<TimeProvider>() ?? TimeProvider.System;
 }

@@ -6,7 +6,10 @@ using Discobot.Features.Api;
 using Discobot.Features.Cache;
 using Discobot.Features.Certificates;
 using Discobot.Features.Configuration;
+using Discobot.Features.Headers;
 using Discobot.Features.Interception;
+using Discobot.Features.Socks5;
+using Discobot.Infrastructure.Hosts;
 using Discobot.Infrastructure.Logging;
 using Discobot.Infrastructure.Wire;
 
@@ -34,6 +37,8 @@ internal static class ProxyProgram
             .AddCertificates(settings.Tls.CertDir)
             .AddAllowlist(settings.Allowlist)
             .AddCache(settings.Cache)
+            .AddHeaders(settings.Headers, new HostSet(settings.Tls.InsecureHosts))
+            .AddSocks5(settings.Socks)
             .AddInterception(settings.Proxy, settings.Tls, new OwnListeners([.. proxy, .. api]), UpstreamRoots);
 
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration();

@@ -6,6 +6,7 @@ using Discobot.Infrastructure.Hosts;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Yarp.ReverseProxy.Forwarder;
 
 namespace Discobot.Features.Interception;
@@ -18,6 +19,7 @@ internal static class InterceptionFeature
         Func<IServiceProvider, X509Certificate2Collection> roots)
     {
         services.AddHttpForwarder();
+        services.TryAddSingleton<ISocksServer, NoSocks>();
         var insecure = new HostSet(tls.InsecureHosts);
         return services
             .AddSingleton(own)

@@ -1,0 +1,93 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
+using Discobot.Features.CommandLine;
+using Discobot.Features.Configuration;
+using Discobot.Infrastructure.Config;
+using Microsoft.AspNetCore.Builder;
+
+namespace Discobot.Tests.Fixtures;
+
+/// <summary>The whole proxy in this process, on free ports, with a directory of its own, trusting one test CA upstream.</summary>
+internal sealed class RunningProxy : IAsyncDisposable
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("discobot-test-").FullName;
+    private WebApplication? _app;
+
+    public int Port { get; } = FreePort();
+
+    public int ApiPort { get; } = FreePort();
+
+    public TestAuthority Upstreams { get; } = new();
+
+    public IServiceProvider Services => _app!.Services;
+
+    public string LogFile => Path.Combine(_directory, "log");
+
+    /// <param name="yaml">Further sections, such as <c>allowlist: …</c>; proxy, tls and logging are the fixture's.</param>
+    public static async Task<RunningProxy> StartAsync(string yaml = "", string tls = "", string proxySection = "")
+    {
+        var proxy = new RunningProxy();
+        await File.WriteAllTextAsync(Path.Combine(proxy._directory, "extra.pem"), proxy.Upstreams.Pem);
+        var text = $$"""
+            proxy: { port: {{proxy.Port}}, api_port: {{proxy.ApiPort}}{{proxySection}} }
+            tls: { cert_dir: {{proxy._directory}}/certs, extra_ca: [{{proxy._directory}}/extra.pem]{{tls}} }
+            logging: { file: {{proxy.LogFile}} }
+            {{(yaml.Contains("cache:", StringComparison.Ordinal) ? "" : $"cache: {{ dir: {proxy._directory}/cache }}")}}
+            {{yaml.Replace("{DIR}", proxy._directory, StringComparison.Ordinal)}}
+            """;
+        var environment = new Dictionary<string, string> { ["HOME"] = proxy._directory, ["XDG_DATA_HOME"] = proxy._directory };
+        var settings = SettingsSources.Of(null, environment).Load(ConfigDocument.Parse(text, "test.yaml"));
+        proxy._app = ProxyProgram.Build(settings.Value ?? throw new InvalidOperationException(settings.ErrorText()));
+        await proxy._app.StartAsync();
+        return proxy;
+    }
+
+    /// <summary>A client that goes through the proxy and trusts its CA and nothing else.</summary>
+    public HttpClient Client(Version? version = null)
+    {
+        var handler = new SocketsHttpHandler
+        {
+            Proxy = new WebProxy($"http://127.0.0.1:{Port}"),
+            AllowAutoRedirect = false,
+            AutomaticDecompression = DecompressionMethods.None,
+            SslOptions = { CertificateChainPolicy = TrustOnlyOurCa() },
+        };
+        return new HttpClient(handler)
+        {
+            DefaultRequestVersion = version ?? HttpVersion.Version11,
+            DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
+            Timeout = TimeSpan.FromSeconds(30),
+        };
+    }
+
+    /// <summary>A client of the REST API.</summary>
+    public HttpClient Api() => new() { BaseAddress = new Uri($"http://127.0.0.1:{ApiPort}") };
+
+    public X509ChainPolicy TrustOnlyOurCa()
+    {
+        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+        policy.CustomTrustStore.Add(X509CertificateLoader.LoadCertificateFromFile(Path.Combine(_directory, "certs", "ca.crt")));
+        return policy;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        using var hurry = new CancellationTokenSource(TimeSpan.FromMilliseconds(500));
+        if (_app is not null)
+        {
+            await _app.StopAsync(hurry.Token);
+            await _app.DisposeAsync();
+        }
+
+        Upstreams.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+}
