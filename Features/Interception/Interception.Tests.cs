@@ -3,6 +3,7 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Net.WebSockets;
 using System.Text;
+using System.Threading.Channels;
 using Discobot.Tests.Fixtures;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -14,6 +15,7 @@ public sealed class InterceptionTests : IAsyncLifetime
 {
     private RunningProxy _proxy = null!;
     private TestOrigin _origin = null!;
+    private readonly Channel<bool> _arrived = Channel.CreateUnbounded<bool>();
 
     public async Task InitializeAsync()
     {
@@ -27,13 +29,19 @@ public sealed class InterceptionTests : IAsyncLifetime
         await _proxy.DisposeAsync();
     }
 
-    private static async Task AnswerAsync(HttpContext context)
+    private async Task AnswerAsync(HttpContext context)
     {
         var target = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
         switch (context.Request.Path)
         {
             case "/echo":
-                await context.Request.Body.CopyToAsync(context.Response.Body);
+                // Whole before it is sent back: the test's client does not read while it writes.
+                using (var body = new MemoryStream())
+                {
+                    await context.Request.Body.CopyToAsync(body);
+                    await context.Response.Body.WriteAsync(body.ToArray());
+                }
+
                 break;
             case "/trailers":
                 context.Response.DeclareTrailer("grpc-status");
@@ -56,7 +64,7 @@ public sealed class InterceptionTests : IAsyncLifetime
                 {
                     await context.Response.WriteAsync($"data: {i}\n\n");
                     await context.Response.Body.FlushAsync();
-                    await new StreamReader(context.Request.Body).ReadLineAsync();
+                    await _arrived.Reader.ReadAsync(context.RequestAborted);
                 }
 
                 break;
@@ -146,19 +154,15 @@ public sealed class InterceptionTests : IAsyncLifetime
     public async Task Events_arrive_one_by_one_as_they_are_sent(string version)
     {
         using var client = _proxy.Client(Version.Parse(version));
-        // The server sends the next event only when it has heard from us that the last one arrived.
-        var acknowledge = new AcknowledgingContent();
-        using var request = new HttpRequestMessage(HttpMethod.Post, _origin.Https + "/events") { Content = acknowledge, Version = client.DefaultRequestVersion };
-        using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        using var response = await client.GetAsync(new Uri(_origin.Https + "/events"), HttpCompletionOption.ResponseHeadersRead);
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
         for (var i = 0; i < 3; i++)
         {
             Assert.Equal($"data: {i}", await reader.ReadLineAsync());
             Assert.Equal("", await reader.ReadLineAsync());
-            await acknowledge.SendLineAsync();
+            // Only now does the server send the next one.
+            _arrived.Writer.TryWrite(true);
         }
-
-        acknowledge.Complete();
     }
 
     [Theory]
@@ -178,7 +182,7 @@ public sealed class InterceptionTests : IAsyncLifetime
     public async Task A_refused_expectation_is_answered_before_the_body_is_sent()
     {
         using var client = _proxy.Client();
-        var content = new AcknowledgingContent();
+        var content = new WatchedContent();
         using var request = new HttpRequestMessage(HttpMethod.Post, _origin.Https + "/refuse") { Content = content };
         request.Headers.ExpectContinue = true;
         using var response = await client.SendAsync(request);

@@ -12,9 +12,9 @@ internal sealed class TestAuthority : IDisposable
 
     public TestAuthority()
     {
-        var request = new CertificateRequest("CN=Test Origin CA", _key, HashAlgorithmName.SHA256);
+        var request = new CertificateRequest($"CN=Test Origin CA {Guid.NewGuid():N}", _key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
-        _certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddYears(1));
+        _certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-60), DateTimeOffset.UtcNow.AddYears(1));
     }
 
     public string Pem => _certificate.ExportCertificatePem();
