@@ -1,9 +1,7 @@
 using System.CommandLine;
-using Discobot.Features.Certificates;
 using Discobot.Features.Init;
 using Discobot.Features.Shutdown;
 using Discobot.Infrastructure.Native;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Discobot.Features.CommandLine;
 
@@ -28,19 +26,15 @@ internal static class InitCommand
         using var spawner = new Spawner();
         var environment = ContainerInit.OwnEnvironment();
         var log = new InitLog(Console.Out, Console.Error, environment.GetValueOrDefault("DISCOBOT_DEBUG") == "1");
-        var init = new ContainerInit(new ContainerPaths(), Services(), log, spawner);
+        var init = new ContainerInit(new ContainerPaths(), Services(log), log, spawner);
         var outcome = await init.RunAsync(environment, arguments, signals);
         return await new OrderlyStop(log, TimeProvider.System).RunAsync(outcome);
     }
 
-    private static InitServices Services() => new()
+    private static InitServices Services(InitLog log) => new()
     {
-        EnsureAuthority = (directory, _) =>
-        {
-            CertificateAuthority.LoadOrCreate(directory, TimeProvider.System, NullLogger.Instance).Dispose();
-            return Task.CompletedTask;
-        },
-        InstallTrust = (_, _) => Task.FromResult(new TrustOutcome(null, "no trust store was changed", false)),
+        EnsureAuthority = InitTrust.EnsureAuthority(log),
+        InstallTrust = InitTrust.InstallTrust(log),
         CheckConfig = (_, _) => new ConfigVerdict([], new ProxySummary()),
         DefaultConfig = "proxy:\n  port: 17080\n  api_port: 17081\n",
     };
