@@ -17,25 +17,9 @@ internal sealed class AgentApi(Container container)
             User = container.Agent.Name,
             Foreground = true,
             WorkingDirectory = container.Paths.Workspace,
-            Environment = ChildEnvironment(),
+            Environment = container.ChildEnvironment(),
         });
         container.Running.AgentApi = child;
         container.Log.Info($"agent-api started (pid={child.Id})");
-    }
-
-    private Dictionary<string, string> ChildEnvironment()
-    {
-        var environment = ProxyEnvironment.Without(container.Environment, container.Proxy.Port);
-        environment["HOME"] = container.Agent.Home;
-        environment["USER"] = container.Agent.Name;
-        environment["LOGNAME"] = container.Agent.Name;
-        environment["DISCOBOT_HOOKS_ENABLED"] = "true";
-        if (container.ProxyReady)
-        {
-            foreach (var (name, value) in ProxyEnvironment.Variables(container))
-                environment[name] = value;
-        }
-
-        return environment;
     }
 }

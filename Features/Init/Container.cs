@@ -53,6 +53,23 @@ internal sealed class Container(
     /// <summary>Whether the proxy serves, so that the environment may point at it.</summary>
     public bool ProxyReady { get; set; }
 
+    /// <summary>The environment of what runs as the agent: ours, the user's own names, and the proxy's variables when it is up.</summary>
+    public Dictionary<string, string> ChildEnvironment()
+    {
+        var environment = ProxyEnvironment.Without(Environment, Proxy.Port);
+        environment["HOME"] = Agent.Home;
+        environment["USER"] = Agent.Name;
+        environment["LOGNAME"] = Agent.Name;
+        environment["DISCOBOT_HOOKS_ENABLED"] = "true";
+        if (ProxyReady)
+        {
+            foreach (var (name, value) in ProxyEnvironment.Variables(this))
+                environment[name] = value;
+        }
+
+        return environment;
+    }
+
     /// <summary>Looks a program up on PATH.</summary>
     public string? FindProgram(string name)
         => Environment.GetValueOrDefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").Split(':')

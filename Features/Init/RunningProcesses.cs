@@ -22,6 +22,9 @@ internal sealed class RunningProcesses : IDisposable
     public void Supervise(string name, ChildProcess child, Func<CancellationToken, Task<ChildProcess?>> restart, InitLog log)
         => _watches.Add(WatchAsync(name, child, restart, log, new Backoff(TimeProvider.System)));
 
+    /// <summary>Runs something beside everything else until it ends or the stop begins.</summary>
+    public void InBackground(Func<CancellationToken, Task> run) => _watches.Add(UntilStopAsync(run));
+
     /// <summary>Ends the watch: nothing is started again after this.</summary>
     public async Task BeginStopAsync()
     {
@@ -30,6 +33,18 @@ internal sealed class RunningProcesses : IDisposable
     }
 
     public void Dispose() => _stopping.Dispose();
+
+    private async Task UntilStopAsync(Func<CancellationToken, Task> run)
+    {
+        try
+        {
+            await run(_stopping.Token);
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        {
+            // Ended with the container.
+        }
+    }
 
     private async Task WatchAsync(string name, ChildProcess child, Func<CancellationToken, Task<ChildProcess?>> restart, InitLog log, Backoff backoff)
     {

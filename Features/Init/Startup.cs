@@ -20,6 +20,7 @@ internal static class Startup
         new("CA certificate and trust", OnFailure.Warn, new CertificateTrust(c).RunAsync),
         new("HTTP proxy", OnFailure.Warn, new ProxyDaemon(c).RunAsync),
         new("Docker daemon", OnFailure.Warn, new DockerDaemon(c).RunAsync),
+        new("session hooks", OnFailure.Warn, new SessionHooks(c).RunAsync),
         new("agent-api", OnFailure.Fatal, new AgentApi(c).RunAsync),
     ];
 

@@ -1,0 +1,96 @@
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.Init;
+
+/// <summary>
+/// Runs the workspace's own start-up programs. They come after the proxy, so that what they download is filtered and cached, and as the
+/// agent's user: a repository gets root only where the operator says so (<c>DISCOBOT_ROOT_HOOKS=allow</c>). None can fail the start.
+/// </summary>
+internal sealed class SessionHooks(Container container)
+{
+    private const int LargestFile = 1 << 20;
+    private const int TimedOutCode = 124;
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(5);
+
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var hooks = Find();
+        foreach (var (hook, path) in hooks.Where(h => h.Hook.Blocking))
+            await RunAsync(hook, path, cancellationToken);
+        var rest = hooks.Where(h => !h.Hook.Blocking).ToList();
+        if (rest.Count > 0)
+            container.Running.InBackground(stop => RunAllAsync(rest, stop));
+    }
+
+    private async Task RunAllAsync(List<(SessionHook Hook, string Path)> hooks, CancellationToken cancellationToken)
+    {
+        foreach (var (hook, path) in hooks)
+            await RunAsync(hook, path, cancellationToken);
+    }
+
+    private List<(SessionHook Hook, string Path)> Find()
+    {
+        var found = new List<(SessionHook, string)>();
+        using var home = DirectoryHandle.OpenTrusted(container.Paths.Home);
+        using var directory = home.TryOpen("workspace/.discobot/hooks");
+        foreach (var name in directory?.Entries().Select(n => n.ToString()).Order(StringComparer.Ordinal) ?? Enumerable.Empty<string>())
+        {
+            try
+            {
+                const uint Executable = 0x49;
+                if (directory!.Status(name) is { Kind: FileKind.Regular } status && (status.Permissions & Executable) != 0
+                    && SessionHook.Parse(name, directory.ReadBytes(name, LargestFile)) is { Type: "session" } hook)
+                    found.Add((hook, Path.Combine(container.Paths.Workspace, ".discobot", "hooks", name)));
+            }
+            catch (IOException error)
+            {
+                container.Log.Warning($"hook {name} not used: {error.Message}");
+            }
+        }
+
+        return found;
+    }
+
+    private async Task RunAsync(SessionHook hook, string path, CancellationToken cancellationToken)
+    {
+        if (hook.AsRoot && container.Environment.GetValueOrDefault("DISCOBOT_ROOT_HOOKS") != "allow")
+        {
+            container.Log.Warning($"hook {hook.Name} asks for root and is not run: set DISCOBOT_ROOT_HOOKS=allow for workspaces you trust");
+            return;
+        }
+
+        try
+        {
+            using var record = HookRecord.Open(container, hook);
+            var launch = new Launch(hook.Name, [path])
+            {
+                User = hook.AsRoot ? null : container.Agent.Name,
+                WorkingDirectory = container.Paths.Workspace,
+                Environment = HookEnvironment(hook),
+            };
+            var result = await container.Tools.RunAsync(launch, Limit, line =>
+            {
+                container.Log.Info($"  [{hook.Name}] {line}");
+                record.Write(line);
+            }, cancellationToken);
+            var code = result.TimedOut ? TimedOutCode : result.ExitCode;
+            record.Finish(code);
+            container.Log.Info($"hook {hook.Name} ended with exit code {code}" + (result.TimedOut ? " (ended after 5 minutes)" : ""));
+        }
+        catch (Exception error) when (error is IOException or System.ComponentModel.Win32Exception)
+        {
+            container.Log.Warning($"hook {hook.Name} failed: {error.Message}");
+        }
+    }
+
+    private Dictionary<string, string> HookEnvironment(SessionHook hook)
+    {
+        var environment = container.ChildEnvironment();
+        environment["DISCOBOT_HOOK_TYPE"] = hook.Type;
+        environment["DISCOBOT_SESSION_ID"] = container.Session.SessionId;
+        environment["DISCOBOT_WORKSPACE"] = container.Paths.Workspace;
+        environment["HOME"] = hook.AsRoot ? "/root" : container.Agent.Home;
+        environment["USER"] = environment["LOGNAME"] = hook.AsRoot ? "root" : container.Agent.Name;
+        return environment;
+    }
+}
