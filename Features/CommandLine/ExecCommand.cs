@@ -17,9 +17,8 @@ internal static class ExecCommand
         var session = new Option<bool>("--setsid") { Description = "Lead a new session." };
         var group = new Option<bool>("--setpgid") { Description = "Lead a new process group." };
         var foreground = new Option<bool>("--foreground") { Description = "Give the terminal to that group." };
-        var files = new Option<ulong?>("--nofile") { Description = "Soft limit of open files." };
         var command = new Argument<string[]>("command") { Description = "Program and arguments.", Arity = ArgumentArity.OneOrMore };
-        var verb = new Command("exec", "Change user and session, then become another program.") { user, death, session, group, foreground, files, command };
+        var verb = new Command("exec", "Change user and session, then become another program.") { user, death, session, group, foreground, command };
         verb.Hidden = true;
         verb.SetAction(parsed => Run(parsed.GetValue(user), new ProgramReplacement(parsed.GetValue(command)!)
         {
@@ -27,7 +26,6 @@ internal static class ExecCommand
             NewSession = parsed.GetValue(session),
             NewGroup = parsed.GetValue(group),
             Foreground = parsed.GetValue(foreground),
-            FileLimit = parsed.GetValue(files),
         }));
         return verb;
     }

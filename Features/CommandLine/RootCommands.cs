@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 
 namespace Discobot.Features.CommandLine;
 
@@ -23,13 +24,20 @@ internal static class RootCommands
     /// <returns>0 fine, 1 failed at run time, 2 wrong usage or configuration.</returns>
     public static async Task<int> RunAsync(string calledAs, string[] args)
     {
-        string[] words = Path.GetFileName(calledAs) == "proxy" ? ["proxy", .. args] : args;
-        var parsed = Create().Parse(words);
+        var parsed = Path.GetFileName(calledAs) == "proxy" ? Proxy().Parse(args) : Create().Parse(args);
         // The library answers usage errors with 1; people and scripts know 2.
         var usage = parsed.Errors.Count > 0;
         // Signals are ours: a proxy drains, an init stops its children in order.
         var code = await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
         return usage ? ExitCode.Usage : code;
+    }
+
+    // Not below the root command: that is named after the executable, here proxy as well, and no two may be.
+    private static Command Proxy()
+    {
+        var proxy = ProxyCommand.Create();
+        proxy.Options.Add(new HelpOption());
+        return proxy;
     }
 }
 

@@ -93,7 +93,7 @@ internal sealed class DockerDaemon(Container container)
         {
             while (!child.Exited.IsCompleted)
             {
-                if (await AcceptsAsync(limit.Token))
+                if (await AnswersAsync(limit.Token))
                     return null;
                 await Task.WhenAny(child.Exited, Task.Delay(Poll, limit.Token));
                 limit.Token.ThrowIfCancellationRequested();
@@ -103,17 +103,21 @@ internal sealed class DockerDaemon(Container container)
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            return $"its socket did not accept within {Limit.TotalSeconds} s";
+            return $"it did not answer on its socket within {Limit.TotalSeconds} s";
         }
     }
 
-    private async Task<bool> AcceptsAsync(CancellationToken cancellationToken)
+    // The socket accepts long before the daemon serves, and before it knows whether it can.
+    private async Task<bool> AnswersAsync(CancellationToken cancellationToken)
     {
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(container.Paths.DockerSocket), cancellationToken);
-            return true;
+            await socket.SendAsync("GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"u8.ToArray(), cancellationToken);
+            var answer = new byte[12];
+            var length = await socket.ReceiveAsync(answer, cancellationToken);
+            return answer.AsSpan(0, length).SequenceEqual("HTTP/1.1 200"u8);
         }
         catch (SocketException)
         {

@@ -8,7 +8,6 @@ internal static partial class Libc
     public const int SetParentDeathSignal = 1;
     public const int SetChildSubreaper = 36;
     public const int SetMask = 2;
-    public const int FileLimit = 7;
 
     [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
     public static partial int Kill(int pid, int signal);
@@ -60,18 +59,4 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "chdir", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int ChangeDirectory(string path);
-
-    [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
-    public static partial int GetLimit(int resource, out Limit limit);
-
-    [LibraryImport("libc", EntryPoint = "setrlimit", SetLastError = true)]
-    public static partial int SetLimit(int resource, in Limit limit);
-
-    /// <summary><c>struct rlimit</c> on 64-bit Linux.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    public struct Limit
-    {
-        public ulong Soft;
-        public ulong Hard;
-    }
 }

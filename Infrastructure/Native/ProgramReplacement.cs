@@ -21,9 +21,6 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
     /// <summary>Whether that group becomes the one that reads from the terminal, when standard input is one.</summary>
     public bool Foreground { get; init; }
 
-    /// <summary>The soft limit of open files to restore, which the .NET runtime has raised; null leaves it.</summary>
-    public ulong? FileLimit { get; init; }
-
     /// <summary>Becomes the program. Returns only when that is impossible, with the reason thrown.</summary>
     public void Run()
     {
@@ -34,7 +31,6 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
             Check(Libc.SetGroup(0, 0), "setpgid");
         if (Foreground && Libc.IsTerminal(0) == 1)
             TakeTerminal();
-        RestoreFileLimit();
         if (User is { } user)
             Become(user);
         if (ParentDeathSignal is { } signal)
@@ -82,12 +78,6 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
     {
         if (result < 0)
             throw LibcException.Last(call, "for the new process");
-    }
-
-    private void RestoreFileLimit()
-    {
-        if (FileLimit is { } soft && Libc.GetLimit(Libc.FileLimit, out var limit) == 0 && soft < limit.Soft)
-            Check(Libc.SetLimit(Libc.FileLimit, limit with { Soft = soft }), "setrlimit");
     }
 
     private void Replace()
