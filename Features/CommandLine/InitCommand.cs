@@ -1,7 +1,10 @@
 using System.CommandLine;
+using Discobot.Features.Certificates;
+using Discobot.Features.Configuration;
 using Discobot.Features.Init;
 using Discobot.Features.Shutdown;
 using Discobot.Infrastructure.Native;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Discobot.Features.CommandLine;
 
@@ -25,17 +28,31 @@ internal static class InitCommand
         using var signals = new StopSignals();
         using var spawner = new Spawner();
         var environment = ContainerInit.OwnEnvironment();
+        var paths = new ContainerPaths();
         var log = new InitLog(Console.Out, Console.Error, environment.GetValueOrDefault("DISCOBOT_DEBUG") == "1");
-        var init = new ContainerInit(new ContainerPaths(), Services(log), log, spawner);
+        var init = new ContainerInit(paths, Services(paths, environment), log, spawner);
         var outcome = await init.RunAsync(environment, arguments, signals);
         return await new OrderlyStop(log, TimeProvider.System).RunAsync(outcome);
     }
 
-    private static InitServices Services(InitLog log) => new()
+    private static ConfigChoice Choose(ContainerConfig config) => new(
+        config.Text,
+        config.Source,
+        new ProxySummary
+        {
+            Port = config.Settings.Proxy.Port,
+            ApiPort = config.Settings.Api.Port,
+        },
+        config.Refused);
+
+    private static InitServices Services(ContainerPaths paths, IReadOnlyDictionary<string, string> environment) => new()
     {
-        EnsureAuthority = InitTrust.EnsureAuthority(log),
-        InstallTrust = InitTrust.InstallTrust(log),
-        CheckConfig = (_, _) => new ConfigVerdict([], new ProxySummary()),
-        DefaultConfig = "proxy:\n  port: 17080\n  api_port: 17081\n",
+        EnsureAuthority = (directory, _) =>
+        {
+            CertificateAuthority.LoadOrCreate(directory, TimeProvider.System, NullLogger.Instance).Dispose();
+            return Task.CompletedTask;
+        },
+        InstallTrust = (_, _) => Task.FromResult(new TrustOutcome(null, "no trust store was changed", false)),
+        ChooseConfig = workspace => Choose(ContainerConfig.Choose(workspace, paths.Policy, environment)),
     };
 }

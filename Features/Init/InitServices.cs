@@ -9,12 +9,8 @@ internal sealed record InitServices
     /// <summary>Makes the container trust the certificate in a file.</summary>
     public required Func<string, CancellationToken, Task<TrustOutcome>> InstallTrust { get; init; }
 
-    /// <summary>Reads a configuration and says what is wrong with it.</summary>
-    /// <remarks>The text, and whether it comes from a workspace, which nobody has to trust.</remarks>
-    public required Func<string, bool, ConfigVerdict> CheckConfig { get; init; }
-
-    /// <summary>The configuration that is built in.</summary>
-    public required string DefaultConfig { get; init; }
+    /// <summary>Chooses the proxy's configuration, given the workspace's text, or null when it has none.</summary>
+    public required Func<string?, ConfigChoice> ChooseConfig { get; init; }
 }
 
 /// <summary>How installing the authority went.</summary>
@@ -23,10 +19,12 @@ internal sealed record InitServices
 /// <param name="Trusted">Whether the authority was found in the bundle afterwards.</param>
 internal sealed record TrustOutcome(string? Bundle, string Message, bool Trusted);
 
-/// <summary>What a configuration means for the start-up.</summary>
-/// <param name="Errors">Everything that is wrong with it; empty when it can be used.</param>
-/// <param name="Summary">Null when there are errors.</param>
-internal sealed record ConfigVerdict(IReadOnlyList<string> Errors, ProxySummary? Summary);
+/// <summary>The configuration that the proxy gets.</summary>
+/// <param name="Text">The file.</param>
+/// <param name="Source">Where it comes from.</param>
+/// <param name="Summary">What of it the start-up needs.</param>
+/// <param name="Refused">Why another one was not used.</param>
+internal sealed record ConfigChoice(string Text, string Source, ProxySummary Summary, IReadOnlyList<string> Refused);
 
 /// <summary>The part of the proxy's configuration that the start-up itself needs.</summary>
 internal sealed record ProxySummary

@@ -14,54 +14,38 @@ internal sealed class ProxyConfig(Container container)
 
     public Task RunAsync(CancellationToken cancellationToken)
     {
-        var (text, summary) = FromWorkspace() ?? BuiltIn();
-        using var proxy = DirectoryHandle.OpenTrusted(container.Paths.Proxy);
+        var refused = new List<string>();
+        var choice = container.Services.ChooseConfig(ReadWorkspace(refused));
+        refused.AddRange(choice.Refused);
+        if (refused.Count > 0)
+            container.Log.Error($"proxy configuration NOT used:\n  {string.Join("\n  ", refused)}");
+        container.Log.Info($"proxy config: {choice.Source}");
 
         // May hold credentials: the proxy reads it, and only root changes it.
-        proxy.WriteBytes("config.yaml", Encoding.UTF8.GetBytes(text), 0x1A0 /* 0640 */, new Owner(Libc.GetUser(), container.ProxyOwner.Group));
-        container.Proxy = summary;
+        using var proxy = DirectoryHandle.OpenTrusted(container.Paths.Proxy);
+        proxy.WriteBytes("config.yaml", Encoding.UTF8.GetBytes(choice.Text), 0x1A0 /* 0640 */, new Owner(Libc.GetUser(), container.ProxyOwner.Group));
+        container.Proxy = choice.Summary;
+        container.ProxyConfigured = true;
         return Task.CompletedTask;
     }
 
-    private (string Text, ProxySummary Summary)? FromWorkspace()
+    private string? ReadWorkspace(List<string> refused)
     {
         try
         {
             using var home = DirectoryHandle.OpenTrusted(container.Paths.Home);
             using var directory = home.TryOpen("workspace/.discobot/proxy");
-            if (directory?.ReadBytes("config.yaml", LargestFile) is not { } bytes)
-                return null;
-            var text = new UTF8Encoding(false, true).GetString(bytes);
-            var verdict = container.Services.CheckConfig(text, true);
-            if (verdict.Summary is { } summary && verdict.Errors.Count == 0)
-            {
-                container.Log.Info($"proxy config: {Shown}");
-                return (text, summary);
-            }
-
-            Refuse(verdict.Errors);
+            return directory?.ReadBytes("config.yaml", LargestFile) is { } bytes ? new UTF8Encoding(false, true).GetString(bytes) : null;
         }
-        catch (Exception error) when (error is IOException or ArgumentException)
+        catch (IOException error)
         {
-            Refuse([error.Message]);
+            refused.Add(error.Message);
+        }
+        catch (ArgumentException)
+        {
+            refused.Add($"{Shown}: not valid UTF-8");
         }
 
         return null;
-    }
-
-    private (string Text, ProxySummary Summary) BuiltIn()
-    {
-        var verdict = container.Services.CheckConfig(container.Services.DefaultConfig, false);
-        foreach (var error in verdict.Errors)
-            container.Log.Warning($"built-in proxy config: {error}");
-        container.Log.Info("proxy config: built-in default");
-        return (container.Services.DefaultConfig, verdict.Summary ?? new ProxySummary());
-    }
-
-    private void Refuse(IReadOnlyList<string> errors)
-    {
-        container.Log.Error($"{Shown} is NOT used, the built-in default is:");
-        foreach (var error in errors)
-            container.Log.Error($"  {error}");
     }
 }

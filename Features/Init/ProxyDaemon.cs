@@ -19,6 +19,13 @@ internal sealed class ProxyDaemon(Container container)
             return;
         }
 
+        if (!container.ProxyConfigured)
+        {
+            container.Log.Warning("Proxy daemon not started: its configuration could not be written");
+            _profile.Remove();
+            return;
+        }
+
         container.Log.Info($"found proxy at {SeenBinary}, starting HTTP proxy...");
         var child = await StartAsync(cancellationToken);
         if (child is null)

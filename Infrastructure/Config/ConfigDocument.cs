@@ -91,6 +91,11 @@ internal sealed class ConfigDocument
         return new ConfigDocument(null, place, errors, message);
     }
 
+    /// <summary>This text with <paramref name="above"/> laid over it, as text again.</summary>
+    /// <param name="above">Its mappings add and replace key by key, its lists and scalars whole.</param>
+    /// <param name="keep">Keys (as in <c>allowlist.domains</c>) in which this text's word counts where it has one.</param>
+    public string OverlaidBy(ConfigDocument above, params IReadOnlyCollection<string> keep) => ConfigOverlay.ToJson(_root, above._root, keep);
+
     private static string Unreadable(string path, Exception e) => e switch
     {
         _ when Directory.Exists(path) => "is a directory; the path of a YAML file is needed",

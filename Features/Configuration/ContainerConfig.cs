@@ -1,0 +1,68 @@
+using Discobot.Infrastructure.Config;
+
+namespace Discobot.Features.Configuration;
+
+/// <summary>The configuration that a container gets.</summary>
+/// <param name="Text">As it is written for the proxy.</param>
+/// <param name="Source">Where it comes from, for the log.</param>
+/// <param name="Settings">What it means, the environment's variables included.</param>
+/// <param name="Refused">Why the workspace's own, or the operator's, was not used.</param>
+internal sealed record ContainerConfig(string Text, string Source, ProxySettings Settings, IReadOnlyList<string> Refused)
+{
+    private const string WorkspaceName = ".discobot/proxy/config.yaml of the workspace";
+    private const string BuiltInName = "built-in default";
+
+    // What is left when the operator's word cannot be read: nothing may leave.
+    private const string Closed = "allowlist:\n  enabled: true\n  domains: []\n";
+
+    /// <summary>Chooses: the workspace's text when it has a good one, else the built-in one; the operator's policy over either.</summary>
+    /// <param name="workspace">The text of the workspace's file; null when it has none.</param>
+    /// <param name="policyFile">The operator's file; need not exist. One that cannot be read allows nothing.</param>
+    /// <param name="environment">Its variables count over the text, as they do for the proxy.</param>
+    public static ContainerConfig Choose(string? workspace, string policyFile, IReadOnlyDictionary<string, string> environment)
+    {
+        var sources = SettingsSources.Of(null, environment);
+        var builtIn = ConfigDocument.Parse(DefaultConfiguration.Text(), BuiltInName);
+        OperatorPolicy? policy = null;
+        if (Path.Exists(policyFile))
+        {
+            var document = ConfigDocument.Load(policyFile);
+            var settings = sources.Load(document);
+            if (!settings.IsValid)
+                return Fixed(Closed, $"nothing is allowed, as {policyFile} cannot be used", sources, [.. settings.Errors.Select(e => e.ToString())]);
+            policy = new OperatorPolicy(document, settings.Value);
+        }
+
+        var refused = new List<string>();
+        if (workspace is not null && FromWorkspace(workspace, policy, sources, refused) is { } chosen)
+            return chosen;
+        return policy is null
+            ? Fixed(DefaultConfiguration.Text(), BuiltInName, sources, refused)
+            : Fixed(policy.ApplyToDefault(builtIn), $"{BuiltInName} and {policyFile}", sources, refused);
+    }
+
+    private static ContainerConfig? FromWorkspace(string text, OperatorPolicy? policy, SettingsSources sources, List<string> refused)
+    {
+        var document = ConfigDocument.Parse(text, WorkspaceName);
+        var own = sources.Load(document);
+        refused.AddRange(own.Errors.Select(e => e.ToString()));
+        if (own.Value is { } settings)
+            refused.AddRange([.. WorkspaceRules.Violations(settings), .. policy?.Objections(settings) ?? []]);
+        if (refused.Count > 0)
+            return null;
+        if (policy is null)
+            return new ContainerConfig(text, WorkspaceName, own.Value!, []);
+        var merged = policy.ApplyToWorkspace(document);
+        var result = sources.Load(ConfigDocument.Parse(merged, $"{WorkspaceName} with the operator's policy"));
+        refused.AddRange(result.Errors.Select(e => e.ToString()));
+        return result.Value is { } both ? new ContainerConfig(merged, $"{WorkspaceName}, within the operator's policy", both, []) : null;
+    }
+
+    // A variable of the environment may be wrong: the text without it still means something.
+    private static ContainerConfig Fixed(string text, string source, SettingsSources sources, IReadOnlyList<string> refused)
+    {
+        var result = sources.Load(ConfigDocument.Parse(text, source));
+        var settings = result.Value ?? ProxySettings.Default(sources.DataDirectory);
+        return new ContainerConfig(text, source, settings, [.. refused, .. result.Errors.Select(e => e.ToString())]);
+    }
+}

@@ -1,0 +1,63 @@
+using System.Net;
+using Discobot.Infrastructure.Config;
+
+namespace Discobot.Features.Configuration;
+
+/// <summary>
+/// What a configuration may not say when it comes from a workspace: that is somebody's repository, and whoever wrote it must not reach
+/// files of the container, open the proxy to the network or read secrets of the proxy's own.
+/// </summary>
+internal static class WorkspaceRules
+{
+    private const string Data = DataDirectory.System;
+    private static readonly string[] Reserved = [$"{Data}/certs", $"{Data}/config.yaml", $"{Data}/api.token"];
+
+    /// <summary>Every rule that is broken, with the key and what is allowed; empty when it may be used.</summary>
+    public static IEnumerable<string> Violations(ProxySettings settings)
+    {
+        if (settings.Tls.CertDir.TrimEnd('/') != $"{Data}/certs")
+            yield return $"tls.cert_dir: must be {Data}/certs in a workspace: the container trusts that authority";
+        foreach (var problem in new[] { OwnFile("cache.dir", settings.Cache.Dir), OwnFile("logging.file", settings.Logging.File) })
+        {
+            if (problem is not null)
+                yield return problem;
+        }
+
+        if (settings.Api.TokenFile != $"{Data}/api.token" && OwnFile("api.token_file", settings.Api.TokenFile) is { } token)
+            yield return token;
+        foreach (var file in settings.Tls.ExtraCa.Where(file => !IsBelow(file, Data)))
+            yield return $"tls.extra_ca: {file} is not below {Data}";
+        foreach (var address in settings.Proxy.Listen.Where(a => !IPAddress.IsLoopback(a)))
+            yield return $"proxy.listen: {address} is not a loopback address";
+        foreach (var address in settings.Api.Listen.Where(a => !IPAddress.IsLoopback(a)))
+            yield return $"api.listen: {address} is not a loopback address";
+        foreach (var place in SecretFiles(settings))
+            yield return $"{place}: a workspace cannot name files for secrets; env:NAME takes them from the container's environment";
+    }
+
+    private static string? OwnFile(string key, string? path)
+    {
+        if (path is null)
+            return null;
+        if (!IsBelow(path, Data))
+            return $"{key}: {path} is not below {Data}";
+        return Reserved.Any(r => path.TrimEnd('/') == r || IsBelow(path, r)) ? $"{key}: {path} holds files of the proxy's own" : null;
+    }
+
+    // After the dots are taken out: "/.data/proxy/../../etc" is not below.
+    private static bool IsBelow(string path, string directory)
+        => Path.GetFullPath(path).StartsWith(directory + "/", StringComparison.Ordinal) && Path.GetFullPath(path).Length > directory.Length + 1;
+
+    private static IEnumerable<string> SecretFiles(ProxySettings settings)
+    {
+        foreach (var rule in settings.Headers.Rules)
+        {
+            var values = rule.Set.Concat(rule.Append).Select(v => v.Value).Concat(rule.Conditions.Select(c => c.EqualTo));
+            if (values.Any(v => v.Source == SecretSource.File))
+                yield return $"headers.\"{rule.Host.Text}\"";
+        }
+
+        foreach (var user in settings.Socks.Users.Where(u => u.Password.Source == SecretSource.File))
+            yield return $"socks.users.{user.Name}";
+    }
+}
