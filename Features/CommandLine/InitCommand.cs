@@ -1,10 +1,11 @@
 using System.CommandLine;
+using System.Security.Cryptography.X509Certificates;
 using Discobot.Features.Certificates;
 using Discobot.Features.Configuration;
 using Discobot.Features.Init;
 using Discobot.Features.Shutdown;
+using Discobot.Features.TrustStore;
 using Discobot.Infrastructure.Native;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Discobot.Features.CommandLine;
 
@@ -30,29 +31,35 @@ internal static class InitCommand
         var environment = ContainerInit.OwnEnvironment();
         var paths = new ContainerPaths();
         var log = new InitLog(Console.Out, Console.Error, environment.GetValueOrDefault("DISCOBOT_DEBUG") == "1");
-        var init = new ContainerInit(paths, Services(paths, environment), log, spawner);
+        var init = new ContainerInit(paths, Services(paths, environment, log), log, spawner);
         var outcome = await init.RunAsync(environment, arguments, signals);
         return await new OrderlyStop(log, TimeProvider.System).RunAsync(outcome);
     }
 
-    private static ConfigChoice Choose(ContainerConfig config) => new(
-        config.Text,
-        config.Source,
-        new ProxySummary
-        {
-            Port = config.Settings.Proxy.Port,
-            ApiPort = config.Settings.Api.Port,
-        },
-        config.Refused);
-
-    private static InitServices Services(ContainerPaths paths, IReadOnlyDictionary<string, string> environment) => new()
+    private static InitServices Services(ContainerPaths paths, IReadOnlyDictionary<string, string> environment, InitLog log)
     {
-        EnsureAuthority = (directory, _) =>
+        var logger = new InitLogger(log);
+        return new InitServices
         {
-            CertificateAuthority.LoadOrCreate(directory, TimeProvider.System, NullLogger.Instance).Dispose();
-            return Task.CompletedTask;
-        },
-        InstallTrust = (_, _) => Task.FromResult(new TrustOutcome(null, "no trust store was changed", false)),
-        ChooseConfig = workspace => Choose(ContainerConfig.Choose(workspace, paths.Policy, environment)),
-    };
+            EnsureAuthority = (directory, _) =>
+            {
+                CertificateAuthority.LoadOrCreate(directory, TimeProvider.System, logger).Dispose();
+                return Task.CompletedTask;
+            },
+            InstallTrust = async (certificate, cancellation) =>
+            {
+                using var authority = X509CertificateLoader.LoadCertificateFromFile(certificate);
+                var status = await new SystemTrustStore(logger).InstallAsync(authority, cancellation);
+                return new TrustOutcome(status.Bundle, status.Message, status.Trusted);
+            },
+            ChooseConfig = workspace => Choose(ContainerConfig.Choose(workspace, paths.Policy, environment)),
+        };
+    }
+
+    private static ConfigChoice Choose(ContainerConfig config)
+    {
+        var settings = config.Settings;
+        var summary = new ProxySummary { Port = settings.Proxy.Port, ApiPort = settings.Api.Port, Init = settings.Init };
+        return new ConfigChoice(config.Text, config.Source, summary, config.Refused);
+    }
 }

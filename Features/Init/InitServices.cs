@@ -33,9 +33,6 @@ internal sealed record ProxySummary
 
     public int ApiPort { get; init; } = 17081;
 
-    /// <summary><c>init.extra_env</c>: whether clients that ignore the system's trust store are pointed at it.</summary>
-    public bool ExtraEnvironment { get; init; } = true;
-
-    /// <summary><c>init.nested_docker</c>: whether containers started by the agent get the proxy and the authority as well.</summary>
-    public bool NestedDocker { get; init; } = true;
+    /// <summary>The <c>init</c> section.</summary>
+    public InitOptions Init { get; init; } = new();
 }

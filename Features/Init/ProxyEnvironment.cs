@@ -17,7 +17,7 @@ internal static class ProxyEnvironment
             new("http_proxy", proxy), new("https_proxy", proxy), new("all_proxy", proxy), new("no_proxy", direct),
             new("NODE_EXTRA_CA_CERTS", ContainerPaths.CaCertificateSeen),
         };
-        if (container.Proxy.ExtraEnvironment)
+        if (container.Proxy.Init.ExtraEnvironment)
             variables.AddRange(Extra(container.TrustBundle));
         return variables;
     }
