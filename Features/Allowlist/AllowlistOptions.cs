@@ -15,7 +15,7 @@ internal enum AllowlistMode
 }
 
 /// <summary>The <c>allowlist</c> section. All of it is live.</summary>
-internal sealed record AllowlistOptions
+internal sealed partial record AllowlistOptions
 {
     /// <summary>False allows all; true without entries allows nothing.</summary>
     public bool Enabled { get; init; }

@@ -31,6 +31,9 @@ internal sealed record ApiOptions
 
     public ApiProtection Protect { get; init; } = ApiProtection.Config;
 
+    /// <summary>Whether changing the configuration needs the token.</summary>
+    public bool IsProtected => Protect != ApiProtection.None;
+
     /// <summary>Reads the section; what is not written is as in <paramref name="fallback"/>.</summary>
     /// <param name="section"><c>api</c>.</param>
     /// <param name="port"><c>proxy.api_port</c>: it lies there since the first configuration files.</param>

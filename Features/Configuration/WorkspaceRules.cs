@@ -1,5 +1,4 @@
 using System.Net;
-using Discobot.Infrastructure.Config;
 
 namespace Discobot.Features.Configuration;
 
@@ -31,7 +30,7 @@ internal static class WorkspaceRules
             yield return $"proxy.listen: {address} is not a loopback address";
         foreach (var address in settings.Api.Listen.Where(a => !IPAddress.IsLoopback(a)))
             yield return $"api.listen: {address} is not a loopback address";
-        foreach (var place in SecretFiles(settings))
+        foreach (var place in settings.Headers.SecretFiles().Concat(settings.Socks.SecretFiles()))
             yield return $"{place}: a workspace cannot name files for secrets; env:NAME takes them from the container's environment";
     }
 
@@ -47,17 +46,4 @@ internal static class WorkspaceRules
     // After the dots are taken out: "/.data/proxy/../../etc" is not below.
     private static bool IsBelow(string path, string directory)
         => Path.GetFullPath(path).StartsWith(directory + "/", StringComparison.Ordinal) && Path.GetFullPath(path).Length > directory.Length + 1;
-
-    private static IEnumerable<string> SecretFiles(ProxySettings settings)
-    {
-        foreach (var rule in settings.Headers.Rules)
-        {
-            var values = rule.Set.Concat(rule.Append).Select(v => v.Value).Concat(rule.Conditions.Select(c => c.EqualTo));
-            if (values.Any(v => v.Source == SecretSource.File))
-                yield return $"headers.\"{rule.Host.Text}\"";
-        }
-
-        foreach (var user in settings.Socks.Users.Where(u => u.Password.Source == SecretSource.File))
-            yield return $"socks.users.{user.Name}";
-    }
 }

@@ -51,6 +51,9 @@ internal sealed record SocksOptions
         return users.ToImmutable();
     }
 
+    /// <summary>The keys of users whose password is kept in a file.</summary>
+    public IEnumerable<string> SecretFiles() => Users.Where(u => u.Password.Source == SecretSource.File).Select(u => $"socks.users.{u.Name}");
+
     /// <summary>The section as JSON, secrets masked.</summary>
     public void Write(Utf8JsonWriter json)
     {

@@ -1,0 +1,41 @@
+using Discobot.Infrastructure.Hosts;
+
+namespace Discobot.Features.Allowlist;
+
+internal sealed partial record AllowlistOptions
+{
+    /// <summary>With this as the most that is allowed: what another one, which may choose less of it, asks for beyond.</summary>
+    public IEnumerable<string> Exceeding(AllowlistOptions wish)
+    {
+        if (!Enabled)
+            yield break;
+        foreach (var rule in wish.Domains.Where(rule => !Domains.Any(limit => Covers(limit, rule))))
+            yield return $"allowlist.domains: {rule} is more than the operator's policy allows";
+        foreach (var range in wish.Ips.Where(range => !Ips.Any(limit => Covers(limit, range))))
+            yield return $"allowlist.ips: {range} is more than the operator's policy allows";
+        if (wish.AllowPrivate && !AllowPrivate)
+            yield return "allowlist.allow_private: the operator's policy does not allow it";
+        if (wish.Mode != Mode)
+            yield return "allowlist.mode: the operator's policy locks it";
+    }
+
+    // Paths are compared as they are written: that may refuse what would be less, and never allows what would be more.
+    private static bool Covers(DomainRule limit, DomainRule rule)
+        => Covers(limit.Host, rule.Host)
+            && (limit.Methods.IsEmpty || (!rule.Methods.IsEmpty && rule.Methods.All(m => limit.Methods.Contains(m))))
+            && (limit.Paths.IsEmpty || (!rule.Paths.IsEmpty && rule.Paths.All(p => limit.Paths.Contains(p))));
+
+    private static bool Covers(HostPattern limit, HostPattern host) => limit.Kind switch
+    {
+        HostPatternKind.Any => true,
+        HostPatternKind.Exact => host.Kind == HostPatternKind.Exact && host.Name == limit.Name,
+        HostPatternKind.Suffix => (host.Kind == HostPatternKind.Suffix && host.Name == limit.Name)
+            || (host.Kind is HostPatternKind.Suffix or HostPatternKind.Exact && host.Name.EndsWith("." + limit.Name, StringComparison.Ordinal)),
+        _ => (host.Kind == HostPatternKind.Prefix && host.Name == limit.Name)
+            || (host.Kind is HostPatternKind.Prefix or HostPatternKind.Exact && host.Name.StartsWith(limit.Name + ".", StringComparison.Ordinal)),
+    };
+
+    private static bool Covers(IpRange limit, IpRange range)
+        => limit.PrefixLength <= range.PrefixLength
+            && (limit.PrefixLength == 0 || limit.Bits >> (128 - limit.PrefixLength) == range.Bits >> (128 - limit.PrefixLength));
+}
