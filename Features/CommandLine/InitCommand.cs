@@ -1,10 +1,7 @@
 using System.CommandLine;
-using System.Security.Cryptography.X509Certificates;
-using Discobot.Features.Certificates;
 using Discobot.Features.Configuration;
 using Discobot.Features.Init;
 using Discobot.Features.Shutdown;
-using Discobot.Features.TrustStore;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.CommandLine;
@@ -36,25 +33,12 @@ internal static class InitCommand
         return await new OrderlyStop(log, TimeProvider.System).RunAsync(outcome);
     }
 
-    private static InitServices Services(ContainerPaths paths, IReadOnlyDictionary<string, string> environment, InitLog log)
+    private static InitServices Services(ContainerPaths paths, IReadOnlyDictionary<string, string> environment, InitLog log) => new()
     {
-        var logger = new InitLogger(log);
-        return new InitServices
-        {
-            EnsureAuthority = (directory, _) =>
-            {
-                CertificateAuthority.LoadOrCreate(directory, TimeProvider.System, logger).Dispose();
-                return Task.CompletedTask;
-            },
-            InstallTrust = async (certificate, cancellation) =>
-            {
-                using var authority = X509CertificateLoader.LoadCertificateFromFile(certificate);
-                var status = await new SystemTrustStore(logger).InstallAsync(authority, cancellation);
-                return new TrustOutcome(status.Bundle, status.Message, status.Trusted);
-            },
-            ChooseConfig = workspace => Choose(ContainerConfig.Choose(workspace, paths.Policy, environment)),
-        };
-    }
+        EnsureAuthority = InitTrust.EnsureAuthority(log),
+        InstallTrust = InitTrust.InstallTrust(log),
+        ChooseConfig = workspace => Choose(ContainerConfig.Choose(workspace, paths.Policy, environment)),
+    };
 
     private static ConfigChoice Choose(ContainerConfig config)
     {
