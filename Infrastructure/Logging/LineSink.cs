@@ -18,6 +18,7 @@ internal sealed class LineSink : ILogEventSink, IDisposable
     private readonly Stream _output;
     private readonly Thread _writer;
     private long _dropped;
+    private volatile bool _ended;
 
     public LineSink(ITextFormatter formatter, Stream output)
     {
@@ -29,12 +30,14 @@ internal sealed class LineSink : ILogEventSink, IDisposable
 
     public void Emit(LogEvent logEvent)
     {
-        if (!_queue.Writer.TryWrite(logEvent))
+        if (!_queue.Writer.TryWrite(logEvent) && !_ended)
             Interlocked.Increment(ref _dropped);
     }
 
     public void Dispose()
     {
+        // What is logged from now on is too late, not too much.
+        _ended = true;
         _queue.Writer.TryComplete();
         // A reader that never reads must not hold the end of the process.
         _writer.Join(TimeSpan.FromSeconds(2));

@@ -20,6 +20,8 @@ internal static class LoggingSetup
             .MinimumLevel.ControlledBy(level)
             // The framework's own chatter says nothing to those who run a proxy; its warnings do.
             .MinimumLevel.Override("Microsoft", LogEventLevel.Warning)
+            // A start that fails is told once, on stderr, by the command.
+            .MinimumLevel.Override("Microsoft.Extensions.Hosting", LogEventLevel.Fatal)
             .MinimumLevel.Override("Yarp", LogEventLevel.Error)
             .WriteTo.Sink(sink)
             .CreateLogger();
