@@ -12,6 +12,7 @@ internal static class RootCommands
             + "then runs an intercepting, caching HTTP/HTTPS and SOCKS5 proxy.");
         root.Subcommands.Add(InitCommand.Create());
         root.Subcommands.Add(ProxyCommand.Create());
+        root.Subcommands.Add(HealthCommand.Create());
         root.Subcommands.Add(TrustCommand.Create());
         root.Subcommands.Add(CaCommand.Create());
         root.Subcommands.Add(ConfigCommand.Create());
