@@ -74,9 +74,9 @@ internal sealed partial class HeaderRewriter(Live<HeaderRules> live, HostSet unv
         return headers.TryAddWithoutValidation(name, lines);
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "headers of {Pattern} withheld from {Host}: {Reason}")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "headers withheld {Pattern} {Host} {Reason}")]
     private partial void LogWithheld(string pattern, string host, string reason);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "headers of {Pattern}: {Header} is left out: {Problem}")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "header left out {Pattern} {Header} {Problem}")]
     private partial void LogUnreadable(string pattern, string header, string problem);
 }
