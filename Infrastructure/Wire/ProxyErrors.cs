@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace Discobot.Infrastructure.Wire;
@@ -6,6 +7,9 @@ namespace Discobot.Infrastructure.Wire;
 /// <summary>Writes a <see cref="ProxyError"/> as HTTP: JSON, or text for clients whose Accept excludes JSON.</summary>
 internal static class ProxyErrors
 {
+    // Read by people in terminals: quotes as \", not as \u0022. Nothing of it ends up inside HTML.
+    private static readonly JsonWriterOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     /// <summary>Writes the whole answer. Must be called before the response has started.</summary>
     public static async Task WriteAsync(HttpContext context, ProxyError error)
     {
@@ -29,7 +33,7 @@ internal static class ProxyErrors
     private static byte[] Json(ProxyError error, string host, string id)
     {
         using var buffer = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(buffer))
+        using (var writer = new Utf8JsonWriter(buffer, Readable))
         {
             writer.WriteStartObject();
             writer.WriteString("error", error.Code);
