@@ -44,7 +44,8 @@ fedora() {
     if ! have $image; then
         base=$(debian)
         say "making $image, Debian's packages in Fedora's layout: NOT Fedora"
-        DOCKER_BUILDKIT=0 docker build -q --build-arg BASE="$base" -t $image images/fedora/stand-in >/dev/null
+        DOCKER_BUILDKIT=0 docker build -q --build-arg BASE="$base" -t $image images/fedora/stand-in >artifacts/image.log 2>&1 \
+            || { cat artifacts/image.log >&2; die "$image could not be built"; }
     fi
     echo $image
 }

@@ -11,9 +11,14 @@ context=artifacts/image
 mkdir -p $context
 cp -u artifacts/discobot $context/discobot
 
+image() {
+    local name=$1; shift
+    docker build -q -t "$name" "$@" >artifacts/image.log 2>&1 || { cat artifacts/image.log >&2; die "$name could not be built"; }
+}
+
 build() {
     local name=$1; shift
-    docker build -q -f "images/$name/Dockerfile" -t "discobot:$name" "$@" $context >/dev/null || die "discobot:$name could not be built"
+    image "discobot:$name" -f "images/$name/Dockerfile" "$@" $context
     say "discobot:$name ($(docker image inspect -f '{{.Size}}' "discobot:$name" | numfmt --to=si)B)"
 }
 
@@ -30,6 +35,5 @@ done
 build scratch
 
 if [ "${1:-}" = --with-tests ]; then
-    docker build -q --build-arg BASE="$(images/base.sh debian)" -t discobot-test/tools tests.integration/Tools >/dev/null \
-        || die "discobot-test/tools could not be built"
+    image discobot-test/tools --build-arg BASE="$(images/base.sh debian)" tests.integration/Tools
 fi

@@ -1,0 +1,61 @@
+using DotNet.Testcontainers.Builders;
+using DotNet.Testcontainers.Containers;
+using DotNet.Testcontainers.Networks;
+
+namespace Discobot.Integration.Fixtures;
+
+/// <summary>A real dockerd with its containerd in a container of its own, that reaches registries through the proxy alone; skopeo, ctr and curl beside it.</summary>
+internal sealed class DockerEngine : IAsyncDisposable
+{
+    private readonly IContainer _container;
+
+    private DockerEngine(IContainer container) => _container = container;
+
+    public static async Task<DockerEngine> StartAsync(INetwork network, byte[] proxyAuthority)
+    {
+        var container = Engine.Container(Engine.Tools)
+            .WithEntrypoint("/tools/dockerd.sh")
+            .WithNetwork(network)
+            .WithEnvironment("HTTPS_PROXY", ProxyContainer.Address)
+            .WithEnvironment("https_proxy", ProxyContainer.Address)
+            .WithResourceMapping(proxyAuthority, "/tls/proxy-ca.crt")
+            .WithBindMount("/sys/fs/cgroup", "/sys/fs/cgroup")
+            .WithCreateParameterModifier(parameters =>
+            {
+                // Enough for a nested engine, and less than --privileged, which not every machine grants.
+                parameters.HostConfig!.CapAdd = ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "MKNOD"];
+                parameters.HostConfig.SecurityOpt = ["seccomp=unconfined", "apparmor=unconfined"];
+                // overlayfs does not stand on overlayfs.
+                parameters.Volumes = new Dictionary<string, Docker.DotNet.Models.EmptyStruct> { ["/var/lib/docker"] = default };
+            })
+            .WithWaitStrategy(Wait.ForUnixContainer().UntilCommandIsCompleted("docker", "version"))
+            .Build();
+        await container.StartAsync();
+        return new DockerEngine(container);
+    }
+
+    /// <summary>Gets a URL with curl, through the proxy.</summary>
+    /// <param name="path">Where the body goes in the container.</param>
+    /// <returns>The head of the answer, in lower case.</returns>
+    public async Task<string> CurlAsync(string url, string path, params string[] options) =>
+        (await RunAsync(["curl", "-sS", "--fail", "-D", "-", "-o", path, .. options, url])).ToLowerInvariant();
+
+    /// <summary>The SHA-256 of a file in the container, as registries write it.</summary>
+    public async Task<string> DigestAsync(string path) => $"sha256:{(await RunAsync("sha256sum", path)).Split(' ')[0]}";
+
+    public Task<string> RunAsync(params string[] command) => _container.RunAsync(command);
+
+    /// <summary>Pulls an image and checks that its layers are those that were pushed.</summary>
+    /// <param name="reference"><see cref="TestImage.ByDigest"/> or <see cref="TestImage.ByTag"/>.</param>
+    public async Task PullAsync(TestImage image, string reference)
+    {
+        await RunAsync("docker", "pull", reference);
+        var layers = await RunAsync("docker", "image", "inspect", "-f", "{{range .RootFS.Layers}}{{println .}}{{end}}", reference);
+        Assert.Equal(image.DiffIds, layers.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+    }
+
+    /// <summary>Removes the image and its layers, so that the next pull fetches everything.</summary>
+    public Task<string> ForgetAsync(string reference) => RunAsync("docker", "image", "rm", "-f", reference);
+
+    public ValueTask DisposeAsync() => _container.DisposeAsync();
+}
