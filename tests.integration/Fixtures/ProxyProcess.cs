@@ -1,0 +1,178 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+
+namespace Discobot.Integration.Fixtures;
+
+/// <summary>The shipped executable as a process of this machine: free ports, a folder of its own, and its log kept.</summary>
+internal sealed class ProxyProcess : IAsyncDisposable
+{
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(15);
+    private readonly Process _process;
+    private readonly StringBuilder _log = new();
+
+    private ProxyProcess(Process process, string folder, int port, int apiPort)
+    {
+        _process = process;
+        Folder = folder;
+        Proxy = new Uri($"http://127.0.0.1:{port}");
+        Api = new Uri($"http://127.0.0.1:{apiPort}");
+        DataReceivedEventHandler keep = (_, line) =>
+        {
+            lock (_log)
+                _log.AppendLine(line.Data);
+        };
+        process.OutputDataReceived += keep;
+        process.ErrorDataReceived += keep;
+    }
+
+    public Uri Proxy { get; }
+
+    public Uri Api { get; }
+
+    /// <summary>Configuration, certificates and cache; removed at the end.</summary>
+    public string Folder { get; }
+
+    public string AuthorityFile => Path.Combine(Folder, "certs", "ca.crt");
+
+    public string Log
+    {
+        get
+        {
+            lock (_log)
+                return _log.ToString();
+        }
+    }
+
+    /// <summary>Starts the proxy and waits until it says that it is healthy.</summary>
+    /// <param name="upstream">Whose servers it shall trust beside the system's roots.</param>
+    /// <param name="moreOfProxySection">Lines for the <c>proxy</c> section, indented by two.</param>
+    public static async Task<ProxyProcess> StartAsync(TestAuthority upstream, string moreOfProxySection = "")
+    {
+        var folder = Directory.CreateTempSubdirectory("discobot-").FullName;
+        var (port, apiPort) = (FreePort(), FreePort());
+        await File.WriteAllTextAsync(Path.Combine(folder, "upstream-ca.crt"), upstream.RootPem);
+        var config = Path.Combine(folder, "config.yaml");
+        await File.WriteAllTextAsync(config, $"""
+            proxy:
+              port: {port}
+              api_port: {apiPort}
+              upstream: direct
+            {moreOfProxySection}
+            api:
+              token_file: {folder}/api.token
+            tls:
+              cert_dir: {folder}/certs
+              extra_ca: [{folder}/upstream-ca.crt]
+            cache:
+              enabled: true
+              dir: {folder}/cache
+              max_size: 1GiB
+            """);
+        var start = new ProcessStartInfo(Binary.Path, ["proxy", "-config", config]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var proxy = new ProxyProcess(Process.Start(start)!, folder, port, apiPort);
+        proxy._process.BeginOutputReadLine();
+        proxy._process.BeginErrorReadLine();
+        await proxy.WaitUntilHealthyAsync();
+        return proxy;
+    }
+
+    /// <summary>A client that goes through the proxy and trusts nothing but the proxy's own authority.</summary>
+    public HttpClient CreateClient(Version? version = null) =>
+        new(new SocketsHttpHandler { Proxy = new WebProxy(Proxy), SslOptions = new SslClientAuthenticationOptions { CertificateChainPolicy = Trust() } })
+        {
+            DefaultRequestVersion = version ?? HttpVersion.Version11,
+            DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact,
+        };
+
+    /// <summary>How a .NET client comes to trust the proxy.</summary>
+    public X509ChainPolicy Trust()
+    {
+        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+        policy.CustomTrustStore.ImportFromPemFile(AuthorityFile);
+        return policy;
+    }
+
+    /// <summary>The most memory the process ever held, in bytes (VmHWM of /proc/PID/status).</summary>
+    public long PeakResident()
+    {
+        var line = File.ReadLines($"/proc/{_process.Id}/status").First(each => each.StartsWith("VmHWM:", StringComparison.Ordinal));
+        return 1024 * long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2], CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>Runs curl through the proxy, trusting it.</summary>
+    public async Task<string> CurlAsync(params string[] arguments)
+    {
+        var start = new ProcessStartInfo("curl", ["-sS", "--cacert", AuthorityFile, "-x", Proxy.ToString(), .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        using var curl = Process.Start(start)!;
+        var (output, errors) = (curl.StandardOutput.ReadToEndAsync(), curl.StandardError.ReadToEndAsync());
+        await curl.WaitForExitAsync();
+        Assert.True(curl.ExitCode == 0, $"curl ended with {curl.ExitCode}: {await errors}\n{Log}");
+        return await output;
+    }
+
+    /// <summary>Sends SIGTERM and waits for the end.</summary>
+    /// <returns>The exit code.</returns>
+    public async Task<int> StopAsync()
+    {
+        using var kill = Process.Start("kill", ["-TERM", _process.Id.ToString(CultureInfo.InvariantCulture)]);
+        using var limit = new CancellationTokenSource(StopLimit);
+        await _process.WaitForExitAsync(limit.Token);
+        return _process.ExitCode;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            var code = _process.HasExited ? _process.ExitCode : await StopAsync();
+            Assert.True(code == 0, $"The proxy ended with {code}:\n{Log}");
+        }
+        finally
+        {
+            if (!_process.HasExited)
+                _process.Kill();
+            _process.Dispose();
+            Directory.Delete(Folder, recursive: true);
+        }
+    }
+
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private async Task WaitUntilHealthyAsync()
+    {
+        using var client = new HttpClient();
+        var watch = Stopwatch.StartNew();
+        while (true)
+        {
+            try
+            {
+                using var answer = await client.GetAsync(new Uri(Api, "/health"));
+                if (answer.IsSuccessStatusCode)
+                    return;
+            }
+            catch (HttpRequestException)
+            {
+                // Not listening yet.
+            }
+
+            Assert.False(_process.HasExited, $"The proxy ended at once:\n{Log}");
+            Assert.True(watch.Elapsed < StartLimit, $"The proxy is not healthy after {StartLimit}:\n{Log}");
+            await Task.Delay(20);
+        }
+    }
+}
