@@ -3,8 +3,8 @@ using Discobot.Integration.Fixtures;
 namespace Discobot.Integration.Pulls;
 
 /// <summary>What the product exists for: real clients, a real registry, and the registry's own log as witness.</summary>
-[Collection("pulls")]
-public sealed class PullTests(PullFixture fixture)
+[Collection("network")]
+public sealed class PullTests(NetworkFixture fixture)
 {
     [Fact]
     public async Task A_second_docker_pull_by_digest_needs_no_network()

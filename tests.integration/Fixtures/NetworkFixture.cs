@@ -1,17 +1,21 @@
-using Discobot.Integration.Fixtures;
 using DotNet.Testcontainers.Networks;
 
-namespace Discobot.Integration.Pulls;
+namespace Discobot.Integration.Fixtures;
 
 /// <summary>A network with a registry, the shipped proxy image, and two Docker engines that know nothing else.</summary>
-public sealed class PullFixture : IAsyncLifetime
+public sealed class NetworkFixture : IAsyncLifetime
 {
-    private readonly TestAuthority _authority = new();
     private INetwork? _network;
     private Registry? _registry;
     private ProxyContainer? _proxy;
     private DockerEngine? _first;
     private DockerEngine? _second;
+
+    /// <summary>Signs whoever the proxy shall trust.</summary>
+    internal TestAuthority Authority { get; } = new();
+
+    /// <summary>For tests that bring a server of their own.</summary>
+    internal INetwork Network => _network!;
 
     internal Registry Registry => _registry!;
 
@@ -24,8 +28,8 @@ public sealed class PullFixture : IAsyncLifetime
     public async Task InitializeAsync()
     {
         _network = await Engine.CreateNetworkAsync();
-        var registry = Registry.StartAsync(_network, _authority);
-        _proxy = await ProxyContainer.StartAsync(_network, _authority);
+        var registry = Registry.StartAsync(_network, Authority);
+        _proxy = await ProxyContainer.StartAsync(_network, Authority);
         var trusted = await _proxy.ReadAuthorityAsync();
         var engines = await Task.WhenAll(DockerEngine.StartAsync(_network, trusted), DockerEngine.StartAsync(_network, trusted));
         (_first, _second) = (engines[0], engines[1]);
@@ -45,6 +49,6 @@ public sealed class PullFixture : IAsyncLifetime
     }
 }
 
-[CollectionDefinition("pulls")]
+[CollectionDefinition("network")]
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Naming", "CA1711", Justification = "That is what xunit calls it.")]
-public sealed class PullCollection : ICollectionFixture<PullFixture>;
+public sealed class NetworkCollection : ICollectionFixture<NetworkFixture>;
