@@ -18,7 +18,7 @@ missing() {
 
 # need PACKAGE... — installs the Debian packages that are missing when it may, and names them when it may not.
 need() {
-    command -v dpkg-query >/dev/null || die "this machine is not Debian or Ubuntu; please install what these packages hold: $*"
+    command -v dpkg-query >/dev/null || { say "this machine is neither Debian nor Ubuntu; it should have what these packages hold: $*"; return 0; }
     local packages
     mapfile -t packages < <(missing "$@")
     [ ${#packages[@]} -gt 0 ] || return 0

@@ -16,6 +16,7 @@ sweep() {
     left=$(docker volume ls -q --filter label=discobot.test 2>/dev/null); [ -z "$left" ] || docker volume rm -f $left >/dev/null
 }
 if [ "$suite" = integration ]; then
+    need curl
     trap sweep EXIT
     export TESTCONTAINERS_RYUK_DISABLED=true
 fi

@@ -18,32 +18,17 @@ internal sealed class ProxyContainer : IAsyncDisposable
 
     public Uri Api => new($"http://127.0.0.1:{_container.GetMappedPublicPort(ApiPort)}");
 
-    public static async Task<ProxyContainer> StartAsync(INetwork network, TestAuthority upstreamAuthority)
-    {
-        const string config = """
-            proxy:
-              listen: ["0.0.0.0"]
-            api:
-              listen: ["0.0.0.0"]
-            tls:
-              cert_dir: /data/certs
-              extra_ca: [/etc/upstream-ca.crt]
-            cache:
-              enabled: true
-              dir: /data/cache
-              max_size: 2GB
-            """;
-        var container = Engine.Container("discobot:scratch")
-            .WithCommand("proxy", "-config", "/etc/discobot.yaml")
-            .WithNetwork(network).WithNetworkAliases("proxy")
-            .WithPortBinding(ApiPort, true)
-            .WithResourceMapping(Encoding.ASCII.GetBytes(config), "/etc/discobot.yaml")
-            .WithResourceMapping(Encoding.ASCII.GetBytes(upstreamAuthority.RootPem), "/etc/upstream-ca.crt")
-            .WithWaitStrategy(Wait.ForUnixContainer().UntilHttpRequestIsSucceeded(request => request.ForPort(ApiPort).ForPath("/health")))
-            .Build();
-        await container.StartAsync();
-        return new ProxyContainer(container);
-    }
+    /// <summary>The image FROM scratch: nothing in it but the executable, and <c>tls.extra_ca</c> for the servers of the test.</summary>
+    public static Task<ProxyContainer> StartAsync(INetwork network, TestAuthority upstream) =>
+        StartAsync(Configured("discobot:scratch", network, "proxy", upstream, "extra_ca: [/etc/upstream-ca.crt]")
+            .WithCommand("proxy", "-config", "/etc/discobot.yaml"));
+
+    /// <summary>The image of a distribution, whose own trust store alone makes the servers of the test trusted.</summary>
+    /// <param name="distro">The tag, and the name on the network.</param>
+    /// <param name="trust">The shell command that puts /etc/upstream-ca.crt into the store.</param>
+    public static Task<ProxyContainer> StartAsync(INetwork network, TestAuthority upstream, string distro, string trust) =>
+        StartAsync(Configured($"discobot:{distro}", network, distro, upstream, "")
+            .WithEntrypoint("/bin/sh", "-c", $"{trust} && exec /opt/discobot/bin/proxy -config /etc/discobot.yaml"));
 
     /// <summary>The authority the proxy made for itself.</summary>
     public Task<byte[]> ReadAuthorityAsync() => _container.ReadFileAsync("/data/certs/ca.crt");
@@ -71,4 +56,35 @@ internal sealed class ProxyContainer : IAsyncDisposable
     }
 
     public ValueTask DisposeAsync() => _container.DisposeAsync();
+
+    private static ContainerBuilder Configured(string image, INetwork network, string alias, TestAuthority upstream, string moreOfTlsSection)
+    {
+        var config = $"""
+            proxy:
+              listen: ["0.0.0.0"]
+            api:
+              listen: ["0.0.0.0"]
+              token_file: /data/api.token
+            tls:
+              cert_dir: /data/certs
+              {moreOfTlsSection}
+            cache:
+              enabled: true
+              dir: /data/cache
+              max_size: 2GB
+            """;
+        return Engine.Container(image)
+            .WithNetwork(network).WithNetworkAliases(alias)
+            .WithPortBinding(ApiPort, true)
+            .WithResourceMapping(Encoding.ASCII.GetBytes(config), "/etc/discobot.yaml")
+            .WithResourceMapping(Encoding.ASCII.GetBytes(upstream.RootPem), "/etc/upstream-ca.crt")
+            .WithWaitStrategy(Wait.ForUnixContainer().UntilHttpRequestIsSucceeded(request => request.ForPort(ApiPort).ForPath("/health")));
+    }
+
+    private static async Task<ProxyContainer> StartAsync(ContainerBuilder builder)
+    {
+        var container = builder.Build();
+        await container.StartAsync();
+        return new ProxyContainer(container);
+    }
 }
