@@ -23,6 +23,15 @@ internal sealed class ProxyContainer : IAsyncDisposable
         StartAsync(Configured("discobot:scratch", network, "proxy", upstream, "extra_ca: [/etc/upstream-ca.crt]")
             .WithCommand("proxy", "-config", "/etc/discobot.yaml"));
 
+    /// <summary>The image FROM scratch, with a disk for the cache that is soon full.</summary>
+    /// <param name="alias">The name on the network.</param>
+    /// <param name="cacheDisk">Bytes of that disk.</param>
+    public static Task<ProxyContainer> StartAsync(INetwork network, TestAuthority upstream, string alias, int cacheDisk) =>
+        StartAsync(Configured("discobot:scratch", network, alias, upstream, "extra_ca: [/etc/upstream-ca.crt]")
+            .WithCommand("proxy", "-config", "/etc/discobot.yaml")
+            .WithCreateParameterModifier(parameters =>
+                parameters.HostConfig!.Tmpfs = new Dictionary<string, string> { ["/data/cache"] = $"size={cacheDisk}" }));
+
     /// <summary>The image of a distribution, whose own trust store alone makes the servers of the test trusted.</summary>
     /// <param name="distro">The tag, and the name on the network.</param>
     /// <param name="trust">The shell command that puts /etc/upstream-ca.crt into the store.</param>

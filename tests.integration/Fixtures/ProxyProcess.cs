@@ -13,22 +13,14 @@ internal sealed class ProxyProcess : IAsyncDisposable
 {
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(15);
-    private readonly Process _process;
     private readonly StringBuilder _log = new();
+    private Process _process = new();
 
-    private ProxyProcess(Process process, string folder, int port, int apiPort)
+    private ProxyProcess(string folder, int port, int apiPort)
     {
-        _process = process;
         Folder = folder;
         Proxy = new Uri($"http://127.0.0.1:{port}");
         Api = new Uri($"http://127.0.0.1:{apiPort}");
-        DataReceivedEventHandler keep = (_, line) =>
-        {
-            lock (_log)
-                _log.AppendLine(line.Data);
-        };
-        process.OutputDataReceived += keep;
-        process.ErrorDataReceived += keep;
     }
 
     public Uri Proxy { get; }
@@ -37,6 +29,8 @@ internal sealed class ProxyProcess : IAsyncDisposable
 
     /// <summary>Configuration, certificates and cache; removed at the end.</summary>
     public string Folder { get; }
+
+    public string CacheFolder => Path.Combine(Folder, "cache");
 
     public string AuthorityFile => Path.Combine(Folder, "certs", "ca.crt");
 
@@ -57,8 +51,8 @@ internal sealed class ProxyProcess : IAsyncDisposable
         var folder = Directory.CreateTempSubdirectory("discobot-").FullName;
         var (port, apiPort) = (FreePort(), FreePort());
         await File.WriteAllTextAsync(Path.Combine(folder, "upstream-ca.crt"), upstream.RootPem);
-        var config = Path.Combine(folder, "config.yaml");
-        await File.WriteAllTextAsync(config, $"""
+        var proxy = new ProxyProcess(folder, port, apiPort);
+        await File.WriteAllTextAsync(proxy.ConfigFile, $"""
             proxy:
               port: {port}
               api_port: {apiPort}
@@ -74,12 +68,17 @@ internal sealed class ProxyProcess : IAsyncDisposable
               dir: {folder}/cache
               max_size: 1GiB
             """);
-        var start = new ProcessStartInfo(Binary.Path, ["proxy", "-config", config]) { RedirectStandardOutput = true, RedirectStandardError = true };
-        var proxy = new ProxyProcess(Process.Start(start)!, folder, port, apiPort);
-        proxy._process.BeginOutputReadLine();
-        proxy._process.BeginErrorReadLine();
-        await proxy.WaitUntilHealthyAsync();
+        await proxy.LaunchAsync();
         return proxy;
+    }
+
+    /// <summary>Ends the process as a power failure would (SIGKILL), and starts it again on what it left.</summary>
+    public async Task KillAndRestartAsync()
+    {
+        _process.Kill();
+        await _process.WaitForExitAsync();
+        _process.Dispose();
+        await LaunchAsync();
     }
 
     /// <summary>A client that goes through the proxy and trusts nothing but the proxy's own authority.</summary>
@@ -151,6 +150,25 @@ internal sealed class ProxyProcess : IAsyncDisposable
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private string ConfigFile => Path.Combine(Folder, "config.yaml");
+
+    private async Task LaunchAsync()
+    {
+        var start = new ProcessStartInfo(Binary.Path, ["proxy", "-config", ConfigFile]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        _process = Process.Start(start)!;
+        _process.OutputDataReceived += Keep;
+        _process.ErrorDataReceived += Keep;
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
+        await WaitUntilHealthyAsync();
+    }
+
+    private void Keep(object sender, DataReceivedEventArgs line)
+    {
+        lock (_log)
+            _log.AppendLine(line.Data);
     }
 
     private async Task WaitUntilHealthyAsync()
