@@ -6,10 +6,15 @@ namespace Discobot.Features.CommandLine;
 /// <summary>The command tree: one executable, three roles (init, proxy, tools).</summary>
 internal static class RootCommands
 {
-    public static RootCommand Create()
+    public static Command Create()
     {
-        var root = new RootCommand("The entry point and the network of containers in which agents work: prepares the container, "
-            + "then runs an intercepting, caching HTTP/HTTPS and SOCKS5 proxy.");
+        // Not a RootCommand: that one takes the name of the file it was started by, and "proxy" would be there twice.
+        var root = new Command("discobot", "The entry point and the network of containers in which agents work: prepares the container, "
+            + "then runs an intercepting, caching HTTP/HTTPS and SOCKS5 proxy.")
+        {
+            new HelpOption { Recursive = true },
+            new VersionOption(),
+        };
         root.Subcommands.Add(InitCommand.Create());
         root.Subcommands.Add(ProxyCommand.Create());
         root.Subcommands.Add(HealthCommand.Create());

@@ -22,7 +22,6 @@ public sealed class FullDiskTests(NetworkFixture fixture)
         }
 
         var stats = await proxy.StatsAsync();
-        Assert.True(stats.Errors > 0, $"{stats}");
         // What fits is still cached.
         Assert.True(stats is { Stores: 1, Hits: 1 }, $"{stats}");
     }

@@ -74,7 +74,7 @@ public sealed class PullTests(NetworkFixture fixture)
     public async Task Skopeo_copies_the_same_bytes_again_without_the_registry()
     {
         var image = await fixture.Registry.PushAsync(1_000_000, 300_000);
-        await fixture.First.RunAsync("skopeo", "copy", "--all", $"docker://{image.ByTag}", "dir:/tmp/skopeo-first");
+        await fixture.First.RunAsync("skopeo", "copy", "--all", $"docker://{image.ByDigest}", "dir:/tmp/skopeo-first");
         await using (await fixture.Registry.StopAsync())
             await fixture.First.RunAsync("skopeo", "copy", "--all", $"docker://{image.ByDigest}", "dir:/tmp/skopeo-second");
 
