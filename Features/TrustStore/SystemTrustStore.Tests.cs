@@ -160,6 +160,20 @@ public sealed class SystemTrustStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task Bundles_that_are_one_file_by_way_of_linked_directories_are_one()
+    {
+        var bundle = _tree.AddBundle("etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem");
+        _tree.AddDirectory("etc/pki/tls/certs");
+        _tree.AddDirectory("etc/ssl");
+        File.CreateSymbolicLink(_tree.PathOf("etc/pki/tls/certs/ca-bundle.crt"), "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem");
+        File.CreateSymbolicLink(_tree.PathOf("etc/pki/tls/certs/ca-certificates.crt"), "../../ca-trust/extracted/pem/tls-ca-bundle.pem");
+        File.CreateSymbolicLink(_tree.PathOf("etc/ssl/certs"), "../pki/tls/certs");
+        Assert.Equal(bundle, (await Install(Authority)).Bundle);
+        Assert.True((await Remove()).Changed);
+        Assert.Equal(TrustTree.Base, File.ReadAllBytes(bundle));
+    }
+
+    [Fact]
     public async Task A_block_in_one_bundle_of_two_is_not_enough()
     {
         var first = _tree.AddBundle("etc/ssl/certs/ca-certificates.crt");

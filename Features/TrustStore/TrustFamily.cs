@@ -1,3 +1,5 @@
+using Discobot.Infrastructure.Native;
+
 namespace Discobot.Features.TrustStore;
 
 /// <summary>How one family of distributions takes a CA into its trust store. Paths are relative to the root of the file system.</summary>
@@ -59,11 +61,8 @@ internal sealed record TrustFamily(
         : ToolDirectories.Select(directory => Path.Combine(root, directory, Tool)).FirstOrDefault(File.Exists);
 
     /// <summary>The bundles that exist, with links resolved, each once.</summary>
-    public IReadOnlyList<string> FindBundles(string root) => [.. Bundles
-        .Select(bundle => Path.Combine(root, bundle))
-        .Where(File.Exists)
-        .Select(bundle => File.ResolveLinkTarget(bundle, returnFinalTarget: true)?.FullName ?? bundle)
-        .Distinct()];
+    public IReadOnlyList<string> FindBundles(string root) =>
+        [.. Bundles.Select(bundle => RealPath.Below(root, bundle)).Where(File.Exists).Distinct()];
 
     private bool IsAtHome(string root) => Signs.Any(sign => Path.Exists(Path.Combine(root, sign))) && FindTool(root) is not null;
 }
