@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
@@ -13,7 +14,9 @@ internal sealed class RunningApi
     private readonly Option<Uri> _address = new("--api")
     {
         Description = "Where the proxy's API listens.",
+        HelpName = "URL",
         DefaultValueFactory = _ => new Uri($"http://127.0.0.1:{Environment.GetEnvironmentVariable("API_PORT") ?? "17081"}"),
+        CustomParser = ParseAddress,
     };
 
     private readonly Option<string?> _tokenFile = new("--token-file")
@@ -66,5 +69,14 @@ internal sealed class RunningApi
         }
 
         return ExitCode.Failed;
+    }
+
+    // The library knows no Uri.
+    private static Uri? ParseAddress(ArgumentResult result)
+    {
+        if (Uri.TryCreate(result.Tokens[0].Value, UriKind.Absolute, out var address) && address.Scheme is "http" or "https")
+            return address;
+        result.AddError($"--api must be an address such as http://127.0.0.1:17081, not {result.Tokens[0].Value}");
+        return null;
     }
 }
