@@ -33,8 +33,12 @@ images: artifacts/discobot ## Make the container images discobot:debian, :alpine
 	@build/engine.sh images/build.sh
 
 .PHONY: bench
-bench: artifacts/discobot ## Measure speed against other proxies
+bench: artifacts/discobot ## Measure speed against other proxies (docs/bench.md)
 	@bench/run.sh
+
+.PHONY: bench-quick
+bench-quick: artifacts/discobot ## Look whether a main speed has halved
+	@bench/run.sh --quick
 
 .PHONY: format
 format: ## Bring the code into the form that `make check` wants
