@@ -78,7 +78,7 @@ internal static class InterceptionFeature
         listen.Use(next => connection =>
         {
             PlainHttp.Unmark(connection);
-            return next(connection);
+            return FullRecords.OnConnectionAsync(connection, next);
         });
     }
 
