@@ -24,4 +24,5 @@ internal sealed record CacheCleared([property: JsonPropertyName("status")] strin
 
 [JsonSerializable(typeof(CacheStatistics))]
 [JsonSerializable(typeof(CacheCleared))]
+[JsonSerializable(typeof(CacheFindings))]
 internal sealed partial class CacheJson : JsonSerializerContext;

@@ -15,6 +15,7 @@ internal static class CacheFeature
         .AddSingleton<CacheMisses>()
         .AddSingleton<RedirectMemory>()
         .AddSingleton<AbsentRegistry>()
+        .AddSingleton<CacheScrub>()
         .AddSingleton<ContentCache>()
         .AddHostedService<CacheLifetime>();
 

@@ -3,7 +3,8 @@ using Discobot.Infrastructure;
 namespace Discobot.Features.Cache;
 
 /// <summary>Opens the cache with the host and leaves it in order when the host stops.</summary>
-internal sealed class CacheLifetime(CacheStore store, Fills fills, Live<CacheRules> rules, TimeProvider time) : IHostedService, IDisposable
+internal sealed class CacheLifetime(CacheStore store, Fills fills, CacheScrub scrub, Live<CacheRules> rules, TimeProvider time)
+    : IHostedService, IDisposable
 {
     private static readonly TimeSpan SnapshotInterval = TimeSpan.FromMinutes(1);
     private readonly CancellationTokenSource _stopping = new();
@@ -12,7 +13,7 @@ internal sealed class CacheLifetime(CacheStore store, Fills fills, Live<CacheRul
     public Task StartAsync(CancellationToken cancellationToken)
     {
         if (rules.Value.Options.Enabled && store.Start())
-            _upkeep = UpkeepAsync(_stopping.Token);
+            _upkeep = Task.WhenAll(UpkeepAsync(_stopping.Token), scrub.RunAsync(_stopping.Token));
         return Task.CompletedTask;
     }
 

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Security.Cryptography;
 using Microsoft.Extensions.Primitives;
@@ -127,11 +128,10 @@ internal sealed class StoredBody
 internal static class BodyDigest
 {
     /// <summary>SHA-256 of the first <paramref name="length"/> bytes. All zero (no digest at all) when there are fewer.</summary>
-    /// <param name="pause">Called after each 256 KiB, for those who have time.</param>
-    public static Hash256 Of(SafeFileHandle file, long length, Action<int>? pause = null)
+    public static Hash256 Of(SafeFileHandle file, long length)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        var buffer = System.Buffers.ArrayPool<byte>.Shared.Rent(256 << 10);
+        var buffer = ArrayPool<byte>.Shared.Rent(256 << 10);
         try
         {
             for (long at = 0; at < length;)
@@ -141,12 +141,11 @@ internal static class BodyDigest
                     return default;
                 hash.AppendData(buffer, 0, read);
                 at += read;
-                pause?.Invoke(read);
             }
         }
         finally
         {
-            System.Buffers.ArrayPool<byte>.Shared.Return(buffer);
+            ArrayPool<byte>.Shared.Return(buffer);
         }
 
         Span<byte> result = stackalloc byte[Hash256.Size];

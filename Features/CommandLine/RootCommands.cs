@@ -22,6 +22,7 @@ internal static class RootCommands
         root.Subcommands.Add(CaCommand.Create());
         root.Subcommands.Add(ConfigCommand.Create());
         root.Subcommands.Add(AllowlistCommand.Create());
+        root.Subcommands.Add(CacheCommand.Create());
         root.Subcommands.Add(ExecCommand.Create());
         return root;
     }
