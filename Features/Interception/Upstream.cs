@@ -37,8 +37,7 @@ internal sealed class Upstream : IUpstream, IDisposable
         AutomaticDecompression = DecompressionMethods.None,
         UseCookies = false,
         ActivityHeadersPropagator = DistributedContextPropagator.CreateNoOutputPropagator(),
-        ConnectCallback = async (context, cancellation) =>
-            new NetworkStream(await _dialer.ConnectAsync(Target(context.DnsEndPoint), cancellation), ownsSocket: true),
+        ConnectCallback = ConnectAsync,
         SslOptions = trust.ClientOptions(),
         ConnectTimeout = TimeSpan.FromSeconds(15),
         EnableMultipleHttp2Connections = true,
@@ -53,6 +52,12 @@ internal sealed class Upstream : IUpstream, IDisposable
         RequestHeaderEncodingSelector = static (_, _) => Encoding.Latin1,
         ResponseHeaderEncodingSelector = static (_, _) => Encoding.Latin1,
     };
+
+    private async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellation)
+    {
+        var stream = new NetworkStream(await _dialer.ConnectAsync(Target(context.DnsEndPoint), cancellation), ownsSocket: true);
+        return context.InitialRequestMessage.RequestUri?.Scheme == Uri.UriSchemeHttps ? new ReadAheadStream(stream) : stream;
+    }
 
     private static ConnectTarget Target(DnsEndPoint endpoint) => new(ConnectTarget.Normalize(endpoint.Host), endpoint.Port);
 }
