@@ -1,0 +1,82 @@
+using System.CommandLine;
+using System.Text;
+using System.Text.Json;
+using Discobot.Features.Certificates;
+using Discobot.Features.Init;
+using Discobot.Features.TrustStore;
+using Discobot.Infrastructure.Native;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Discobot.Features.CommandLine;
+
+/// <summary><c>discobot doctor</c>: what works in this container, what does not, and what to do about it.</summary>
+internal static class DoctorCommand
+{
+    public static Command Create()
+    {
+        var json = new Option<bool>("--json") { Description = "Print JSON instead of a table." };
+        var url = new Option<string>("--url") { Description = "The page that the clients fetch.", DefaultValueFactory = _ => "https://example.com/" };
+        var command = new Command("doctor", "Check this container: steps, ports, trust, and whether its clients get through the proxy. 1 when anything fails.")
+        {
+            json,
+            url,
+        };
+        command.SetAction((parsed, cancellation) => RunAsync(parsed.GetValue(json), parsed.GetValue(url)!, cancellation));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(bool asJson, string url, CancellationToken cancellation)
+    {
+        using var spawner = new Spawner();
+        var paths = new ContainerPaths();
+        var path = Environment.GetEnvironmentVariable("PATH") ?? "/usr/local/bin:/usr/bin:/bin";
+        var doctor = new Doctor(paths, () => Trust(paths), new DoctorClients(new ToolRun(spawner), path, url));
+        var findings = await doctor.RunAsync(cancellation);
+        Console.Out.Write(asJson ? Json(findings) : Table(findings));
+        return findings.Any(f => f.Works == false) ? ExitCode.Failed : ExitCode.Fine;
+    }
+
+    private static (bool Trusted, string Message) Trust(ContainerPaths paths)
+    {
+        using var authority = CertificateAuthority.ReadCertificate(paths.CaCertificate);
+        var status = new SystemTrustStore(NullLogger.Instance).Status(authority);
+        return (status.Trusted, status.Message);
+    }
+
+    private static string Table(IReadOnlyList<Finding> findings)
+    {
+        var text = new StringBuilder();
+        foreach (var f in findings)
+        {
+            var mark = f.Works switch { true => "ok", false => "FAIL", null => "-" };
+            text.Append($"{mark,-5} {f.Area,-7} {f.Name,-16} {f.Detail}\n");
+            if (f.Fix is not null)
+                text.Append($"{"",-5} {"",-7} {"",-16} fix: {f.Fix}\n");
+        }
+
+        return text.ToString();
+    }
+
+    private static string Json(IReadOnlyList<Finding> findings)
+    {
+        using var buffer = new MemoryStream();
+        using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = true }))
+        {
+            json.WriteStartArray();
+            foreach (var f in findings)
+            {
+                json.WriteStartObject();
+                json.WriteString("area", f.Area);
+                json.WriteString("name", f.Name);
+                json.WriteString("result", f.Works switch { true => "ok", false => "failed", null => "absent" });
+                json.WriteString("detail", f.Detail);
+                json.WriteString("fix", f.Fix);
+                json.WriteEndObject();
+            }
+
+            json.WriteEndArray();
+        }
+
+        return Encoding.UTF8.GetString(buffer.ToArray()) + "\n";
+    }
+}

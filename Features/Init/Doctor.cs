@@ -1,0 +1,72 @@
+using System.Net;
+using System.Net.Sockets;
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.Init;
+
+/// <summary>What a check found.</summary>
+/// <param name="Area">Step, port, trust or client.</param>
+/// <param name="Name">What was looked at.</param>
+/// <param name="Works">Null when there is nothing to check.</param>
+/// <param name="Detail">What is so.</param>
+/// <param name="Fix">What to do about it; null when it works.</param>
+internal sealed record Finding(string Area, string Name, bool? Works, string Detail, string? Fix);
+
+/// <summary>Looks at a running container and says of each part whether it does what the start was to make it do. Changes nothing.</summary>
+/// <param name="paths">Where things are.</param>
+/// <param name="trust">Asks the trust store: whether the authority is trusted, and one line about it.</param>
+/// <param name="clients">Tries the clients of the image.</param>
+internal sealed class Doctor(ContainerPaths paths, Func<(bool Trusted, string Message)> trust, DoctorClients clients)
+{
+    private const string Restart = "restart the container and read `docker logs` from its start";
+
+    /// <summary>Runs every check.</summary>
+    public async Task<IReadOnlyList<Finding>> RunAsync(CancellationToken cancellationToken)
+    {
+        var findings = new List<Finding>
+        {
+            Step("filesystem", Mounts.TypeAt(paths.Home) is "overlay" or "fuse" or "fuse.agentfs", $"{paths.Home} is the session's", "run the container with --privileged and a volume at /.data"),
+            Step("workspace", Directory.Exists(paths.Workspace), paths.Workspace, "check WORKSPACE_PATH"),
+            Step("workspace link", new DirectoryInfo(paths.WorkspaceLink).LinkTarget is not null, $"{paths.WorkspaceLink} leads to the workspace", "empty /workspace in the image"),
+            Step("proxy binary", File.Exists(paths.ProxyBinary), paths.ProxyBinary, "ln -s discobot /opt/discobot/bin/proxy in the image"),
+            Step("CA certificate", File.Exists(paths.CaCertificate), paths.CaCertificate, Restart),
+            Step("login shells", File.Exists(paths.In("/etc/profile.d/discobot-proxy.sh")), "/etc/profile.d/discobot-proxy.sh", "the proxy was not up at the start: " + Restart),
+            await PortAsync("proxy", 17080, cancellationToken),
+            await PortAsync("API", 17081, cancellationToken),
+            Trust(),
+        };
+        findings.AddRange(await clients.TryAllAsync(cancellationToken));
+        return findings;
+    }
+
+    private static Finding Step(string name, bool works, string detail, string fix) => new("step", name, works, detail, works ? null : fix);
+
+    private static async Task<Finding> PortAsync(string name, int port, CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(TimeSpan.FromSeconds(2));
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            await socket.ConnectAsync(new IPEndPoint(IPAddress.Loopback, port), limit.Token);
+            return new Finding("port", name, true, $"127.0.0.1:{port} accepts", null);
+        }
+        catch (Exception error) when (error is SocketException or OperationCanceledException)
+        {
+            return new Finding("port", name, false, $"127.0.0.1:{port}: {error.Message}", "read the proxy's lines in `docker logs`; " + Restart);
+        }
+    }
+
+    private Finding Trust()
+    {
+        try
+        {
+            var (trusted, message) = trust();
+            return new Finding("trust", "system", trusted, message, trusted ? null : "discobot trust install");
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or System.Security.Cryptography.CryptographicException)
+        {
+            return new Finding("trust", "system", false, error.Message, "discobot trust install");
+        }
+    }
+}
