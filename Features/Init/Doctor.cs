@@ -25,7 +25,7 @@ internal sealed class Doctor(ContainerPaths paths, Func<(bool Trusted, string Me
     {
         var findings = new List<Finding>
         {
-            Step("filesystem", Mounts.TypeAt(paths.Home) is "overlay" or "fuse" or "fuse.agentfs", $"{paths.Home} is the session's", "run the container with --privileged and a volume at /.data"),
+            Step("filesystem", Mounts.TypeAt(paths.Home) is not null, $"{paths.Home}: {Mounts.TypeAt(paths.Home) ?? "not mounted"}", "run the container with --privileged and a volume at /.data"),
             Step("workspace", Directory.Exists(paths.Workspace), paths.Workspace, "check WORKSPACE_PATH"),
             Step("workspace link", new DirectoryInfo(paths.WorkspaceLink).LinkTarget is not null, $"{paths.WorkspaceLink} leads to the workspace", "empty /workspace in the image"),
             Step("proxy binary", File.Exists(paths.ProxyBinary), paths.ProxyBinary, "ln -s discobot /opt/discobot/bin/proxy in the image"),
