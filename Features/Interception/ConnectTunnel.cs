@@ -151,9 +151,9 @@ internal sealed partial class ConnectTunnel(
         {
             // Not the connection's own token: Kestrel cancels that when a client has said all it has to say, and still listens.
             var upstream = await dialer.ConnectAsync(target, closing);
-            using (upstream)
+            using (upstream.Socket)
             {
-                if (next is null || await WhoSpeaksFirstAsync(connection, upstream, closing) is not { } first)
+                if (next is null || await WhoSpeaksFirstAsync(connection, upstream.Socket, closing) is not { } first)
                 {
                     LogTunnelOpened(target);
                     var (up, down) = await traffic.RelayAsync(target, connection, upstream, closing);
@@ -161,7 +161,7 @@ internal sealed partial class ConnectTunnel(
                     return;
                 }
 
-                upstream.Close();
+                upstream.Socket.Close();
                 await InterceptAsync(connection, connection.Features.Get<Tunnel>()!, first, next, closing);
             }
         }

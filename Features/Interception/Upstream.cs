@@ -13,10 +13,11 @@ namespace Discobot.Features.Interception;
 internal sealed class Upstream : IUpstream, IDisposable
 {
     private readonly Dialer _dialer;
+    private readonly OpenTraffic _traffic;
 
-    public Upstream(Dialer dialer, UpstreamTrust trust)
+    public Upstream(Dialer dialer, OpenTraffic traffic, UpstreamTrust trust)
     {
-        _dialer = dialer;
+        (_dialer, _traffic) = (dialer, traffic);
         Invoker = new HttpMessageInvoker(CreateHandler(trust));
     }
 
@@ -55,7 +56,8 @@ internal sealed class Upstream : IUpstream, IDisposable
 
     private async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellation)
     {
-        var stream = new NetworkStream(await _dialer.ConnectAsync(Target(context.DnsEndPoint), cancellation), ownsSocket: true);
+        var target = Target(context.DnsEndPoint);
+        var stream = _traffic.Watch(target, await _dialer.ConnectAsync(target, cancellation));
         return context.InitialRequestMessage.RequestUri?.Scheme == Uri.UriSchemeHttps ? new ReadAheadStream(stream) : stream;
     }
 

@@ -82,7 +82,7 @@ internal sealed partial class SocksServer(
 
     private async Task RelayAsync(ConnectionContext connection, ConnectTarget target, CancellationToken closing)
     {
-        Socket upstream;
+        DialledSocket upstream;
         using (var limit = CancellationTokenSource.CreateLinkedTokenSource(closing))
         {
             limit.CancelAfter(DialLimit);
@@ -99,9 +99,9 @@ internal sealed partial class SocksServer(
             }
         }
 
-        using (upstream)
+        using (upstream.Socket)
         {
-            await ReplyAsync(connection, SocksReply.Succeeded, (IPEndPoint?)upstream.LocalEndPoint, closing);
+            await ReplyAsync(connection, SocksReply.Succeeded, (IPEndPoint?)upstream.Socket.LocalEndPoint, closing);
             LogOpened(target);
             var (up, down) = await traffic.RelayAsync(target, connection, upstream, closing);
             LogClosed(target, up, down);

@@ -13,7 +13,7 @@ internal sealed class Dialer(IEgressPolicy policy, OwnListeners own)
     /// <summary>Connects to the first address of <paramref name="target"/> that is permitted and answers.</summary>
     /// <exception cref="DialRefusedException">Every address is forbidden by the policy, or is one of our own listeners.</exception>
     /// <exception cref="SocketException">The name does not resolve, or no address answers.</exception>
-    public async Task<Socket> ConnectAsync(ConnectTarget target, CancellationToken cancellation)
+    public async Task<DialledSocket> ConnectAsync(ConnectTarget target, CancellationToken cancellation)
     {
         var addresses = IPAddress.TryParse(target.Host, out var literal)
             ? [literal]
@@ -30,7 +30,8 @@ internal sealed class Dialer(IEgressPolicy policy, OwnListeners own)
 
             try
             {
-                return await ConnectAsync(new IPEndPoint(addresses[i], target.Port), i < addresses.Length - 1, cancellation);
+                var more = i < addresses.Length - 1;
+                return new DialledSocket(await ConnectAsync(new IPEndPoint(addresses[i], target.Port), more, cancellation), addresses[i]);
             }
             catch (SocketException e)
             {
@@ -72,6 +73,11 @@ internal sealed class Dialer(IEgressPolicy policy, OwnListeners own)
     private static DialRefusedException Loop(IPEndPoint address) => new(new ProxyError(
         508, "loop", $"{address} is this proxy itself; the request was refused instead of going round in circles. Address the service directly."));
 }
+
+/// <summary>A connection to an upstream.</summary>
+/// <param name="Socket">Connected; whoever dialled disposes it.</param>
+/// <param name="Address">The address that was judged and dialled.</param>
+internal readonly record struct DialledSocket(Socket Socket, IPAddress? Address);
 
 /// <summary>The addresses this process listens on: a request that would reach them is a loop (508).</summary>
 internal sealed class OwnListeners(IReadOnlyCollection<IPEndPoint> endpoints)

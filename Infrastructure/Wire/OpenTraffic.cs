@@ -5,7 +5,8 @@ using Microsoft.AspNetCore.Connections;
 
 namespace Discobot.Infrastructure.Wire;
 
-/// <summary>Requests and tunnels under way, so that a change of rules ends at once what it forbids: a WebSocket can live for days.</summary>
+/// <summary>Requests, tunnels and upstream connections that are open, so that a change of rules ends at once what it forbids: a WebSocket
+/// can live for days, and a pooled connection to an address that is now forbidden would serve the next request.</summary>
 internal sealed partial class OpenTraffic(IEgressPolicy policy, ILogger<OpenTraffic> log)
 {
     private readonly ConcurrentDictionary<Entry, bool> _open = [];
@@ -16,13 +17,23 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, ILogger<OpenTraf
     /// <summary>Relays a tunnel until it ends or is forbidden.</summary>
     /// <returns>Bytes sent up and down.</returns>
     public async Task<(long Up, long Down)> RelayAsync(
-        ConnectTarget target, ConnectionContext client, Socket upstream, CancellationToken cancellation)
+        ConnectTarget target, ConnectionContext client, DialledSocket upstream, CancellationToken cancellation)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        using var entry = Add(new Tunnel(this, target, ((IPEndPoint)upstream.RemoteEndPoint!).Address, stop));
+        using var entry = Add(new Tunnel(this, target, upstream.Address, stop));
         // The tunnel was judged before it was dialled; rules may have changed meanwhile.
         JudgeAgain(entry);
-        return await BlindRelay.RunAsync(client, upstream, stop.Token);
+        return await BlindRelay.RunAsync(client, upstream.Socket, stop.Token);
+    }
+
+    /// <summary>A connection that a pool will keep: cut off when its address is forbidden, whether a request is using it or none.</summary>
+    /// <returns>The stream; it owns the socket.</returns>
+    public Stream Watch(ConnectTarget target, DialledSocket upstream)
+    {
+        var entry = new Connection(this, target, upstream);
+        var stream = new WatchedStream(upstream.Socket, Add(entry));
+        JudgeAgain(entry);
+        return stream;
     }
 
     /// <summary>Ends what the policy no longer allows. Called after each change of rules.</summary>
@@ -35,7 +46,7 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, ILogger<OpenTraf
     private void JudgeAgain(Entry entry)
     {
         var verdict = entry.Judge(policy);
-        if (!verdict.Allowed && entry.TryEnd())
+        if (!verdict.Allowed && entry.TryEnd() && entry.IsSeen)
             LogEnded(entry.Target, verdict.Rule, verdict.Reason);
     }
 
@@ -54,6 +65,9 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, ILogger<OpenTraf
         private bool _isOver;
 
         public abstract ConnectTarget Target { get; }
+
+        /// <summary>Whether a client can tell that it ended.</summary>
+        public virtual bool IsSeen => true;
 
         public abstract EgressVerdict Judge(IEgressPolicy policy);
 
@@ -91,13 +105,46 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, ILogger<OpenTraf
         protected override void End() => context.Abort();
     }
 
-    private sealed class Tunnel(OpenTraffic traffic, ConnectTarget target, IPAddress address, CancellationTokenSource stop) : Entry(traffic)
+    private sealed class Tunnel(OpenTraffic traffic, ConnectTarget target, IPAddress? address, CancellationTokenSource stop) : Entry(traffic)
     {
         public override ConnectTarget Target => target;
 
         public override EgressVerdict Judge(IEgressPolicy policy) =>
-            policy.JudgeBlindTunnel(target) is { Allowed: false } refused ? refused : policy.JudgeAddress(target, address);
+            policy.JudgeBlindTunnel(target) is var verdict && (!verdict.Allowed || address is null) ? verdict : policy.JudgeAddress(target, address);
 
         protected override void End() => stop.Cancel();
+    }
+
+    private sealed class Connection(OpenTraffic traffic, ConnectTarget target, DialledSocket upstream) : Entry(traffic)
+    {
+        public override ConnectTarget Target => target;
+
+        public override bool IsSeen => false;
+
+        public override EgressVerdict Judge(IEgressPolicy policy) =>
+            upstream.Address is null ? policy.JudgeTunnel(target) : policy.JudgeAddress(target, upstream.Address);
+
+        // Not disposed: whoever reads or writes right now gets an end or an error, as if the peer had gone.
+        protected override void End()
+        {
+            try
+            {
+                upstream.Socket.Shutdown(SocketShutdown.Both);
+            }
+            catch (SocketException)
+            {
+                // It has gone.
+            }
+        }
+    }
+
+    private sealed class WatchedStream(Socket socket, Entry entry) : NetworkStream(socket, ownsSocket: true)
+    {
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing)
+                entry.Dispose();
+            base.Dispose(disposing);
+        }
     }
 }
