@@ -11,8 +11,10 @@ internal static class AllowlistFeature
     /// <c>new AllowlistRules(options)</c>.
     /// </summary>
     public static IServiceCollection AddAllowlist(this IServiceCollection services, AllowlistOptions options) => services
+        .AddPrometheus()
         .AddSingleton(new Live<AllowlistRules>(new AllowlistRules(options)))
         .AddSingleton<LearnedTraffic>()
+        .AddSingleton<BlockMetrics>()
         .AddSingleton<IEgressPolicy, AllowlistPolicy>()
         .AddSingleton(CreateTraffic);
 

@@ -3,6 +3,7 @@ using CsCheck;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Wire;
+using Discobot.Tests.Fixtures;
 
 namespace Discobot.Features.Allowlist;
 
@@ -157,7 +158,7 @@ public class AllowlistPolicyTests
     public void A_reload_holds_at_once_and_never_leaves_a_gap()
     {
         var live = new Live<AllowlistRules>(Rules("enabled: true\ndomains: [a.com]"));
-        var policy = new AllowlistPolicy(live, new LearnedTraffic());
+        var policy = new AllowlistPolicy(live, new LearnedTraffic(), new BlockMetrics(TestMetrics.New()));
         AllowlistRules[] rules = [Rules("enabled: true\ndomains: [b.com]"), Rules("enabled: true\ndomains: [a.com]")];
         var stop = false;
         var reloads = new Thread(() =>
@@ -188,7 +189,8 @@ public class AllowlistPolicyTests
         Assert.InRange(watch.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(1));
     }
 
-    private static AllowlistPolicy Policy(string yaml) => new(new Live<AllowlistRules>(Rules(yaml)), new LearnedTraffic());
+    private static AllowlistPolicy Policy(string yaml) =>
+        new(new Live<AllowlistRules>(Rules(yaml)), new LearnedTraffic(), new BlockMetrics(TestMetrics.New()));
 
     private static AllowlistRules Rules(string yaml) =>
         new(ConfigDocument.Parse(yaml, "t").Read(n => AllowlistOptions.Read(n)) is { IsValid: true } read

@@ -6,7 +6,7 @@ using Discobot.Infrastructure.Wire;
 namespace Discobot.Features.Allowlist;
 
 /// <summary>The allowlist as the wire asks it. Each question takes the rules in force once; learning, it remembers and allows.</summary>
-internal sealed class AllowlistPolicy(Live<AllowlistRules> live, LearnedTraffic learned) : IEgressPolicy
+internal sealed class AllowlistPolicy(Live<AllowlistRules> live, LearnedTraffic learned, BlockMetrics blocks) : IEgressPolicy
 {
     private static readonly EgressVerdict Disabled = EgressVerdict.Allow("allowlist disabled");
     private static readonly EgressVerdict Learning = EgressVerdict.Allow("allowlist learning");
@@ -16,9 +16,12 @@ internal sealed class AllowlistPolicy(Live<AllowlistRules> live, LearnedTraffic 
         var rules = live.Value;
         if (rules.Learns && CanonicalHost.TryParse(target.Host, out var seen))
             learned.RecordTunnel(seen);
-        return !rules.Enforces ? Unasked(rules)
-            : CanonicalHost.TryParse(target.Host, out var host) ? rules.JudgeHost(host)
+        if (!rules.Enforces)
+            return Unasked(rules);
+        var verdict = CanonicalHost.TryParse(target.Host, out var host)
+            ? rules.JudgeHost(host)
             : AllowlistRules.RefuseMalformed(target.Host);
+        return blocks.Count(verdict, "no_entry");
     }
 
     public EgressVerdict JudgeBlindTunnel(ConnectTarget target)
@@ -26,9 +29,12 @@ internal sealed class AllowlistPolicy(Live<AllowlistRules> live, LearnedTraffic 
         var rules = live.Value;
         if (rules.Learns && CanonicalHost.TryParse(target.Host, out var seen))
             learned.RecordBlindTunnel(seen);
-        return !rules.Enforces ? Unasked(rules)
-            : CanonicalHost.TryParse(target.Host, out var host) ? rules.JudgeBlind(host)
+        if (!rules.Enforces)
+            return Unasked(rules);
+        var verdict = CanonicalHost.TryParse(target.Host, out var host)
+            ? rules.JudgeBlind(host)
             : AllowlistRules.RefuseMalformed(target.Host);
+        return blocks.Count(verdict, "not_inspected");
     }
 
     public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path)
@@ -36,9 +42,12 @@ internal sealed class AllowlistPolicy(Live<AllowlistRules> live, LearnedTraffic 
         var rules = live.Value;
         if (rules.Learns && CanonicalHost.TryParse(target.Host, out var seen))
             learned.RecordRequest(seen, method, path);
-        return !rules.Enforces ? Unasked(rules)
-            : CanonicalHost.TryParse(target.Host, out var host) ? rules.JudgeRequest(host, method, path)
+        if (!rules.Enforces)
+            return Unasked(rules);
+        var verdict = CanonicalHost.TryParse(target.Host, out var host)
+            ? rules.JudgeRequest(host, method, path)
             : AllowlistRules.RefuseMalformed(target.Host);
+        return blocks.Count(verdict, "method_or_path");
     }
 
     public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address)
@@ -46,9 +55,12 @@ internal sealed class AllowlistPolicy(Live<AllowlistRules> live, LearnedTraffic 
         var rules = live.Value;
         if (rules.Learns && CanonicalHost.TryParse(target.Host, out var seen) && !seen.IsLiteral)
             learned.RecordAddress(address);
-        return !rules.Enforces ? Unasked(rules)
-            : CanonicalHost.TryParse(target.Host, out var host) ? rules.JudgeAddress(host, address)
+        if (!rules.Enforces)
+            return Unasked(rules);
+        var verdict = CanonicalHost.TryParse(target.Host, out var host)
+            ? rules.JudgeAddress(host, address)
             : AllowlistRules.RefuseMalformed(target.Host);
+        return blocks.Count(verdict, verdict.Rule);
     }
 
     private static EgressVerdict Unasked(AllowlistRules rules) => rules.Learns ? Learning : Disabled;

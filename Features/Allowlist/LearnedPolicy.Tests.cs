@@ -3,6 +3,7 @@ using CsCheck;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Wire;
+using Discobot.Tests.Fixtures;
 
 namespace Discobot.Features.Allowlist;
 
@@ -102,7 +103,7 @@ public class LearnedPolicyTests
     public void Outside_learn_mode_nothing_is_recorded()
     {
         var learned = new LearnedTraffic();
-        var policy = new AllowlistPolicy(new Live<AllowlistRules>(new AllowlistRules(new AllowlistOptions())), learned);
+        var policy = new AllowlistPolicy(new Live<AllowlistRules>(new AllowlistRules(new AllowlistOptions())), learned, new BlockMetrics(TestMetrics.New()));
         Request(policy, "a.example", "GET", "/");
         Assert.Empty(learned.Report().Hosts);
     }
@@ -111,7 +112,7 @@ public class LearnedPolicyTests
     {
         var learned = new LearnedTraffic();
         var options = new AllowlistOptions { Enabled = true, Mode = AllowlistMode.Learn };
-        return (new AllowlistPolicy(new Live<AllowlistRules>(new AllowlistRules(options)), learned), learned);
+        return (new AllowlistPolicy(new Live<AllowlistRules>(new AllowlistRules(options)), learned, new BlockMetrics(TestMetrics.New())), learned);
     }
 
     private static void Request(AllowlistPolicy policy, string host, string method, string path)
@@ -124,6 +125,6 @@ public class LearnedPolicyTests
     {
         var read = ConfigDocument.Parse(yaml, "exported").Read(n => AllowlistOptions.Read(n["allowlist"]));
         Assert.True(read.IsValid, read.ErrorText());
-        return new AllowlistPolicy(new Live<AllowlistRules>(new AllowlistRules(read.Value)), new LearnedTraffic());
+        return new AllowlistPolicy(new Live<AllowlistRules>(new AllowlistRules(read.Value)), new LearnedTraffic(), new BlockMetrics(TestMetrics.New()));
     }
 }

@@ -21,6 +21,7 @@ internal sealed class LeafCertificates : ILeafSource, IDisposable
     private readonly LeafMint _mint;
     private readonly TimeProvider _clock;
     private readonly int _capacity;
+    private long _minted;
 
     public LeafCertificates(CertificateAuthority authority, TimeProvider clock, int capacity = DefaultCapacity)
     {
@@ -29,6 +30,9 @@ internal sealed class LeafCertificates : ILeafSource, IDisposable
         _clock = clock;
         _capacity = capacity;
     }
+
+    /// <summary>How many certificates were minted since the start.</summary>
+    public long Minted => Interlocked.Read(ref _minted);
 
     /// <summary>How many hosts are held now.</summary>
     public int Count
@@ -91,6 +95,7 @@ internal sealed class LeafCertificates : ILeafSource, IDisposable
         try
         {
             entry.Complete(_mint.Mint(LeafName.Canonical(entry.Host), entry.Created));
+            Interlocked.Increment(ref _minted);
         }
         catch (Exception e)
         {

@@ -54,6 +54,7 @@ internal static class ProxyProgram
         app.UseApi(endpoints =>
         {
             endpoints.MapHealth(app.Services.GetRequiredService<CertificateAuthority>().CertificatePath);
+            endpoints.MapMetrics();
             endpoints.MapConfiguration();
             endpoints.MapAllowlist();
             endpoints.MapCache();

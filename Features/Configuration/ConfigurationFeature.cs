@@ -11,8 +11,10 @@ internal static class ConfigurationFeature
     /// Whoever composes the program turns settings into each feature's rules in <see cref="Live{T}.Changed"/>.
     /// </summary>
     public static IServiceCollection AddConfiguration(this IServiceCollection services, SettingsSources sources, ProxySettings settings) => services
+        .AddPrometheus()
         .AddSingleton(sources)
         .AddSingleton(new Live<ProxySettings>(settings))
+        .AddSingleton<ConfigurationMetrics>()
         .AddSingleton<LiveConfiguration>()
         .AddHostedService<ConfigurationWatch>();
 

@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Discobot.Features.Allowlist;
 using Discobot.Infrastructure;
+using Discobot.Tests.Fixtures;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -23,7 +24,7 @@ public sealed class LiveConfigurationTests : IDisposable
     {
         File.WriteAllText(FilePath, yaml);
         var live = new Live<ProxySettings>(Sources().Load().Value!);
-        return (new LiveConfiguration(live, Sources(), _log), live);
+        return (new LiveConfiguration(live, Sources(), new ConfigurationMetrics(TestMetrics.New()), _log), live);
     }
 
     [Fact]

@@ -9,7 +9,8 @@ namespace Discobot.Features.Configuration;
 /// Changes the settings of the running proxy: from its file, on SIGHUP, through the API. A change is taken whole or, with every reason in
 /// the log, not at all. The rules in force are replaced by one assignment, so there is no moment without an allowlist.
 /// </summary>
-internal sealed class LiveConfiguration(Live<ProxySettings> settings, SettingsSources sources, ILogger<LiveConfiguration> log)
+internal sealed class LiveConfiguration(
+    Live<ProxySettings> settings, SettingsSources sources, ConfigurationMetrics metrics, ILogger<LiveConfiguration> log)
 {
     private readonly Lock _gate = new();
     private string _seen = settings.Value.Fingerprint;
@@ -52,6 +53,7 @@ internal sealed class LiveConfiguration(Live<ProxySettings> settings, SettingsSo
                 Allowlist = ReadAllowlist(root["allowlist"], running.Allowlist, merge),
                 Headers = merge ? running.Headers.Merge(root["headers"]) : HeaderOptions.Read(root["headers"], running.Headers),
             });
+            metrics.Count("api", result.IsValid);
             if (!result.IsValid)
                 return result;
             settings.Replace(result.Value);
@@ -67,6 +69,7 @@ internal sealed class LiveConfiguration(Live<ProxySettings> settings, SettingsSo
     {
         _seen = document.Fingerprint;
         var result = sources.Load(document);
+        metrics.Count("file", result.IsValid);
         if (!result.IsValid)
         {
             foreach (var error in result.Errors)

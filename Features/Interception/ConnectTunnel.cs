@@ -10,7 +10,8 @@ namespace Discobot.Features.Interception;
 /// <summary>Connection middleware of the proxy port: tells the protocols apart, answers CONNECT, and sends what is inside the tunnel
 /// on to interception (TLS, HTTP) or through it (everything else).</summary>
 internal sealed partial class ConnectTunnel(
-    IEgressPolicy policy, Live<PassthroughHosts> passthrough, Dialer dialer, OpenTraffic traffic, ISocksServer socks, ILogger<ConnectTunnel> log)
+    IEgressPolicy policy, Live<PassthroughHosts> passthrough, Dialer dialer, OpenTraffic traffic, ISocksServer socks,
+    ConnectionMetrics metrics, ILogger<ConnectTunnel> log)
 {
     /// <summary>Limit on the first byte of a connection, as the issue says.</summary>
     private static readonly TimeSpan FirstByteLimit = TimeSpan.FromSeconds(5);
@@ -28,28 +29,37 @@ internal sealed partial class ConnectTunnel(
         switch (await ProtocolSniffer.PeekAsync(connection.Transport.Input, FirstByteLimit, closing))
         {
             case FirstByte.Http when await ProtocolSniffer.StartsWithAsync(connection.Transport.Input, "CONNECT "u8.ToArray(), closing):
-                await AcceptConnectAsync(connection, next, closing);
+                using (metrics.Begin("connect"))
+                    await AcceptConnectAsync(connection, next, closing);
                 break;
             case FirstByte.Http:
                 PlainHttp.Mark(connection);
-                await next(connection);
+                using (metrics.Begin("http"))
+                    await next(connection);
                 break;
             case FirstByte.Socks5:
-                await socks.OnConnectionAsync(connection, (target, inner) => EnterAsync(inner, target, next, closing), closing);
+                using (metrics.Begin("socks5"))
+                    await socks.OnConnectionAsync(connection, (target, inner) => EnterAsync(inner, target, next, closing), closing);
                 break;
             case FirstByte.Socks4:
-                LogRefused(connection.RemoteEndPoint, "SOCKS4 is not supported; use SOCKS5");
+                Refuse(connection, "SOCKS4 is not supported; use SOCKS5");
                 break;
             case FirstByte.Tls:
-                LogRefused(connection.RemoteEndPoint, "TLS was sent straight to the proxy port; use http:// in the proxy address");
+                Refuse(connection, "TLS was sent straight to the proxy port; use http:// in the proxy address");
                 break;
             case FirstByte.Silent:
-                LogRefused(connection.RemoteEndPoint, "nothing was sent within 5 s");
+                Refuse(connection, "nothing was sent within 5 s");
                 break;
             case FirstByte.Unknown:
-                LogRefused(connection.RemoteEndPoint, "the first byte belongs to no protocol spoken here (HTTP, SOCKS5)");
+                Refuse(connection, "the first byte belongs to no protocol spoken here (HTTP, SOCKS5)");
                 break;
         }
+    }
+
+    private void Refuse(ConnectionContext connection, string reason)
+    {
+        metrics.Refused();
+        LogRefused(connection.RemoteEndPoint, reason);
     }
 
     private async Task AcceptConnectAsync(ConnectionContext connection, ConnectionDelegate next, CancellationToken closing)

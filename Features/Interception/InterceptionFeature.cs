@@ -22,6 +22,9 @@ internal static class InterceptionFeature
         services.TryAddSingleton<ISocksServer, NoSocks>();
         var insecure = new HostSet(tls.InsecureHosts);
         return services
+            .AddPrometheus()
+            .AddSingleton<RequestMetrics>()
+            .AddSingleton<ConnectionMetrics>()
             .AddSingleton(own)
             .AddSingleton(provider => new UpstreamTrust(roots(provider), insecure))
             .AddSingleton(new Live<PassthroughHosts>(new PassthroughHosts(new HostSet(tls.Passthrough))))

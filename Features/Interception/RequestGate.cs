@@ -6,7 +6,8 @@ namespace Discobot.Features.Interception;
 
 /// <summary>First HTTP stage of the proxy port: finds out where a request goes, makes sure that tunnel, TLS hello and Host agree on it
 /// (421), asks the policy (403), and logs request and response.</summary>
-internal sealed partial class RequestGate(RequestDelegate next, IEgressPolicy policy, OpenTraffic traffic, ILogger<RequestGate> log)
+internal sealed partial class RequestGate(
+    RequestDelegate next, IEgressPolicy policy, OpenTraffic traffic, RequestMetrics metrics, ILogger<RequestGate> log)
 {
     private long _lastId = Environment.TickCount64 << 20;
 
@@ -19,6 +20,7 @@ internal sealed partial class RequestGate(RequestDelegate next, IEgressPolicy po
         {
             LogRefused(id, error!.Reason);
             await ProxyErrors.WriteAsync(context, error);
+            metrics.Count(context.Request.Method, error.Status, TimeProvider.System.GetElapsedTime(started));
             return;
         }
 
@@ -28,13 +30,23 @@ internal sealed partial class RequestGate(RequestDelegate next, IEgressPolicy po
         LogRequest(method, host, path);
         using var watched = traffic.Watch(request, context);
         error ??= Judge(context, request);
-        if (error is null)
-            await next(context);
-        else
-            await ProxyErrors.WriteAsync(context, error);
-        var duration = (long)TimeProvider.System.GetElapsedTime(started).TotalMilliseconds;
-        LogResponse(method, host, context.Response.StatusCode, $"{duration}ms");
+        try
+        {
+            if (error is null)
+                await next(context);
+            else
+                await ProxyErrors.WriteAsync(context, error);
+            var duration = (long)TimeProvider.System.GetElapsedTime(started).TotalMilliseconds;
+            LogResponse(method, host, context.Response.StatusCode, $"{duration}ms");
+        }
+        finally
+        {
+            metrics.Count(method, AnsweredStatus(context), TimeProvider.System.GetElapsedTime(started));
+        }
     }
+
+    private static int AnsweredStatus(HttpContext context) =>
+        context.Response.HasStarted || !context.RequestAborted.IsCancellationRequested ? context.Response.StatusCode : 0;
 
     private ProxyError? Judge(HttpContext context, ProxiedRequest request)
     {
