@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using Discobot.Features.Interception;
 using Discobot.Tests.Fixtures;
 using Microsoft.AspNetCore.Http;
@@ -55,10 +56,33 @@ public sealed class MetricsEndpointTests : IAsyncLifetime
         Assert.Equal(2, after["discobot_blocked_total{kind=\"method_or_path\"}"]);
         Assert.Equal(1, after["discobot_connections_total{protocol=\"connect\"}"]);
         Assert.Equal(1, after["discobot_connections_total{protocol=\"refused\"}"]);
+        // One request in plain text, one in TLS with its handshake.
+        Assert.InRange(after["discobot_upstream_sent_bytes_total"], 600, 4000);
+        Assert.InRange(after["discobot_upstream_received_bytes_total"], 1000, 8000);
         Assert.Equal(1, after["discobot_certificates_minted_total"]);
         Assert.Equal(1, after["discobot_certificates_cached"]);
         Assert.True(after["discobot_ca_expiry_timestamp_seconds"] > DateTimeOffset.UtcNow.AddYears(9).ToUnixTimeSeconds());
         Assert.True(after["process_cpu_seconds_total"] > 0);
+    }
+
+    [Fact]
+    public async Task Bytes_of_tunnels_that_nobody_looks_into_are_counted_to_the_byte()
+    {
+        var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        await using var proxy = await RunningProxy.StartAsync(tls: ", passthrough: [127.0.0.1]");
+        using var client = new TcpClient();
+        await client.ConnectAsync(IPAddress.Loopback, proxy.Port);
+        var stream = client.GetStream();
+        await stream.WriteAsync(Encoding.ASCII.GetBytes($"CONNECT {listener.LocalEndpoint} HTTP/1.1\r\n\r\n"));
+        using var server = await listener.AcceptTcpClientAsync();
+        await stream.WriteAsync(new byte[70_000]);
+        await server.GetStream().ReadExactlyAsync(new byte[70_000]);
+        await server.GetStream().WriteAsync(new byte[123_456]);
+        // While it is open: tunnels live for days.
+        await Eventually.TrueAsync(async () => await ReadAsync(proxy) is var metrics
+            && metrics["discobot_upstream_sent_bytes_total"] == 70_000 && metrics["discobot_upstream_received_bytes_total"] == 123_456);
+        listener.Stop();
     }
 
     [Fact]
@@ -102,9 +126,11 @@ public sealed class MetricsEndpointTests : IAsyncLifetime
         Assert.Contains(what, Assert.Throws<FormatException>(() => PrometheusText.Parse(text)).Message, StringComparison.Ordinal);
     }
 
-    private async Task<PrometheusText> ReadAsync()
+    private Task<PrometheusText> ReadAsync() => ReadAsync(_proxy);
+
+    private static async Task<PrometheusText> ReadAsync(RunningProxy proxy)
     {
-        using var api = _proxy.Api();
+        using var api = proxy.Api();
         using var response = await api.GetAsync("/metrics");
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         Assert.Equal("text/plain; version=0.0.4; charset=utf-8", response.Content.Headers.ContentType!.ToString());

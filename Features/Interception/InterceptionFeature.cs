@@ -25,6 +25,7 @@ internal static class InterceptionFeature
             .AddPrometheus()
             .AddSingleton<RequestMetrics>()
             .AddSingleton<ConnectionMetrics>()
+            .AddSingleton<UpstreamBytes>()
             .AddSingleton(own)
             .AddSingleton(provider => new UpstreamTrust(roots(provider), insecure))
             .AddSingleton(new Live<PassthroughHosts>(new PassthroughHosts(new HostSet(tls.Passthrough))))

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Wire;
+using Discobot.Tests.Fixtures;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
@@ -29,7 +30,7 @@ internal sealed class SocksFixture : IAsyncDisposable
     {
         var options = ConfigDocument.Parse(yaml, "t").Read(n => SocksOptions.Read(n)).Value!;
         var policy = new Policy(refuse ?? (_ => false));
-        var traffic = new OpenTraffic(policy, NullLogger<OpenTraffic>.Instance);
+        var traffic = new OpenTraffic(policy, new UpstreamBytes(TestMetrics.New()), NullLogger<OpenTraffic>.Instance);
         var socks = new SocksServer(options, policy, new Dialer(policy, new OwnListeners([])), traffic, NullLogger<SocksServer>.Instance);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         inspect ??= (_, _) => throw new InvalidOperationException("not inspected");

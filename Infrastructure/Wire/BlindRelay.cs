@@ -17,18 +17,20 @@ internal sealed class BlindRelay
     private readonly PipeReader _input;
     private readonly ClientOutput _output;
     private readonly Socket _upstream;
+    private readonly UpstreamBytes _bytes;
     private long _up;
     private long _down;
 
-    private BlindRelay(ConnectionContext client, Socket upstream) =>
-        (_input, _output, _upstream) = (client.Transport.Input, new ClientOutput(client), upstream);
+    private BlindRelay(ConnectionContext client, Socket upstream, UpstreamBytes bytes) =>
+        (_input, _output, _upstream, _bytes) = (client.Transport.Input, new ClientOutput(client), upstream, bytes);
 
     /// <summary>Runs until both directions have ended, one failed, or <paramref name="cancellation"/>.</summary>
     /// <param name="client">Its ConnectionClosed is of no interest: Kestrel signals it when the client ends its own direction.</param>
     /// <returns>Bytes sent up and down.</returns>
-    public static async Task<(long Up, long Down)> RunAsync(ConnectionContext client, Socket upstream, CancellationToken cancellation)
+    public static async Task<(long Up, long Down)> RunAsync(
+        ConnectionContext client, Socket upstream, UpstreamBytes bytes, CancellationToken cancellation)
     {
-        var relay = new BlindRelay(client, upstream);
+        var relay = new BlindRelay(client, upstream, bytes);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var up = Quietly(relay.UpAsync(stop.Token));
         var down = Quietly(relay.DownAsync(stop.Token));
@@ -65,6 +67,7 @@ internal sealed class BlindRelay
                 {
                     var sent = await _upstream.SendAsync(rest, cancellation);
                     _up += sent;
+                    _bytes.Sent(sent);
                     rest = rest[sent..];
                 }
             }
@@ -100,6 +103,7 @@ internal sealed class BlindRelay
                     return false;
                 await _output.SendAsync(buffer.AsMemory(0, count), cancellation);
                 _down += count;
+                _bytes.Received(count);
             }
             while (_upstream.Available > 0);
             return true;

@@ -1,4 +1,5 @@
 using System.Net;
+using Discobot.Tests.Fixtures;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -13,7 +14,7 @@ public class OpenTrafficTests
     [Fact]
     public void A_request_that_new_rules_forbid_is_aborted_and_others_are_not()
     {
-        var traffic = new OpenTraffic(_policy, NullLogger<OpenTraffic>.Instance);
+        var traffic = new OpenTraffic(_policy, new UpstreamBytes(TestMetrics.New()), NullLogger<OpenTraffic>.Instance);
         using (traffic.Watch(Request("/kept"), Context(_aborts)))
         using (traffic.Watch(Request("/forbidden"), Context(_aborts)))
         {
@@ -29,7 +30,7 @@ public class OpenTrafficTests
     [Fact]
     public void A_request_that_is_over_is_left_alone()
     {
-        var traffic = new OpenTraffic(_policy, NullLogger<OpenTraffic>.Instance);
+        var traffic = new OpenTraffic(_policy, new UpstreamBytes(TestMetrics.New()), NullLogger<OpenTraffic>.Instance);
         traffic.Watch(Request("/x"), Context(_aborts)).Dispose();
         _policy.Forbidden = "/x";
         traffic.JudgeAgain();

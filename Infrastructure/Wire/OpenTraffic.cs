@@ -7,7 +7,7 @@ namespace Discobot.Infrastructure.Wire;
 
 /// <summary>Requests, tunnels and upstream connections that are open, so that a change of rules ends at once what it forbids: a WebSocket
 /// can live for days, and a pooled connection to an address that is now forbidden would serve the next request.</summary>
-internal sealed partial class OpenTraffic(IEgressPolicy policy, ILogger<OpenTraffic> log)
+internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes bytes, ILogger<OpenTraffic> log)
 {
     private readonly ConcurrentDictionary<Entry, bool> _open = [];
 
@@ -23,7 +23,7 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, ILogger<OpenTraf
         using var entry = Add(new Tunnel(this, target, upstream.Address, stop));
         // The tunnel was judged before it was dialled; rules may have changed meanwhile.
         JudgeAgain(entry);
-        return await BlindRelay.RunAsync(client, upstream.Socket, stop.Token);
+        return await BlindRelay.RunAsync(client, upstream.Socket, bytes, stop.Token);
     }
 
     /// <summary>A connection that a pool will keep: cut off when its address is forbidden, whether a request is using it or none.</summary>
@@ -31,7 +31,7 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, ILogger<OpenTraf
     public Stream Watch(ConnectTarget target, DialledSocket upstream)
     {
         var entry = new Connection(this, target, upstream);
-        var stream = new WatchedStream(upstream.Socket, Add(entry));
+        var stream = new UpstreamStream(upstream.Socket, bytes, Add(entry));
         JudgeAgain(entry);
         return stream;
     }
@@ -135,16 +135,6 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, ILogger<OpenTraf
             {
                 // It has gone.
             }
-        }
-    }
-
-    private sealed class WatchedStream(Socket socket, Entry entry) : NetworkStream(socket, ownsSocket: true)
-    {
-        protected override void Dispose(bool disposing)
-        {
-            if (disposing)
-                entry.Dispose();
-            base.Dispose(disposing);
         }
     }
 }

@@ -1,0 +1,39 @@
+using System.Net.Sockets;
+using System.Runtime.CompilerServices;
+
+namespace Discobot.Infrastructure.Wire;
+
+/// <summary>A pooled connection to an upstream: its bytes are counted, and it is no longer watched when it is closed.</summary>
+/// <param name="socket">Connected; the stream owns it.</param>
+/// <param name="bytes">The counters.</param>
+/// <param name="watch">Disposed with the stream.</param>
+internal sealed class UpstreamStream(Socket socket, UpstreamBytes bytes, IDisposable watch) : NetworkStream(socket, ownsSocket: true)
+{
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        var read = base.ReadAsync(buffer, cancellationToken);
+        return read.IsCompletedSuccessfully ? new(Received(read.Result)) : ReceiveAsync(read);
+    }
+
+    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        bytes.Sent(buffer.Length);
+        return base.WriteAsync(buffer, cancellationToken);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            watch.Dispose();
+        base.Dispose(disposing);
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<int> ReceiveAsync(ValueTask<int> read) => Received(await read);
+
+    private int Received(int count)
+    {
+        bytes.Received(count);
+        return count;
+    }
+}
