@@ -33,6 +33,13 @@ need() {
     [ -z "$failed" ] || die "apt-get could not install ${packages[*]}"
 }
 
+# need_programs PROGRAM:PACKAGE... — the packages of those programs that are not on the PATH, however they would have come there.
+need_programs() {
+    local pair packages=()
+    for pair in "$@"; do command -v "${pair%%:*}" >/dev/null || packages+=("${pair##*:}"); done
+    [ ${#packages[@]} = 0 ] || need "${packages[@]}"
+}
+
 # need_sdk — the .NET SDK that global.json pins, or words on how to get it.
 need_sdk() {
     local wanted; wanted=$(sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' global.json)

@@ -8,10 +8,10 @@ namespace Discobot.Features.Certificates;
 /// <summary>Real clients, each with a TLS stack and an opinion on certificates of its own, against our leaves.</summary>
 public sealed class ClientAcceptanceTests : IDisposable
 {
-    private static readonly string[] Hosts = ["example.com", "a-b.registry-1.docker.io", "127.0.0.1"];
+    private static readonly string[] Hosts = ["example.com", "a-b.registry-1.docker.io", "127.0.0.1", "::1"];
 
     private readonly CertificateFixture _fixture = new();
-    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    private readonly TcpListener[] _listeners = BothLoopbacks();
     private readonly CertificateAuthority _authority;
     private readonly LeafCertificates _leaves;
     private readonly Task _serving;
@@ -20,15 +20,15 @@ public sealed class ClientAcceptanceTests : IDisposable
     {
         _authority = _fixture.Existing();
         _leaves = new LeafCertificates(_authority, _fixture);
-        _listener.Start();
-        _serving = Serve();
+        _serving = Task.WhenAll(_listeners.Select(Serve));
     }
 
-    private string Port => ((IPEndPoint)_listener.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
+    private string Port => ((IPEndPoint)_listeners[0].LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
 
     public void Dispose()
     {
-        _listener.Dispose();
+        foreach (var listener in _listeners)
+            listener.Dispose();
         _serving.Wait(TimeSpan.FromSeconds(5));
         _leaves.Dispose();
         _authority.Dispose();
@@ -46,12 +46,38 @@ public sealed class ClientAcceptanceTests : IDisposable
     }
 
     [Fact]
+    public void GnuTLS()
+    {
+        foreach (var host in Hosts)
+        {
+            var shown = CertificateFixture.Run("sh", "-c",
+                $"gnutls-cli --x509cafile={_authority.CertificatePath} --verify-hostname={host} "
+                + $"--sni-hostname={host} --port={Port} {Where(host)} </dev/null");
+            Assert.Contains("- Status: The certificate is trusted.", shown, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void Curl()
+    {
+        foreach (var host in Hosts)
+        {
+            var name = host.Contains(':', StringComparison.Ordinal) ? $"[{host}]" : host;
+            // It is no HTTP that answers; whoever got so far has accepted the certificate.
+            var shown = CertificateFixture.Run("curl", "-sv", "--http0.9", "--cacert", _authority.CertificatePath,
+                "--connect-to", $"example.com:{Port}:127.0.0.1:{Port}", "--connect-to", $"{Hosts[1]}:{Port}:127.0.0.1:{Port}",
+                $"https://{name}:{Port}/");
+            Assert.Contains("SSL certificate verify ok", shown, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public void Python() => AssertAccepted(Script("client.py", """
         import socket, ssl, sys
         context = ssl.create_default_context(cafile=sys.argv[1])
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         for host in sys.argv[3:]:
-            with socket.create_connection(("127.0.0.1", int(sys.argv[2]))) as tcp, context.wrap_socket(tcp, server_hostname=host) as tls:
+            with socket.create_connection((host if host == "::1" else "127.0.0.1", int(sys.argv[2]))) as tcp, context.wrap_socket(tcp, server_hostname=host) as tls:
                 print(host, tls.recv(2).decode())
         """), "python3");
 
@@ -62,7 +88,7 @@ public sealed class ClientAcceptanceTests : IDisposable
         const next = () => {
           const host = hosts.shift();
           if (!host) return;
-          const options = { host: '127.0.0.1', port, ca: require('fs').readFileSync(ca), ALPNProtocols: ['http/1.1'],
+          const options = { host: host === '::1' ? host : '127.0.0.1', port, ca: require('fs').readFileSync(ca), ALPNProtocols: ['http/1.1'],
             servername: net.isIP(host) ? '' : host, checkServerIdentity: (_, cert) => tls.checkServerIdentity(host, cert) };
           const client = tls.connect(options).on('data', data => { console.log(host, data.toString()); client.end(); next(); });
         };
@@ -82,7 +108,7 @@ public sealed class ClientAcceptanceTests : IDisposable
             SSLContext context = SSLContext.getInstance("TLS");
             context.init(null, trust.getTrustManagers(), null);
             for (int i = 2; i < a.length; i++) {
-              Socket tcp = new Socket("127.0.0.1", Integer.parseInt(a[1]));
+              Socket tcp = new Socket(a[i].equals("::1") ? a[i] : "127.0.0.1", Integer.parseInt(a[1]));
               SSLSocket tls = (SSLSocket) context.getSocketFactory().createSocket(tcp, a[i], 443, true);
               SSLParameters parameters = tls.getSSLParameters();
               parameters.setEndpointIdentificationAlgorithm("HTTPS");
@@ -105,13 +131,35 @@ public sealed class ClientAcceptanceTests : IDisposable
         return path;
     }
 
-    private async Task Serve()
+    private static string Where(string host) => host == "::1" ? host : "127.0.0.1";
+
+    // The same port of both, since clients name the host and not the address.
+    private static TcpListener[] BothLoopbacks()
+    {
+        while (true)
+        {
+            var first = new TcpListener(IPAddress.Loopback, 0);
+            first.Start();
+            var second = new TcpListener(IPAddress.IPv6Loopback, ((IPEndPoint)first.LocalEndpoint).Port);
+            try
+            {
+                second.Start();
+                return [first, second];
+            }
+            catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
+            {
+                first.Dispose();
+            }
+        }
+    }
+
+    private async Task Serve(TcpListener listener)
     {
         try
         {
             while (true)
             {
-                using var tcp = await _listener.AcceptTcpClientAsync();
+                using var tcp = await listener.AcceptTcpClientAsync();
                 await Answer(tcp);
             }
         }
@@ -123,6 +171,7 @@ public sealed class ClientAcceptanceTests : IDisposable
 
     private async Task Answer(TcpClient tcp)
     {
+        var address = ((IPEndPoint)tcp.Client.LocalEndPoint!).Address.ToString();
         await using var tls = new SslStream(tcp.GetStream());
         try
         {
@@ -131,7 +180,7 @@ public sealed class ClientAcceptanceTests : IDisposable
                 {
                     // Clients name no address in SNI (RFC 6066, 3): it is then the address they connected to.
                     ServerCertificateContext = await _leaves.GetAsync(
-                        hello.ServerName is { Length: > 0 } name ? name : "127.0.0.1", cancellation),
+                        hello.ServerName is { Length: > 0 } name ? name : address, cancellation),
                 },
                 null, CancellationToken.None);
             await tls.WriteAsync("ok"u8.ToArray());
