@@ -74,6 +74,14 @@ for run in $(seq "$runs"); do
     say "run $run: first $first s, second $second s"
     echo "$first" >>"$work/first"; echo "$second" >>"$work/second"
 done
-curl -sf "$api/api/cache/stats" >&2; echo >&2
 first=$(median <"$work/first") second=$(median <"$work/second")
+
+say "once more, by digest, with the registry switched off"
+digest=$(docker exec $name-engine docker image inspect -f '{{index .RepoDigests 0}}' registry.test/bench/image:v1)
+docker kill $name-registry $name-link >/dev/null
+docker exec $name-engine docker image prune -af >/dev/null
+echo "\$ docker pull $digest"
+docker exec $name-engine docker pull "$digest"
+echo "\$ curl localhost:17081/api/cache/stats"
+curl -sf "$api/api/cache/stats"; echo
 echo "docker pull of $((layers * layer_mb)) MB over $mbit Mbit/s and $round_trip ms, median of $runs: first $first s, second $second s, ratio $(awk "BEGIN { printf \"%.1f\", $first / $second }")"

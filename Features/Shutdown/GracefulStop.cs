@@ -22,9 +22,18 @@ internal sealed partial class GracefulStop(WebApplication app, TimeSpan drainLim
         });
         using var outside = cancellation.Register(_asked.Cancel);
 
-        await app.StartAsync(_asked.Token);
+        try
+        {
+            await app.StartAsync(_asked.Token);
+            LogReady(string.Join(' ', app.Urls.Select(url => url["http://".Length..])));
+        }
+        catch (OperationCanceledException) when (_asked.IsCancellationRequested)
+        {
+            // Asked to end while starting: what has started is stopped below.
+        }
+
         await Task.Delay(Timeout.Infinite, _asked.Token).ContinueWith(static _ => { }, TaskScheduler.Default);
-        LogStopping(drainLimit.TotalSeconds);
+        LogStopping(FormattableString.Invariant($"{drainLimit.TotalSeconds}s"));
         await StopAsync();
     }
 
@@ -62,8 +71,11 @@ internal sealed partial class GracefulStop(WebApplication app, TimeSpan drainLim
             _asked.Cancel();
     }
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "ready {Listen}")]
+    private partial void LogReady(string listen);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "stopping {Limit}")]
-    private partial void LogStopping(double limit);
+    private partial void LogStopping(string limit);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "stopped")]
     private partial void LogStopped();
