@@ -27,10 +27,11 @@ internal static class ProxyProgram
         var proxy = Endpoints(settings.Proxy.Listen, settings.Proxy.Port);
         var api = Endpoints(settings.Api.Listen, settings.Api.Port);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        sources ??= SettingsSources.Of(null, new Dictionary<string, string>());
 
         builder.Services
             .AddSingleton(settings)
-            .AddConfiguration(sources ?? SettingsSources.Of(null, new Dictionary<string, string>()), settings)
+            .AddConfiguration(sources, settings)
             .AddApi(settings.Api)
             .AddLineLogging(settings.Logging)
             .AddRoutingCore()
@@ -39,7 +40,7 @@ internal static class ProxyProgram
             .AddCache(settings.Cache)
             .AddHeaders(settings.Headers, new HostSet(settings.Tls.InsecureHosts))
             .AddSocks5(settings.Socks)
-            .AddInterception(settings.Proxy, settings.Tls, new OwnListeners([.. proxy, .. api]), UpstreamRoots);
+            .AddInterception(settings.Proxy, settings.Tls, new OwnListeners([.. proxy, .. api]), sources.Environment, UpstreamRoots);
 
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration();
         builder.WebHost.ConfigureKestrel(kestrel =>

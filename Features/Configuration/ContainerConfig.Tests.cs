@@ -65,7 +65,7 @@ public sealed class ContainerConfigTests : IDisposable
         {
             var settings = Written(Choose(workspace));
             Assert.Equal(1L << 30, settings.Cache.MaxSize);
-            Assert.Equal("gate", settings.Proxy.Upstream!.Host);
+            Assert.Equal("gate", settings.Proxy.Upstream!.Target.Host);
             Assert.Equal(workspace is not null, settings.Cache.StaleTags);
         }
     }

@@ -106,7 +106,7 @@ public sealed class ProxySettingsTests
     {
         var settings = Valid(EveryKey);
         Assert.Equal(TimeSpan.FromSeconds(90), settings.Proxy.ReadTimeout);
-        Assert.Equal("proxy.corp", settings.Proxy.Upstream?.Host);
+        Assert.Equal("proxy.corp", settings.Proxy.Upstream?.Target.Host);
         Assert.Equal([IPAddress.Any], settings.Proxy.Listen.ToArray());
         Assert.Equal(AllowlistMode.Learn, settings.Allowlist.Mode);
         Assert.Equal(ApiProtection.All, settings.Api.Protect);
@@ -266,7 +266,7 @@ public sealed class ProxySettingsTests
           api_port: 99999
           listen: [localhost]
           read_timeout: soon
-          upstream: socks5://user:s3cret@host
+          upstream: https://user:s3cret@host
         tls:
           cert_dir: ""
           insecure_hosts: ["https://example.com/"]

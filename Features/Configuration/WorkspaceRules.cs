@@ -30,7 +30,7 @@ internal static class WorkspaceRules
             yield return $"proxy.listen: {address} is not a loopback address";
         foreach (var address in settings.Api.Listen.Where(a => !IPAddress.IsLoopback(a)))
             yield return $"api.listen: {address} is not a loopback address";
-        foreach (var place in settings.Headers.SecretFiles().Concat(settings.Socks.SecretFiles()))
+        foreach (var place in settings.Headers.SecretFiles().Concat(settings.Socks.SecretFiles()).Concat(settings.Proxy.SecretFiles()))
             yield return $"{place}: a workspace cannot name files for secrets; env:NAME takes them from the container's environment";
     }
 

@@ -160,7 +160,7 @@ internal sealed partial class ConnectTunnel(
         try
         {
             // Not the connection's own token: Kestrel cancels that when a client has said all it has to say, and still listens.
-            var upstream = await dialer.ConnectAsync(target, closing);
+            var upstream = await dialer.ConnectAsync(target, Uri.UriSchemeHttps, closing);
             using (upstream.Socket)
             {
                 if (next is null || await WhoSpeaksFirstAsync(connection, upstream.Socket, closing) is not { } first)

@@ -14,9 +14,11 @@ namespace Discobot.Features.Interception;
 /// <summary>CONNECT, TLS and forwarding: the way of a request through the proxy port.</summary>
 internal static class InterceptionFeature
 {
+    /// <param name="environment">Names the parent proxy where the options do not.</param>
+    /// <param name="roots">Whom upstreams may be signed by.</param>
     public static IServiceCollection AddInterception(
         this IServiceCollection services, ProxyOptions proxy, TlsOptions tls, OwnListeners own,
-        Func<IServiceProvider, X509Certificate2Collection> roots)
+        IReadOnlyDictionary<string, string> environment, Func<IServiceProvider, X509Certificate2Collection> roots)
     {
         services.AddHttpForwarder();
         services.TryAddSingleton<ISocksServer, NoSocks>();
@@ -30,6 +32,7 @@ internal static class InterceptionFeature
             .AddSingleton(provider => new UpstreamTrust(roots(provider), insecure))
             .AddSingleton(new Live<PassthroughHosts>(new PassthroughHosts(new HostSet(tls.Passthrough))))
             .AddSingleton(new ForwardingLimits(proxy.UpstreamTimeout == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : proxy.UpstreamTimeout))
+            .AddSingleton(provider => ParentChoice.Make(proxy, environment, own, provider.GetRequiredService<ILogger<ParentProxies>>()))
             .AddSingleton<Dialer>()
             .AddSingleton<Upstream>()
             .AddSingleton<IUpstream>(provider => provider.GetRequiredService<Upstream>())

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Text.Json;
 using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Interception;
 
@@ -23,13 +24,13 @@ internal sealed record ProxyOptions
     /// <summary>How long an upstream may send nothing at all before the client gets 504: 10 min, since model APIs think that long; 0 is no limit.</summary>
     public TimeSpan UpstreamTimeout { get; init; } = TimeSpan.FromMinutes(10);
 
-    /// <summary>The proxy to go through, <c>http://host:port</c>. Null with <see cref="UpstreamFromEnvironment"/> off: go directly.</summary>
-    public Uri? Upstream { get; init; }
+    /// <summary>The proxy to go through. Null with <see cref="UpstreamFromEnvironment"/> off: go directly.</summary>
+    public ParentAddress? Upstream { get; init; }
 
-    /// <summary><c>user:password</c> for it, percent-decoded: kept apart so that printing the options does not print it.</summary>
-    public SecretText? UpstreamCredentials { get; init; }
+    /// <summary>Where its address is kept, when that is a secret of the environment or of a file.</summary>
+    public SecretText? UpstreamSecret { get; init; }
 
-    /// <summary>Nothing is written for <c>upstream</c>: HTTP_PROXY, HTTPS_PROXY and NO_PROXY of our own environment say where to go.</summary>
+    /// <summary>Nothing is written for <c>upstream</c>: HTTP_PROXY, HTTPS_PROXY and ALL_PROXY of our own environment say where to go.</summary>
     public bool UpstreamFromEnvironment { get; init; } = true;
 
     /// <summary>How long requests and fills may take to end after SIGTERM: 4.5 s, inside the 5 s the init waits before SIGKILL.</summary>
@@ -40,7 +41,7 @@ internal sealed record ProxyOptions
     {
         fallback ??= new ProxyOptions();
         var upstream = section["upstream"];
-        var (address, credentials) = upstream.IsAbsent ? (fallback.Upstream, fallback.UpstreamCredentials) : ReadUpstream(upstream);
+        var (address, secret) = upstream.IsAbsent ? (fallback.Upstream, fallback.UpstreamSecret) : ReadUpstream(upstream);
         return new ProxyOptions
         {
             Port = section["port"].AsInt(fallback.Port, 1, 65535),
@@ -49,27 +50,27 @@ internal sealed record ProxyOptions
             WriteTimeout = section["write_timeout"].AsDuration(fallback.WriteTimeout),
             UpstreamTimeout = section["upstream_timeout"].AsDuration(fallback.UpstreamTimeout),
             Upstream = address,
-            UpstreamCredentials = credentials,
+            UpstreamSecret = secret,
             UpstreamFromEnvironment = upstream.IsAbsent && fallback.UpstreamFromEnvironment,
             DrainLimit = section["drain_limit"].AsDuration(fallback.DrainLimit, max: TimeSpan.FromMinutes(10)),
         };
     }
 
     // The text is not repeated in the error: it may hold a password.
-    private static (Uri? Address, SecretText? Credentials) ReadUpstream(ConfigNode node)
+    private static (ParentAddress? Address, SecretText? Secret) ReadUpstream(ConfigNode node)
     {
-        if (node.AsString() is not { } text || text == "direct")
+        if (node.AsSecret() is not { } text || text is { Source: SecretSource.Literal, Text: "direct" })
             return default;
-        if (Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme == "http" && uri.Host.Length > 0
-            && uri.PathAndQuery == "/" && uri.Fragment.Length == 0)
-        {
-            var credentials = uri.UserInfo.Length == 0 ? null : new SecretText(SecretSource.Literal, Uri.UnescapeDataString(uri.UserInfo));
-            return (new Uri($"http://{uri.Authority}"), credentials);
-        }
-
-        node.Error("must be http://[user:password@]host:port, or the word direct");
+        if (text.Source != SecretSource.Literal)
+            return (null, text);
+        if (ParentAddress.TryParse(text.Text, out var address))
+            return (address, null);
+        node.Error($"must be {ParentAddress.Allowed}, or env:NAME or file:/path that holds it, or the word direct");
         return default;
     }
+
+    /// <summary>The keys whose value is kept in a file.</summary>
+    public IEnumerable<string> SecretFiles() => UpstreamSecret is { Source: SecretSource.File } ? ["proxy.upstream"] : [];
 
     /// <summary>The section as JSON, secrets masked.</summary>
     public void Write(Utf8JsonWriter json, int apiPort)
@@ -82,10 +83,8 @@ internal sealed record ProxyOptions
         json.WriteString("write_timeout", Quantity.Format(WriteTimeout));
         json.WriteString("upstream_timeout", Quantity.Format(UpstreamTimeout));
         json.WriteString("drain_limit", Quantity.Format(DrainLimit));
-        if (Upstream is { } upstream)
-            json.WriteString("upstream", $"http://{(UpstreamCredentials is null ? "" : "***@")}{upstream.Authority}");
-        else if (!UpstreamFromEnvironment)
-            json.WriteString("upstream", "direct");
+        if (!UpstreamFromEnvironment)
+            json.WriteString("upstream", Upstream?.ToMaskedText() ?? UpstreamSecret?.ToString() ?? "direct");
         json.WriteEndObject();
     }
 }

@@ -14,11 +14,13 @@ internal sealed class Upstream : IUpstream, IDisposable
 {
     private readonly Dialer _dialer;
     private readonly OpenTraffic _traffic;
+    private readonly ParentProxies _parents;
 
-    public Upstream(Dialer dialer, OpenTraffic traffic, UpstreamTrust trust)
+    public Upstream(Dialer dialer, OpenTraffic traffic, ParentProxies parents, UpstreamTrust trust)
     {
-        (_dialer, _traffic) = (dialer, traffic);
-        Invoker = new HttpMessageInvoker(CreateHandler(trust));
+        (_dialer, _traffic, _parents) = (dialer, traffic, parents);
+        var handler = CreateHandler(trust);
+        Invoker = new HttpMessageInvoker(parents.Any ? new ParentForwarding(dialer, parents, handler) : handler);
     }
 
     /// <summary>For the forwarder.</summary>
@@ -32,8 +34,9 @@ internal sealed class Upstream : IUpstream, IDisposable
 
     private SocketsHttpHandler CreateHandler(UpstreamTrust trust) => new()
     {
-        // Else it would call itself: HTTP_PROXY of the container names us.
-        UseProxy = false,
+        // Never the process's own choice: HTTP_PROXY of the container names us. Tunnels through a parent are made below, when connecting.
+        UseProxy = _parents.Any,
+        Proxy = new ParentForwarding.Route(_parents),
         AllowAutoRedirect = false,
         AutomaticDecompression = DecompressionMethods.None,
         UseCookies = false,
@@ -56,12 +59,13 @@ internal sealed class Upstream : IUpstream, IDisposable
 
     private async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellation)
     {
-        var target = Target(context.DnsEndPoint);
-        var stream = _traffic.Watch(target, await _dialer.ConnectAsync(target, cancellation));
-        return context.InitialRequestMessage.RequestUri?.Scheme == Uri.UriSchemeHttps ? new ReadAheadStream(stream) : stream;
+        var address = context.InitialRequestMessage.RequestUri!;
+        if (_parents.ForwarderOf(address) is { } parent)
+            return _traffic.Share(await _dialer.ConnectToParentAsync(parent, cancellation));
+        var target = new ConnectTarget(ConnectTarget.Normalize(context.DnsEndPoint.Host), context.DnsEndPoint.Port);
+        var stream = _traffic.Watch(target, await _dialer.ConnectAsync(target, address.Scheme, cancellation));
+        return address.Scheme == Uri.UriSchemeHttps ? new ReadAheadStream(stream) : stream;
     }
-
-    private static ConnectTarget Target(DnsEndPoint endpoint) => new(ConnectTarget.Normalize(endpoint.Host), endpoint.Port);
 }
 
 /// <summary>How upstream certificates are judged: against the distribution's roots and <c>tls.extra_ca</c>.</summary>

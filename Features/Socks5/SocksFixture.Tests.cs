@@ -31,7 +31,7 @@ internal sealed class SocksFixture : IAsyncDisposable
         var options = ConfigDocument.Parse(yaml, "t").Read(n => SocksOptions.Read(n)).Value!;
         var policy = new Policy(refuse ?? (_ => false));
         var traffic = new OpenTraffic(policy, new UpstreamBytes(TestMetrics.New()), NullLogger<OpenTraffic>.Instance);
-        var socks = new SocksServer(options, policy, new Dialer(policy, new OwnListeners([])), traffic, NullLogger<SocksServer>.Instance);
+        var socks = new SocksServer(options, policy, new Dialer(policy, new OwnListeners([]), ParentProxies.None), traffic, NullLogger<SocksServer>.Instance);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         inspect ??= (_, _) => throw new InvalidOperationException("not inspected");
         Task Serve(ConnectionContext connection) => socks.OnConnectionAsync(

@@ -88,7 +88,7 @@ internal sealed partial class SocksServer(
             limit.CancelAfter(DialLimit);
             try
             {
-                upstream = await dialer.ConnectAsync(target, limit.Token);
+                upstream = await dialer.ConnectAsync(target, Uri.UriSchemeHttps, limit.Token);
             }
             catch (Exception e) when (e is SocketException or IOException or OperationCanceledException)
             {

@@ -4,16 +4,25 @@ using System.Net.Sockets;
 namespace Discobot.Infrastructure.Wire;
 
 /// <summary>Opens TCP connections: resolves once, asks the policy about each address, and dials that very address, so that a name
-/// cannot be rebound between the check and the connection.</summary>
-internal sealed class Dialer(IEgressPolicy policy, OwnListeners own)
+/// cannot be rebound between the check and the connection; or goes through a parent proxy, where there is one.</summary>
+internal sealed partial class Dialer(IEgressPolicy policy, OwnListeners own, ParentProxies parents)
 {
     /// <summary>How long one address may take while others are left to try (matches curl's happy-eyeballs fallback in spirit).</summary>
     private static readonly TimeSpan PerAddress = TimeSpan.FromSeconds(5);
 
     /// <summary>Connects to the first address of <paramref name="target"/> that is permitted and answers.</summary>
+    /// <param name="target">Host and port.</param>
+    /// <param name="scheme">What will be spoken, <c>http</c> or <c>https</c>, which decides about the parent proxy; tunnels count as <c>https</c>.</param>
+    /// <param name="cancellation">The caller's limit.</param>
     /// <exception cref="DialRefusedException">Every address is forbidden by the policy, or is one of our own listeners.</exception>
+    /// <exception cref="ParentProxyException">The parent proxy failed.</exception>
     /// <exception cref="SocketException">The name does not resolve, or no address answers.</exception>
-    public async Task<DialledSocket> ConnectAsync(ConnectTarget target, CancellationToken cancellation)
+    public async Task<DialledSocket> ConnectAsync(ConnectTarget target, string scheme, CancellationToken cancellation) =>
+        parents.For(scheme, target) is { } parent
+            ? new DialledSocket(await ConnectThroughAsync(parent, target, cancellation), null)
+            : await ConnectAsync(target, address => policy.JudgeAddress(target, address), cancellation);
+
+    private async Task<DialledSocket> ConnectAsync(ConnectTarget target, Func<IPAddress, EgressVerdict> judge, CancellationToken cancellation)
     {
         var addresses = IPAddress.TryParse(target.Host, out var literal)
             ? [literal]
@@ -21,7 +30,7 @@ internal sealed class Dialer(IEgressPolicy policy, OwnListeners own)
         Exception? failure = null;
         for (var i = 0; i < addresses.Length; i++)
         {
-            var verdict = policy.JudgeAddress(target, addresses[i]);
+            var verdict = judge(addresses[i]);
             if (!verdict.Allowed)
             {
                 failure ??= new DialRefusedException(ProxyError.Blocked(verdict));
@@ -45,7 +54,7 @@ internal sealed class Dialer(IEgressPolicy policy, OwnListeners own)
     private async Task<Socket> ConnectAsync(IPEndPoint address, bool more, CancellationToken cancellation)
     {
         if (own.Contains(address))
-            throw Loop(address);
+            throw Loop(address.ToString());
         var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         if (more)
@@ -55,7 +64,7 @@ internal sealed class Dialer(IEgressPolicy policy, OwnListeners own)
             await socket.ConnectAsync(address, limit.Token);
             // A machine's own non-loopback address: the kernel then uses it on both ends.
             if (socket.LocalEndPoint is IPEndPoint local && local.Address.Equals(address.Address) && own.HasPort(address.Port))
-                throw Loop(address);
+                throw Loop(address.ToString());
             return socket;
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
@@ -70,25 +79,11 @@ internal sealed class Dialer(IEgressPolicy policy, OwnListeners own)
         }
     }
 
-    private static DialRefusedException Loop(IPEndPoint address) => new(new ProxyError(
+    private static DialRefusedException Loop(string address) => new(new ProxyError(
         508, "loop", $"{address} is this proxy itself; the request was refused instead of going round in circles. Address the service directly."));
 }
 
 /// <summary>A connection to an upstream.</summary>
 /// <param name="Socket">Connected; whoever dialled disposes it.</param>
-/// <param name="Address">The address that was judged and dialled.</param>
+/// <param name="Address">The address that was judged and dialled; null behind a parent proxy, which resolves the name itself.</param>
 internal readonly record struct DialledSocket(Socket Socket, IPAddress? Address);
-
-/// <summary>The addresses this process listens on: a request that would reach them is a loop (508).</summary>
-internal sealed class OwnListeners(IReadOnlyCollection<IPEndPoint> endpoints)
-{
-    /// <summary>Whether connecting to <paramref name="address"/> would reach us. Any loopback address counts, whichever we are bound to.</summary>
-    public bool Contains(IPEndPoint address)
-    {
-        var ip = address.Address.IsIPv4MappedToIPv6 ? address.Address.MapToIPv4() : address.Address;
-        var toSelf = IPAddress.IsLoopback(ip) || ip.Equals(IPAddress.Any) || ip.Equals(IPAddress.IPv6Any);
-        return endpoints.Any(e => e.Port == address.Port && (toSelf || e.Address.Equals(ip)));
-    }
-
-    public bool HasPort(int port) => endpoints.Any(e => e.Port == port);
-}

@@ -36,6 +36,9 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
         return stream;
     }
 
+    /// <summary>A connection to a parent proxy that carries requests for many hosts, each of which is judged and watched by itself.</summary>
+    public Stream Share(Socket parent) => new UpstreamStream(parent, bytes, watch: null);
+
     /// <summary>Ends what the policy no longer allows. Called after each change of rules.</summary>
     public void JudgeAgain()
     {

@@ -5,7 +5,9 @@ namespace Discobot.Infrastructure.Wire;
 /// <summary>One request through the proxy, as every stage of the pipeline sees it: a feature of its <see cref="HttpContext"/>.</summary>
 internal sealed class ProxiedRequest
 {
-    private static readonly UriCreationOptions AsSent = new() { DangerousDisablePathAndQueryCanonicalization = true };
+    /// <summary>How addresses are made whose path bytes stay as the client sent them.</summary>
+    public static readonly UriCreationOptions AsSent = new() { DangerousDisablePathAndQueryCanonicalization = true };
+
     private Uri? _uri;
 
     /// <summary>Unique in this process and start; told to the client in error bodies and to the user in logs.</summary>

@@ -15,7 +15,7 @@ internal sealed class UpstreamCertificateException(string message) : Authenticat
 /// <summary>Turns what <see cref="IUpstream"/> throws into the answer the client can read.</summary>
 internal static class UpstreamFailures
 {
-    /// <summary>The answer for <paramref name="failure"/>: 403/508 refused at dialling, 502 unreachable or bad, 504 too late.</summary>
+    /// <summary>The answer for <paramref name="failure"/>: 403/508 refused at dialling, 502 unreachable or bad (or the parent is), 504 too late.</summary>
     public static ProxyError ToError(Exception failure, string host)
     {
         for (var e = failure; e is not null; e = e.InnerException)
@@ -24,6 +24,8 @@ internal static class UpstreamFailures
             {
                 case DialRefusedException refused:
                     return refused.Error;
+                case ParentProxyException parent:
+                    return parent.Error;
                 case UpstreamCertificateException:
                     return new ProxyError(502, "upstream_certificate", e.Message);
                 case AuthenticationException:
@@ -43,7 +45,7 @@ internal static class UpstreamFailures
     /// <summary>Whether the failure means that the host could not be reached at all, so that a stored answer may take its place.</summary>
     public static bool IsUnreachable(ProxyError error) =>
         error.Code is "upstream_unresolved" or "upstream_refused" or "upstream_unreachable" or "upstream_timeout" or "upstream_reset"
-            or "upstream_closed" or "upstream_failed";
+            or "upstream_closed" or "upstream_failed" or "parent_unreachable" or "parent_failed";
 
     private static ProxyError FromSocket(SocketException socket, string host) => socket.SocketErrorCode switch
     {

@@ -6,8 +6,8 @@ namespace Discobot.Infrastructure.Wire;
 /// <summary>A pooled connection to an upstream: its bytes are counted, and it is no longer watched when it is closed.</summary>
 /// <param name="socket">Connected; the stream owns it.</param>
 /// <param name="bytes">The counters.</param>
-/// <param name="watch">Disposed with the stream.</param>
-internal sealed class UpstreamStream(Socket socket, UpstreamBytes bytes, IDisposable watch) : NetworkStream(socket, ownsSocket: true)
+/// <param name="watch">Disposed with the stream, if there is one.</param>
+internal sealed class UpstreamStream(Socket socket, UpstreamBytes bytes, IDisposable? watch) : NetworkStream(socket, ownsSocket: true)
 {
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -24,7 +24,7 @@ internal sealed class UpstreamStream(Socket socket, UpstreamBytes bytes, IDispos
     protected override void Dispose(bool disposing)
     {
         if (disposing)
-            watch.Dispose();
+            watch?.Dispose();
         base.Dispose(disposing);
     }
 
