@@ -5,23 +5,16 @@ using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Allowlist;
 
-/// <summary>The allowlist as the wire asks it. Each question takes the rules in force once; learning, it remembers and allows.</summary>
+/// <summary>The allowlist as the wire asks it. Each question takes the rules in force once; refusals are counted, and while learning
+/// what passes is remembered.</summary>
 internal sealed class AllowlistPolicy(Live<AllowlistRules> live, LearnedTraffic learned, BlockMetrics blocks) : IEgressPolicy
 {
-    private static readonly EgressVerdict Disabled = EgressVerdict.Allow("allowlist disabled");
-    private static readonly EgressVerdict Learning = EgressVerdict.Allow("allowlist learning");
-
     public EgressVerdict JudgeTunnel(ConnectTarget target)
     {
         var rules = live.Value;
         if (rules.Learns && CanonicalHost.TryParse(target.Host, out var seen))
             learned.RecordTunnel(seen);
-        if (!rules.Enforces)
-            return Unasked(rules);
-        var verdict = CanonicalHost.TryParse(target.Host, out var host)
-            ? rules.JudgeHost(host)
-            : AllowlistRules.RefuseMalformed(target.Host);
-        return blocks.Count(verdict, "no_entry");
+        return blocks.Count(rules.JudgeTunnel(target), "no_entry");
     }
 
     public EgressVerdict JudgeBlindTunnel(ConnectTarget target)
@@ -29,12 +22,7 @@ internal sealed class AllowlistPolicy(Live<AllowlistRules> live, LearnedTraffic 
         var rules = live.Value;
         if (rules.Learns && CanonicalHost.TryParse(target.Host, out var seen))
             learned.RecordBlindTunnel(seen);
-        if (!rules.Enforces)
-            return Unasked(rules);
-        var verdict = CanonicalHost.TryParse(target.Host, out var host)
-            ? rules.JudgeBlind(host)
-            : AllowlistRules.RefuseMalformed(target.Host);
-        return blocks.Count(verdict, "not_inspected");
+        return blocks.Count(rules.JudgeBlindTunnel(target), "not_inspected");
     }
 
     public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path)
@@ -42,12 +30,7 @@ internal sealed class AllowlistPolicy(Live<AllowlistRules> live, LearnedTraffic 
         var rules = live.Value;
         if (rules.Learns && CanonicalHost.TryParse(target.Host, out var seen))
             learned.RecordRequest(seen, method, path);
-        if (!rules.Enforces)
-            return Unasked(rules);
-        var verdict = CanonicalHost.TryParse(target.Host, out var host)
-            ? rules.JudgeRequest(host, method, path)
-            : AllowlistRules.RefuseMalformed(target.Host);
-        return blocks.Count(verdict, "method_or_path");
+        return blocks.Count(rules.JudgeRequest(target, method, path), "method_or_path");
     }
 
     public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address)
@@ -55,13 +38,7 @@ internal sealed class AllowlistPolicy(Live<AllowlistRules> live, LearnedTraffic 
         var rules = live.Value;
         if (rules.Learns && CanonicalHost.TryParse(target.Host, out var seen) && !seen.IsLiteral)
             learned.RecordAddress(address);
-        if (!rules.Enforces)
-            return Unasked(rules);
-        var verdict = CanonicalHost.TryParse(target.Host, out var host)
-            ? rules.JudgeAddress(host, address)
-            : AllowlistRules.RefuseMalformed(target.Host);
+        var verdict = rules.JudgeAddress(target, address);
         return blocks.Count(verdict, verdict.Rule);
     }
-
-    private static EgressVerdict Unasked(AllowlistRules rules) => rules.Learns ? Learning : Disabled;
 }

@@ -1,4 +1,6 @@
 using System.Net;
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -46,7 +48,7 @@ internal static class ApiFeature
             var serves = lifetime.ApplicationStarted.IsCancellationRequested && !lifetime.ApplicationStopping.IsCancellationRequested;
             context.Response.StatusCode = serves ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
             return context.Response.WriteAsJsonAsync(
-                new Health(serves ? "ok" : "starting", caCertificate, Environment.ProcessId), ApiJson.Default.Health);
+                new Health(serves ? "ok" : "starting", caCertificate, Environment.ProcessId), ApiJson.Readable.Health);
         };
         endpoints.MapGet("/health", answer);
     }
@@ -62,8 +64,15 @@ internal sealed record Health(string Status, string CaCert, int Pid);
 
 internal sealed record ApiError(string Error);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(Health))]
 [JsonSerializable(typeof(ApiError))]
 [JsonSerializable(typeof(ConfigRefusal))]
-internal sealed partial class ApiJson : JsonSerializerContext;
+[JsonSerializable(typeof(Explanation))]
+internal sealed partial class ApiJson : JsonSerializerContext
+{
+    /// <summary>For people in terminals: quotes as \", not as \u0022. Nothing of it ends up inside HTML.</summary>
+    public static ApiJson Readable =>
+        field ??= new(new JsonSerializerOptions(Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+}

@@ -2,19 +2,37 @@ using System.Net;
 
 namespace Discobot.Features.Api;
 
-/// <summary>What every API answer has in common: a Host of this machine (no DNS rebinding), JSON errors also for 404 and 405.</summary>
-internal sealed class ApiGuard(RequestDelegate next)
+/// <summary>What every API answer has in common: a Host of this machine (no DNS rebinding), HEAD wherever there is GET, JSON errors also for
+/// 404, 405 and what nobody foresaw.</summary>
+internal sealed partial class ApiGuard(RequestDelegate next, ILogger<ApiGuard> log)
 {
     public async Task InvokeAsync(HttpContext context)
     {
+        // RFC 9110, 7.4: a request for another authority than ours is misdirected.
         if (!IsOwnName(context.Request.Host.Host))
         {
-            await ApiErrors.WriteAsync(context, StatusCodes.Status403Forbidden,
+            await ApiErrors.WriteAsync(context, StatusCodes.Status421MisdirectedRequest,
                 "the Host header must name this machine: localhost, a loopback address or the host name");
             return;
         }
 
-        await next(context);
+        // RFC 9110, 9.3.2: the same without the body, which the server leaves out by itself.
+        if (HttpMethods.IsHead(context.Request.Method))
+            context.Request.Method = HttpMethods.Get;
+        try
+        {
+            await next(context);
+        }
+        catch (BadHttpRequestException e) when (!context.Response.HasStarted)
+        {
+            await ApiErrors.WriteAsync(context, e.StatusCode, e.Message);
+        }
+        catch (Exception e) when (!context.Response.HasStarted && !context.RequestAborted.IsCancellationRequested)
+        {
+            LogFailed(e, context.Request.Method, context.Request.Path);
+            await ApiErrors.WriteAsync(context, StatusCodes.Status500InternalServerError, "the request failed; the log says why");
+        }
+
         // Routing's own 404 and 405 come without a body.
         if (!context.Response.HasStarted && context.Response.StatusCode >= 400 && context.Response.ContentLength is null)
             await ApiErrors.WriteAsync(context, context.Response.StatusCode, Reason(context));
@@ -32,6 +50,9 @@ internal sealed class ApiGuard(RequestDelegate next)
         StatusCodes.Status404NotFound => $"nothing is at {context.Request.Path}",
         var status => $"status {status}",
     };
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "API request failed {Method} {Path}")]
+    private partial void LogFailed(Exception reason, string method, string path);
 }
 
 internal static class ApiErrors
@@ -39,6 +60,6 @@ internal static class ApiErrors
     public static Task WriteAsync(HttpContext context, int status, string error)
     {
         context.Response.StatusCode = status;
-        return context.Response.WriteAsJsonAsync(new ApiError(error), ApiJson.Default.ApiError);
+        return context.Response.WriteAsJsonAsync(new ApiError(error), ApiJson.Readable.ApiError);
     }
 }

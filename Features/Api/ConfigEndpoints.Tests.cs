@@ -94,9 +94,15 @@ public sealed class ConfigEndpointsTests : IAsyncLifetime, IDisposable
         Assert.Equal(HttpStatusCode.BadRequest, status);
         Assert.StartsWith("""{"error":"nothing was changed","errors":["request body:1:27: allowlist.enabled: must be""", body, StringComparison.Ordinal);
         Assert.Contains("request body:1:38: allowlist.mode", body, StringComparison.Ordinal);
-        Assert.Equal(HttpStatusCode.UnsupportedMediaType, (await SendAsync("POST", "{}", Token(), "text/plain")).Status);
-        Assert.Equal(HttpStatusCode.RequestEntityTooLarge, (await SendAsync("POST", new string(' ', 1 << 20) + "{}", Token())).Status);
-        Assert.Equal(HttpStatusCode.MethodNotAllowed, (await SendAsync("DELETE", null, Token())).Status);
+        Assert.Equal(
+            (HttpStatusCode.UnsupportedMediaType, """{"error":"the body must be application/json"}"""),
+            await SendAsync("POST", "{}", Token(), "text/plain"));
+        Assert.Equal(
+            (HttpStatusCode.RequestEntityTooLarge, """{"error":"the body is larger than 1 MiB"}"""),
+            await SendAsync("POST", new string(' ', 1 << 20) + "{}", Token()));
+        Assert.Equal(
+            (HttpStatusCode.MethodNotAllowed, """{"error":"DELETE is not allowed here; allowed: GET, PATCH, POST"}"""),
+            await SendAsync("DELETE", null, Token()));
     }
 
     [Fact]

@@ -50,7 +50,7 @@ internal static class ConfigEndpoints
 
         context.Response.StatusCode = StatusCodes.Status400BadRequest;
         await context.Response.WriteAsJsonAsync(
-            new ConfigRefusal("nothing was changed", [.. result.Errors.Select(e => e.ToString())]), ApiJson.Default.ConfigRefusal);
+            new ConfigRefusal("nothing was changed", [.. result.Errors.Select(e => e.ToString())]), ApiJson.Readable.ConfigRefusal);
     }
 }
 

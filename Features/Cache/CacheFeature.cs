@@ -22,12 +22,3 @@ internal static class CacheFeature
     /// <summary>After the request gate, before the forwarding.</summary>
     public static IApplicationBuilder UseCache(this IApplicationBuilder app) => app.UseMiddleware<CacheMiddleware>();
 }
-
-/// <summary>The cache as the API and the command line see it.</summary>
-internal sealed class ContentCache(CacheStore store, CacheStats stats, Live<CacheRules> rules)
-{
-    public CacheStatistics Statistics() => stats.Read(store.Index, rules.Value.Options.MaxSize);
-
-    /// <summary>Empties it; the directory stays, downloads being read go on.</summary>
-    public Task ClearAsync(CancellationToken cancel) => store.ClearAsync(cancel);
-}

@@ -5,6 +5,16 @@ namespace Discobot.Features.Cache;
 /// <summary>The recency list and the dictionaries, each touched under the lock only.</summary>
 internal sealed partial class CacheIndex
 {
+    private CacheEntry? Lookup(CacheTarget target)
+    {
+        if (!_byKey.TryGetValue(target.Key.Hash, out var entry)
+            && !(target.ByDigest && _byDigest.TryGetValue(target.Digest!.Value.Hash, out entry)))
+            return null;
+
+        // A body fetched as a blob came with a blob's media type: clients refuse a manifest that carries it.
+        return target.Kind == BodyKind.Manifest && entry.Kind != BodyKind.Manifest ? null : entry;
+    }
+
     private void Insert(CacheEntry entry)
     {
         _byKey.Add(entry.Key, entry);

@@ -28,18 +28,20 @@ internal sealed partial class CacheIndex
     {
         lock (_lock)
         {
-            if (!_byKey.TryGetValue(target.Key.Hash, out var entry)
-                && !(target.ByDigest && _byDigest.TryGetValue(target.Digest!.Value.Hash, out entry)))
-                return null;
-
-            // A body fetched as a blob came with a blob's media type: clients refuse a manifest that carries it.
-            if (target.Kind == BodyKind.Manifest && entry.Kind != BodyKind.Manifest)
+            if (Lookup(target) is not { } entry)
                 return null;
             Unlink(entry);
             LinkNewest(entry);
             _changes++;
             return entry;
         }
+    }
+
+    /// <summary>What <see cref="Find"/> would find, without marking it.</summary>
+    public CacheEntry? Peek(CacheTarget target)
+    {
+        lock (_lock)
+            return Lookup(target);
     }
 
     /// <summary>Whether anything of this host (as in <see cref="CacheKey.Host"/>) is stored.</summary>

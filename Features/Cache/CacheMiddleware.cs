@@ -15,18 +15,12 @@ internal sealed class CacheMiddleware(
             return next(context);
         var current = rules.Value;
         var proxied = ProxiedRequest.Of(context);
-        var target = Classify(current, proxied);
+        var target = redirects.Classify(current, proxied);
         if (target is null)
             return current.Options.Enabled && absent.Concerns(proxied) ? absent.AskAsync(context) : next(context);
         return context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true || request.Headers.ContainsKey("Upgrade")
             ? next(context)
             : AnswerAsync(context, proxied, target, current.Options);
-    }
-
-    private CacheTarget? Classify(CacheRules current, ProxiedRequest request)
-    {
-        var target = current.Classify(request);
-        return target is { Storable: true } || !current.Options.ContentAware ? target : redirects.Find(request) ?? target;
     }
 
     private async Task AnswerAsync(HttpContext context, ProxiedRequest proxied, CacheTarget target, CacheOptions options)

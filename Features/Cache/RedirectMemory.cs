@@ -32,6 +32,13 @@ internal sealed class RedirectMemory(TimeProvider time)
         }
     }
 
+    /// <summary>What the cache has to do with a GET or HEAD: as its address says, or the request that was redirected there.</summary>
+    public CacheTarget? Classify(CacheRules rules, ProxiedRequest request)
+    {
+        var target = rules.Classify(request);
+        return target is { Storable: true } || !rules.Options.ContentAware ? target : Find(request) ?? target;
+    }
+
     /// <summary>What the address stands for, if a redirect led there within the last hour.</summary>
     public CacheTarget? Find(ProxiedRequest request)
     {

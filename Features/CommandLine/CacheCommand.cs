@@ -12,39 +12,31 @@ internal static class CacheCommand
 {
     public static Command Create()
     {
-        var api = new Option<Uri>("--api")
-        {
-            Description = "Where the proxy's API listens.",
-            DefaultValueFactory = _ => new Uri($"http://127.0.0.1:{Environment.GetEnvironmentVariable("API_PORT") ?? "17081"}"),
-        };
-        var tokenFile = new Option<string?>("--token-file")
-        {
-            Description = "Holds the API's bearer token; needed where api.protect is all.",
-        };
+        var api = new RunningApi();
         var dir = new Option<string?>("--dir") { Description = "The cache's directory. Default: cache.dir of the configuration.", HelpName = "DIR" };
         var json = new Option<bool>("--json") { Description = "Write JSON." };
 
-        var stats = new Command("stats", "Show what the cache answered, stored and holds.") { api, tokenFile, json };
-        stats.SetAction((parsed, cancellation) => RunAsync(async () =>
+        var stats = new Command("stats", "Show what the cache answered, stored and holds.") { json };
+        api.AddTo(stats);
+        stats.SetAction((parsed, cancellation) => RunningApi.RunAsync(async () =>
         {
-            var statistics = await AskAsync(
-                HttpMethod.Get, "/api/cache/stats", parsed.GetRequiredValue(api), parsed.GetValue(tokenFile), CacheJson.Default.CacheStatistics, cancellation);
-            Print(parsed.GetValue(json), statistics, CacheJson.Default.CacheStatistics, Describe);
+            var statistics = await api.AskAsync(parsed, HttpMethod.Get, "/api/cache/stats", CacheJson.Default.CacheStatistics, cancellation);
+            Print(parsed, json, statistics, CacheJson.Default.CacheStatistics, Describe);
             return ExitCode.Fine;
         }));
-        var clear = new Command("clear", "Empty the cache. Downloads under way are not disturbed.") { api, tokenFile, json };
-        clear.SetAction((parsed, cancellation) => RunAsync(async () =>
+        var clear = new Command("clear", "Empty the cache. Downloads under way are not disturbed.") { json };
+        api.AddTo(clear);
+        clear.SetAction((parsed, cancellation) => RunningApi.RunAsync(async () =>
         {
-            var cleared = await AskAsync(
-                HttpMethod.Delete, "/api/cache", parsed.GetRequiredValue(api), parsed.GetValue(tokenFile), CacheJson.Default.CacheCleared, cancellation);
-            Print(parsed.GetValue(json), cleared, CacheJson.Default.CacheCleared, _ => "The cache is empty.");
+            var cleared = await api.AskAsync(parsed, HttpMethod.Delete, "/api/cache", CacheJson.Default.CacheCleared, cancellation);
+            Print(parsed, json, cleared, CacheJson.Default.CacheCleared, _ => "The cache is empty.");
             return ExitCode.Fine;
         }));
         var verify = new Command("verify", "Read every stored body and compare it with its digest. Changes nothing.") { dir, json };
-        verify.SetAction((parsed, _) => RunAsync(() =>
+        verify.SetAction((parsed, _) => RunningApi.RunAsync(() =>
         {
             var findings = CacheVerification.Run(parsed.GetValue(dir) ?? ConfiguredDirectory());
-            Print(parsed.GetValue(json), findings, CacheJson.Default.CacheFindings, Describe);
+            Print(parsed, json, findings, CacheJson.Default.CacheFindings, Describe);
             return Task.FromResult(findings.Damaged.Count == 0 ? ExitCode.Fine : ExitCode.Failed);
         }));
         return new Command("cache", "What is stored: counters, emptying, checking.") { stats, clear, verify };
@@ -80,39 +72,6 @@ internal static class CacheCommand
         _ => string.Create(CultureInfo.InvariantCulture, $"{bytes} bytes"),
     };
 
-    private static void Print<T>(bool json, T value, JsonTypeInfo<T> type, Func<T, string> describe) =>
-        Console.Out.WriteLine(json ? JsonSerializer.Serialize(value, type) : describe(value));
-
-    private static async Task<int> RunAsync(Func<Task<int>> action)
-    {
-        try
-        {
-            return await action();
-        }
-        catch (HttpRequestException e)
-        {
-            await Console.Error.WriteLineAsync($"discobot: no answer from the proxy: {e.Message}; is it running, and is --api right?");
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
-        {
-            await Console.Error.WriteLineAsync($"discobot: {e.Message}");
-        }
-
-        return ExitCode.Failed;
-    }
-
-    private static async Task<T> AskAsync<T>(
-        HttpMethod method, string path, Uri api, string? tokenFile, JsonTypeInfo<T> type, CancellationToken cancellation)
-    {
-        // The API is beside us: the environment's proxy is the very thing we ask about.
-        using var client = new HttpClient(new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false }) { Timeout = TimeSpan.FromSeconds(30) };
-        using var request = new HttpRequestMessage(method, new Uri(api, path));
-        if (tokenFile is not null)
-            request.Headers.Authorization = new("Bearer", (await File.ReadAllTextAsync(tokenFile, cancellation)).Trim());
-        using var response = await client.SendAsync(request, cancellation);
-        var body = await response.Content.ReadAsByteArrayAsync(cancellation);
-        if (!response.IsSuccessStatusCode)
-            throw new IOException($"{api} answered {(int)response.StatusCode}: {System.Text.Encoding.UTF8.GetString(body).Trim()}");
-        return JsonSerializer.Deserialize(body, type) ?? throw new JsonException("the answer is empty");
-    }
+    private static void Print<T>(ParseResult parsed, Option<bool> json, T value, JsonTypeInfo<T> type, Func<T, string> describe) =>
+        parsed.InvocationConfiguration.Output.WriteLine(parsed.GetValue(json) ? JsonSerializer.Serialize(value, type) : describe(value));
 }

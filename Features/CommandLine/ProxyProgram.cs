@@ -56,6 +56,7 @@ internal static class ProxyProgram
         {
             endpoints.MapHealth(app.Services.GetRequiredService<CertificateAuthority>().CertificatePath);
             endpoints.MapMetrics();
+            endpoints.MapExplain();
             endpoints.MapConfiguration();
             endpoints.MapAllowlist();
             endpoints.MapCache();

@@ -23,6 +23,7 @@ internal static class RootCommands
         root.Subcommands.Add(ConfigCommand.Create());
         root.Subcommands.Add(AllowlistCommand.Create());
         root.Subcommands.Add(CacheCommand.Create());
+        root.Subcommands.Add(ExplainCommand.Create());
         root.Subcommands.Add(DoctorCommand.Create());
         root.Subcommands.Add(ExecCommand.Create());
         return root;

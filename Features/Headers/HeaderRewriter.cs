@@ -39,6 +39,17 @@ internal sealed partial class HeaderRewriter(Live<HeaderRules> live, HostSet unv
         }
     }
 
+    /// <summary>What the rules would do to a request: names only, no value is read.</summary>
+    /// <returns>Null where the host has no rule.</returns>
+    public HeaderExplanation? Explain(string method, Uri destination)
+    {
+        if (!CanonicalHost.TryParse(destination.IdnHost, out var host) || live.Value.Find(host) is not { } rule)
+            return null;
+        var withheld = HttpMethods.IsTrace(method) ? "TRACE makes the server send back what it received" : Withheld(rule, destination.Scheme, host);
+        return new HeaderExplanation(
+            rule.Pattern, [.. rule.Set.Select(h => h.Name)], [.. rule.Append.Select(h => h.Name)], [.. rule.Conditions], withheld);
+    }
+
     private string? Withheld(ActiveRule rule, string scheme, in CanonicalHost host) =>
         scheme is not ("https" or "wss") && !rule.AllowPlaintext ? "the request goes over plain http; allow_plaintext: true would allow it"
         : unverified.Contains(host.Name) ? "tls.insecure_hosts leaves the host unverified, so anyone could be it"

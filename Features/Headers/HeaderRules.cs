@@ -30,6 +30,9 @@ internal sealed class ActiveRule(HeaderRule rule, TimeProvider time)
 
     public ImmutableArray<ActiveValue> Append { get; } = [.. rule.Append.Select(v => new ActiveValue(v.Name, v.Value, time))];
 
+    /// <summary>The names that the conditions look at.</summary>
+    public IEnumerable<string> Conditions => rule.Conditions.Select(c => c.Header);
+
     /// <summary>Whether all conditions hold on the request as the client sent it.</summary>
     public bool Applies(IHeaderDictionary sent)
     {

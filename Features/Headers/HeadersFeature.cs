@@ -16,6 +16,7 @@ internal static class HeadersFeature
     /// <param name="unverified"><c>tls.insecure_hosts</c>: no value is ever sent there.</param>
     public static IServiceCollection AddHeaders(this IServiceCollection services, HeaderOptions options, HostSet unverified) => services
         .AddSingleton(new Live<HeaderRules>(new HeaderRules(options)))
-        .AddSingleton<IRequestRewriter>(provider => new HeaderRewriter(
-            provider.GetRequiredService<Live<HeaderRules>>(), unverified, provider.GetRequiredService<ILogger<HeaderRewriter>>()));
+        .AddSingleton(provider => new HeaderRewriter(
+            provider.GetRequiredService<Live<HeaderRules>>(), unverified, provider.GetRequiredService<ILogger<HeaderRewriter>>()))
+        .AddSingleton<IRequestRewriter>(provider => provider.GetRequiredService<HeaderRewriter>());
 }

@@ -78,7 +78,8 @@ internal sealed partial class RequestGate(
         return (request, agrees ? null : Misdirected($"The tunnel was opened to {tunnel.Target}, but the request names {host}."));
     }
 
-    private static (ProxiedRequest?, ProxyError?) ResolvePlain(string raw, string id)
+    /// <summary>Reads the target of a request in absolute-form (RFC 9112, 3.2.2).</summary>
+    internal static (ProxiedRequest? Request, ProxyError? Error) ResolvePlain(string raw, string id)
     {
         var scheme = raw.StartsWith("http://", StringComparison.OrdinalIgnoreCase) ? "http"
             : raw.StartsWith("https://", StringComparison.OrdinalIgnoreCase) ? "https" : null;

@@ -1,0 +1,38 @@
+using System.Net;
+using Discobot.Infrastructure.Hosts;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Allowlist;
+
+/// <summary>The wire's questions: everything passes where the rules are not enforced. Nothing is recorded or counted here.</summary>
+internal sealed partial class AllowlistRules
+{
+    private static readonly EgressVerdict Disabled = EgressVerdict.Allow("allowlist disabled");
+    private static readonly EgressVerdict Learning = EgressVerdict.Allow("allowlist learning");
+
+    private EgressVerdict Unasked => Learns ? Learning : Disabled;
+
+    /// <inheritdoc cref="IEgressPolicy.JudgeTunnel"/>
+    public EgressVerdict JudgeTunnel(ConnectTarget target) =>
+        !Enforces ? Unasked
+        : CanonicalHost.TryParse(target.Host, out var host) ? JudgeHost(host)
+        : RefuseMalformed(target.Host);
+
+    /// <inheritdoc cref="IEgressPolicy.JudgeBlindTunnel"/>
+    public EgressVerdict JudgeBlindTunnel(ConnectTarget target) =>
+        !Enforces ? Unasked
+        : CanonicalHost.TryParse(target.Host, out var host) ? JudgeBlind(host)
+        : RefuseMalformed(target.Host);
+
+    /// <inheritdoc cref="IEgressPolicy.JudgeRequest"/>
+    public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path) =>
+        !Enforces ? Unasked
+        : CanonicalHost.TryParse(target.Host, out var host) ? JudgeRequest(host, method, path)
+        : RefuseMalformed(target.Host);
+
+    /// <inheritdoc cref="IEgressPolicy.JudgeAddress"/>
+    public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address) =>
+        !Enforces ? Unasked
+        : CanonicalHost.TryParse(target.Host, out var host) ? JudgeAddress(host, address)
+        : RefuseMalformed(target.Host);
+}

@@ -1,0 +1,129 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json;
+using Discobot.Tests.Fixtures;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Discobot.Features.Api;
+
+public sealed class ApiGuardTests : IAsyncLifetime
+{
+    private static readonly string[] Paths = ["/health", "/metrics", "/api/config", "/api/cache/stats", "/api/allowlist/learned", "/api/explain?url=http://a.b/"];
+
+    private RunningProxy _proxy = null!;
+
+    public async Task InitializeAsync() => _proxy = await RunningProxy.StartAsync();
+
+    public async Task DisposeAsync() => await _proxy.DisposeAsync();
+
+    [Theory]
+    [InlineData("evil.example")]
+    [InlineData("evil.example:17081")]
+    [InlineData("localhost.evil.example")]
+    [InlineData("127.0.0.1.evil.example")]
+    [InlineData("2130706433.evil.example")]
+    [InlineData("evil-localhost")]
+    public async Task A_page_that_rebinds_its_name_to_this_machine_reads_and_changes_nothing(string host)
+    {
+        foreach (var path in Paths)
+            await ExpectErrorAsync(421, await SendAsync("GET", path, host), "the Host header must name this machine");
+        await ExpectErrorAsync(421, await SendAsync("DELETE", "/api/cache", host), "the Host header must name this machine");
+        await ExpectErrorAsync(421, await SendAsync("POST", "/api/config", host), "the Host header must name this machine");
+        await ExpectErrorAsync(421, await SendAsync("GET", "/nothing", host), "the Host header must name this machine");
+    }
+
+    [Theory]
+    [InlineData("localhost")]
+    [InlineData("LOCALHOST:1")]
+    [InlineData("127.0.0.1")]
+    [InlineData("[::1]:17081")]
+    [InlineData("172.17.0.1:17081")]
+    public async Task The_names_of_this_machine_are_answered(string host)
+    {
+        foreach (var name in (string[])[host, Environment.MachineName])
+        {
+            using var response = await SendAsync("GET", "/health", name);
+            Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        }
+    }
+
+    [Fact]
+    public async Task A_request_without_Host_is_refused()
+    {
+        using var tcp = new TcpClient();
+        await tcp.ConnectAsync(IPAddress.Loopback, _proxy.ApiPort);
+        await tcp.GetStream().WriteAsync("GET /health HTTP/1.0\r\n\r\n"u8.ToArray());
+        using var reader = new StreamReader(tcp.GetStream(), Encoding.ASCII);
+        var answer = await reader.ReadToEndAsync();
+        Assert.StartsWith("HTTP/1.1 421 ", answer, StringComparison.Ordinal);
+        Assert.Contains("{\"error\":", answer, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_is_not_there_is_404_and_what_may_not_be_done_405_with_what_may()
+    {
+        foreach (var path in (string[])["/", "/nothing", "/api", "/api/cache/none", "/health/x"])
+            await ExpectErrorAsync(404, await SendAsync("GET", path), $"nothing is at {path}");
+
+        // The configuration asks for the token first.
+        foreach (var path in Paths.Where(path => path != "/api/config"))
+        {
+            var response = await SendAsync("DELETE", path);
+            Assert.Equal(["GET"], response.Content.Headers.Allow);
+            await ExpectErrorAsync(405, response, "DELETE is not allowed here; allowed: GET");
+        }
+
+        var cleared = await SendAsync("GET", "/api/cache");
+        Assert.Equal(["DELETE"], cleared.Content.Headers.Allow);
+        await ExpectErrorAsync(405, cleared, "GET is not allowed here; allowed: DELETE");
+    }
+
+    [Fact]
+    public async Task HEAD_is_answered_wherever_GET_is_and_has_no_body()
+    {
+        foreach (var path in Paths)
+        {
+            using var response = await SendAsync("HEAD", path);
+            Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+            Assert.Empty(await response.Content.ReadAsByteArrayAsync());
+        }
+    }
+
+    [Fact]
+    public async Task What_nobody_foresaw_is_500_in_JSON_without_its_details()
+    {
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Services.AddRoutingCore().AddApi(new ApiOptions { Protect = ApiProtection.None }).AddLogging();
+        var port = RunningProxy.FreePort();
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.ListenForApi([new IPEndPoint(IPAddress.Loopback, port)]));
+        await using var app = builder.Build();
+        app.UseApi(endpoints => endpoints.MapGet("/broken", _ => throw new InvalidOperationException("s3cret detail")));
+        await app.StartAsync();
+        using var client = new HttpClient();
+        await ExpectErrorAsync(500, await client.GetAsync($"http://127.0.0.1:{port}/broken"), "the request failed; the log says why");
+    }
+
+    private async Task<HttpResponseMessage> SendAsync(string method, string path, string? host = null)
+    {
+        using var client = _proxy.Api();
+        using var request = new HttpRequestMessage(new HttpMethod(method), path);
+        request.Headers.Host = host;
+        return await client.SendAsync(request);
+    }
+
+    private static async Task ExpectErrorAsync(int status, HttpResponseMessage response, string reason)
+    {
+        using (response)
+        {
+            Assert.Equal(status, (int)response.StatusCode);
+            Assert.Equal(new MediaTypeHeaderValue("application/json", "utf-8"), response.Content.Headers.ContentType);
+            var body = JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement;
+            Assert.Contains(reason, body.GetProperty("error").GetString(), StringComparison.Ordinal);
+            Assert.DoesNotContain("s3cret", body.ToString(), StringComparison.Ordinal);
+        }
+    }
+}

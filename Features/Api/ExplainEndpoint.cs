@@ -1,0 +1,52 @@
+using System.Diagnostics.CodeAnalysis;
+using Discobot.Features.Interception;
+using Discobot.Infrastructure.Wire;
+using Microsoft.Extensions.Primitives;
+
+namespace Discobot.Features.Api;
+
+/// <summary><c>GET /api/explain?url=…&amp;method=…</c>: what would happen to a request, without sending it.</summary>
+internal static class ExplainEndpoint
+{
+    private const int MaxUrl = 32 * 1024;
+    private const int MaxMethod = 40;
+
+    public static void MapExplain(this IEndpointRouteBuilder endpoints)
+    {
+        var explainer = ActivatorUtilities.CreateInstance<Explainer>(endpoints.ServiceProvider);
+        RequestDelegate answer = context =>
+        {
+            var query = context.Request.Query;
+            if (query["url"] is not [{ Length: > 0 } url])
+                return Refuse(context, "the query must have one url, as in /api/explain?url=https://example.com/path");
+            var methods = query.TryGetValue("method", out var named) ? named : new StringValues("GET");
+            if (methods is not [{ Length: > 0 and <= MaxMethod } method] || !method.All(c => char.IsAsciiLetter(c) || c == '-'))
+                return Refuse(context, "method must be one HTTP method, such as GET");
+            return TryRead(url, out var request, out var problem)
+                ? context.Response.WriteAsJsonAsync(explainer.Explain(method, request), ApiJson.Readable.Explanation)
+                : Refuse(context, problem);
+        };
+        endpoints.MapGet("/api/explain", answer);
+    }
+
+    /// <summary>Reads the URL as the proxy reads the target of a request for it.</summary>
+    private static bool TryRead(string url, [NotNullWhen(true)] out ProxiedRequest? request, [NotNullWhen(false)] out string? problem)
+    {
+        request = null;
+        // Clients keep fragments to themselves.
+        var sent = url.Split('#')[0];
+        problem = url.Length > MaxUrl ? "url is longer than 32 KiB"
+            : sent.Any(c => c is <= ' ' or '\x7f' or '\\') ? "url has characters that must be percent-encoded"
+            : null;
+        if (problem is not null)
+            return false;
+        (request, _) = RequestGate.ResolvePlain(sent, id: "");
+        if (request is null)
+            problem = $"url must be http://host[:port]/path or https://host[:port]/path, without user and password";
+        else if (request.PathAndQuery.Any(c => c >= '\x7f'))
+            (request, problem) = (null, "the url's path has characters that must be percent-encoded");
+        return request is not null;
+    }
+
+    private static Task Refuse(HttpContext context, string problem) => ApiErrors.WriteAsync(context, StatusCodes.Status400BadRequest, problem);
+}

@@ -1,0 +1,42 @@
+using System.Net;
+using Discobot.Features.Allowlist;
+using Discobot.Features.Cache;
+using Discobot.Features.Headers;
+using Discobot.Features.Interception;
+using Discobot.Infrastructure;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Api;
+
+/// <summary>Asks each stage what it would do with a request, in their order. Nothing is sent, not even a DNS query.</summary>
+internal sealed class Explainer(
+    Live<AllowlistRules> allowlist, Live<PassthroughHosts> passthrough, ContentCache cache, HeaderRewriter headers,
+    OwnListeners own, ParentProxies parents)
+{
+    public Explanation Explain(string method, ProxiedRequest request)
+    {
+        var rules = allowlist.Value;
+        var (target, isPlain) = (request.Target, request.Scheme == "http");
+        var isBlind = !isPlain && passthrough.Value.Hosts.Contains(target.Host);
+        var verdict = isBlind ? rules.JudgeBlindTunnel(target) : rules.JudgeRequest(target, method, request.Path);
+        var literal = IPAddress.TryParse(target.Host, out var address) ? address : null;
+        var cached = isBlind ? null : cache.Explain(method, request);
+        var parent = parents.For(request.Scheme, target);
+        return new Explanation(
+            request.Uri.OriginalString,
+            method,
+            target.Host,
+            !verdict.Allowed ? "blocked"
+                : literal is not null && own.Contains(new IPEndPoint(literal, target.Port)) ? "loop"
+                : isBlind ? "tunnelled"
+                : cached!.State switch { "hit" => "cached", "miss" => "fetched", _ => "forwarded" },
+            isPlain ? "plain" : isBlind ? "passthrough" : "inspected",
+            new AllowlistExplanation(
+                rules.Enforces ? "enforce" : rules.Learns ? "learn" : "off", verdict.Allowed, verdict.Rule, verdict.Allowed ? null : verdict.Reason),
+            literal?.ToString() ?? (parent is not null ? "resolved by the parent proxy"
+                : rules.Enforces ? "resolved and judged when dialled" : "resolved when dialled"),
+            cached,
+            isBlind ? null : headers.Explain(method, request.Uri),
+            parent?.ToString() ?? "direct");
+    }
+}
