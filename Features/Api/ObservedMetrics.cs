@@ -16,7 +16,7 @@ internal static class ObservedMetrics
         ("evictions_total", "Bodies removed to make room.", s => s.Evictions),
         ("errors_total", "Bodies that were wrong, torn or altered, and failures of the disk.", s => s.Errors),
         ("offline_total", "Answers in place of a registry that could not be reached.", s => s.Offline),
-        ("served_bytes_total", "Bytes of bodies answered from the cache.", s => s.BytesServed),
+        ("served_bytes_total", "Bytes of cacheable bodies sent to clients, from the cache and while fetched.", s => s.BytesServed),
     ];
 
     private static readonly (string Name, string Help, Func<CacheStatistics, double> Value)[] Held =
