@@ -4,6 +4,10 @@ import statistics
 import sys
 import time
 
+import crowds
+import growth
+import lines as known
+import peers
 import report
 import rig as r
 import work as w
@@ -11,85 +15,109 @@ import work as w
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 BLOB_MIB = int(os.environ.get("BENCH_BLOB_MIB", "1024"))
-ENTRIES = [int(n) for n in os.environ.get("BENCH_ENTRIES", "100,100000").split(",")]
-PEERS = os.environ.get("BENCH_PEERS", "nginx,discobot,squid,mitmproxy").split(",")
+CROWD = int(os.environ.get("BENCH_CROWD", "1000"))
+HOSTS = int(os.environ.get("BENCH_HOSTS", "10000"))
+ENTRIES = [int(n) for n in os.environ.get("BENCH_ENTRIES", "0,100,10000,100000,1000000").split(",")]
+PEERS = os.environ.get("BENCH_PEERS", "nginx,discobot,squid,mitmproxy,registry,dante,microsocks").split(",")
+CHOSEN = [line for line in os.environ.get("BENCH_LINES", "").split(",") if line]
 
-# Who does which work. squid speaks no HTTP/2 to clients.
+PROXIES = ["nginx", "discobot", "squid", "mitmproxy"]
+# Who does which work: squid speaks no HTTP/2 to clients, a registry is a cache of blobs alone. Crowds take long, and are much alike: one round.
 WORK = {
-    "hit_h1": PEERS,
-    "hit_h2": [p for p in PEERS if p != "squid"],
-    "small": PEERS,
-    "connects": PEERS,
-    "latency": PEERS,
-    "plain": PEERS,
-    "miss": PEERS,
+    "hit_h1": (PROXIES + ["registry"], ROUNDS),
+    "hit_h2": (["nginx", "discobot", "mitmproxy", "registry"], ROUNDS),
+    "small": (PROXIES + ["registry"], ROUNDS),
+    "connects": (PROXIES + ["registry"], ROUNDS),
+    "streams": (["nginx", "discobot", "mitmproxy", "registry"], ROUNDS),
+    "latency": (PROXIES, ROUNDS),
+    "half": (PROXIES, min(ROUNDS, 3)),
+    "plain": (PROXIES, ROUNDS),
+    "miss": (PROXIES, ROUNDS),
+    "socks": (["nginx", "discobot", "dante", "microsocks"], ROUNDS),
+    "pulls": (PROXIES + ["registry"], 1),
+    "hosts": (PROXIES, 1),
+    "tunnels": (PROXIES, 1),
+    "sockets": (PROXIES, 1),
 }
+OTHER = ["growth", "start"]
 
 
 def say(text):
     print(f"==> {text}", file=sys.stderr, flush=True)
 
 
-def measure(work, line, peers, rounds, results, memory):
+def measure(take, line, names, rounds, servers, results, memory):
     """One line, the programs taking turns: what else the machine does hits all of them alike."""
-    servers = {name: work.rig.servers[name] for name in peers}
-    for server in servers.values():
-        server.forget_peak()
+    begun = time.time()
+    for name in names:
+        servers[name].forget_peak()
     for turn in range(rounds):
-        for name in peers[turn % len(peers):] + peers[:turn % len(peers)]:
-            for key, value in getattr(work, line)(name).items():
+        for name in names[turn % len(names):] + names[:turn % len(names)]:
+            for key, value in take(name).items():
                 results.setdefault(key, {}).setdefault(name, []).append(value)
-    for name, server in servers.items():
-        memory.setdefault(name, {})[line] = {"peak": server.memory("VmHWM"), "after": server.memory("VmRSS")}
+    for name in names:
+        memory.setdefault(name, {})[line] = {"peak": servers[name].memory("VmHWM"), "after": servers[name].memory("VmRSS")}
     for key in results:
-        if key.startswith(line):
+        if key == line or key.startswith(line + "_"):
             say(f"{key}: " + ", ".join(f"{n} {statistics.median(v):.4g}" for n, v in results[key].items()))
+    say(f"{line} took {time.time() - begun:.0f} s")
 
 
 def starts(rig, results):
-    port = r.PORTS["discobot"] + 10
-    arguments = rig.discobot_config("start", port)
-    for count in ENTRIES:
-        w.make_entries(rig.work / "start" / "cache", count)
+    """Returns the points of the slopes."""
+    place, grown = growth.Starts(rig, r.WAYS["discobot"].port + 10), {}
+    for entries in ENTRIES:
         # The first start finds no snapshot and reads each entry's own file; it is told apart.
-        cold = w.start_time(rig, arguments, port, count)
-        warm = [w.start_time(rig, arguments, port, count) for _ in range(max(3, ROUNDS))]
-        results[f"start_{count}"] = {"discobot": [serving for serving, _ in warm]}
-        results[f"loaded_{count}"] = {"discobot": [known for _, known in warm]}
-        results[f"loaded_{count}_no_snapshot"] = {"discobot": [cold[1]]}
-        say(f"start with {count} entries: {statistics.median(s for s, _ in warm):.1f} ms, "
-            f"all known after {statistics.median(k for _, k in warm):.0f} ms, without a snapshot {cold[1]:.0f} ms")
+        cold, *warm = place.measure(entries, max(3, ROUNDS) if entries <= 100_000 else 2)
+        results[f"start_{entries}"] = {"discobot": [serving for serving, _, _ in warm]}
+        results[f"loaded_{entries}"] = {"discobot": [known for _, known, _ in warm]}
+        results[f"loaded_{entries}_no_snapshot"] = {"discobot": [cold[1]]}
+        serving, known, held = (statistics.median(column) for column in zip(*warm))
+        if entries:
+            for key, value in (("start", serving), ("loaded", known), ("loaded_no_snapshot", cold[1]), ("entries_memory", held)):
+                grown.setdefault(key, []).append((entries, value))
+        say(f"start with {entries} entries: {serving:.1f} ms, all known after {known:.0f} ms, without a snapshot {cold[1]:.0f} ms, {held:.0f} MiB")
+    return grown
 
 
 def full(directory, binary):
     begun = time.time()
+    chosen = CHOSEN or [*WORK, *OTHER]
+    if unknown := set(chosen) - {*WORK, *OTHER}:
+        raise SystemExit(f"BENCH_LINES: there is no {', '.join(sorted(unknown))}; there are {', '.join([*WORK, *OTHER])}")
+    lines = {line: ([n for n in names if n in PEERS], rounds) for line, (names, rounds) in WORK.items() if line in chosen}
+    names = list(dict.fromkeys(["nginx", "discobot"] + [n for members, _ in lines.values() for n in members]))
     rig = r.Rig(directory, binary, BLOB_MIB << 20)
-    results, memory = {}, {}
+    results, memory, grown = {}, {}, {}
     try:
-        rig.start(PEERS)
-        work = w.Work(rig, SECONDS)
-        work.prime(PEERS)
-        for line, peers in WORK.items():
-            measure(work, line, peers, ROUNDS, results, memory)
+        rig.start({name: getattr(peers, f"start_{name}") for name in names})
+        work, many = w.Work(rig, SECONDS), crowds.Crowds(rig, SECONDS, CROWD, HOSTS)
+        work.prime([n for n in names if n not in ("dante", "microsocks")])
+        for line, (members, rounds) in lines.items():
+            measure(getattr(work, line, None) or getattr(many, line), line, members, rounds, rig.servers, results, memory)
+        if "growth" in chosen:
+            grown = growth.transfers(rig) | growth.requests(rig, SECONDS)
     finally:
         rig.stop()
-    starts(rig, results)
-    report.write("artifacts/bench", results, memory, {
-        "rounds": ROUNDS, "seconds": SECONDS, "blob_mib": BLOB_MIB, "took": round(time.time() - begun), "binary": rig.binary})
+    if "start" in chosen:
+        grown |= starts(rig, results)
+    report.write("artifacts/bench", results, memory, grown, {
+        "rounds": ROUNDS, "seconds": SECONDS, "blob_mib": BLOB_MIB, "crowd": CROWD, "hosts": HOSTS,
+        "took": round(time.time() - begun), "binary": rig.binary})
 
 
 def quick(directory, binary):
     """The main ratios, twice at most. Only what is below half of its target both times is a failure: noise is not."""
     rig = r.Rig(directory, binary, 128 << 20)
-    failed = list(report.GUARD)
+    failed = list(known.GUARD)
     try:
-        rig.start(["nginx", "discobot"])
+        rig.start({"nginx": peers.start_nginx, "discobot": peers.start_discobot})
         work = w.Work(rig, 1)
         for attempt in (1, 2):
             work.prime(["discobot"])
             results = {}
             for line in failed:
-                measure(work, line, ["nginx", "discobot"], 3, results, {})
+                measure(getattr(work, line), line, ["nginx", "discobot"], 3, rig.servers, results, {})
             failed = [line for line in failed if not report.guard(line, results[line], attempt)]
             if not failed:
                 break

@@ -2,7 +2,7 @@
 import statistics
 from xml.sax.saxutils import escape
 
-COLOURS = {"nginx": "#9aa0a6", "discobot": "#1a73e8", "squid": "#e8710a", "mitmproxy": "#9334e6"}
+COLOURS = {"nginx": "#9aa0a6", "discobot": "#1a73e8", "squid": "#e8710a", "mitmproxy": "#9334e6", "registry": "#12a4a4", "dante": "#c5221f", "microsocks": "#7cb342"}
 NAMES = {"nginx": "direct"}
 LEFT, WIDTH, BAR, GAP = 110, 480, 14, 30
 

@@ -1,26 +1,46 @@
-"""The programs that are compared: how each is configured and started, and what the kernel says about it."""
+"""The origin and its files, running programs, and what the kernel says about them."""
+import dataclasses
 import hashlib
-import json
 import os
 import pathlib
 import socket
 import subprocess
+import sys
 import time
 
-ORIGIN = "origin.bench"
+ORIGIN, HOSTS = "origin.bench", "hosts.bench"
+# The slowed origin: 50 MB/s for all connections together.
+SLOW_MBIT, SLOW_ROUND_TRIP_MS = 400, 20
 TICKS = os.sysconf("SC_CLK_TCK")
-# Where each listens; None is the way without a proxy.
-PORTS = {"nginx": None, "discobot": 17080, "squid": 17083, "mitmproxy": 17084}
+# Name: address; beside them, every name below HOSTS is the origin.
+ADDRESSES = {ORIGIN: "127.0.0.2", "slow.bench": "127.0.0.3", "mirror.bench": "127.0.0.4", "echo.bench": "127.0.0.5"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How clients get at what a program serves."""
+    port: int | None = None  # of a proxy on the loopback; None is the way without one
+    host: str = ORIGIN       # a mirror has a name of its own
+
+    @property
+    def address(self):
+        return ADDRESSES[self.host]
+
+
+WAYS = {
+    "nginx": Way(), "discobot": Way(17080), "squid": Way(17083), "mitmproxy": Way(17084), "registry": Way(host="mirror.bench"),
+    "dante": Way(17085), "microsocks": Way(17086),
+}
 
 
 class Server:
     """A running program and its children."""
 
-    def __init__(self, name, arguments, log, port, host="127.0.0.1"):
-        self.name, self.port = name, port
-        self.log = log
+    def __init__(self, name, arguments, log, port, host="127.0.0.1", environment=None):
+        self.name, self.log = name, log
         with open(log, "ab") as out:
-            self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            self.process = subprocess.Popen(
+                [str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=os.environ | (environment or {}))
         wait_for(host, port, self)
 
     def tree(self):
@@ -40,8 +60,8 @@ class Server:
         return found
 
     def cpu(self):
-        """CPU-seconds used so far, in user and system."""
-        return sum(int(f) for pid in self.tree() for f in stat(pid)[11:13]) / TICKS
+        """CPU-seconds used so far, in user and system, also by children that have ended."""
+        return sum(int(f) for pid in self.tree() for f in stat(pid)[11:15]) / TICKS
 
     def forget_peak(self):
         for pid in self.tree():
@@ -49,12 +69,7 @@ class Server:
 
     def memory(self, field):
         """MiB of VmHWM (the peak) or VmRSS."""
-        total = 0
-        for pid in self.tree():
-            for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-                if line.startswith(field + ":"):
-                    total += int(line.split()[1])
-        return total / 1024
+        return sum(memory(pid, field) for pid in self.tree())
 
     def stop(self):
         self.process.terminate()
@@ -65,11 +80,19 @@ class Server:
             self.process.wait()
 
 
+def memory(pid, field):
+    """MiB, from what the kernel says about a process."""
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(field + ":")), 0)
+
+
 def stat(pid):
     return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def wait_for(host, port, server, limit=60):
+    if port is None:
+        return
     end = time.monotonic() + limit
     while True:
         try:
@@ -92,6 +115,8 @@ class Rig:
         self.work, self.binary = pathlib.Path(work), os.path.abspath(binary)
         self.work.chmod(0o755)
         self.servers = {}
+        self.origin = []
+        self.slow_log = self.work / "slow.log"
         self.blob_bytes = blob_bytes
         self.files = self.work / "www" / "v2" / "bench" / "blobs"
         self.files.mkdir(parents=True)
@@ -114,7 +139,8 @@ class Rig:
     def make_authorities(self):
         tls = self.work / "tls"
         tls.mkdir()
-        (tls / "san").write_text(f"subjectAltName=DNS:{ORIGIN}\nbasicConstraints=CA:FALSE\n")
+        names = ",".join(f"DNS:{name}" for name in [*ADDRESSES, f"*.{HOSTS}"])
+        (tls / "san").write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n")
         for name in ("origin-ca", "squid-ca"):
             run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", f"/CN={name}",
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", tls / f"{name}.key", "-out", tls / f"{name}.crt")
@@ -124,87 +150,33 @@ class Rig:
         run("openssl", "x509", "-req", "-in", tls / "origin.csr", "-CA", tls / "origin-ca.crt", "-CAkey", tls / "origin-ca.key",
             "-CAcreateserial", "-days", "30", "-extfile", tls / "san", "-out", tls / "origin.crt")
 
-    def start(self, names):
-        for name in names:
-            self.servers[name] = getattr(self, f"start_{name}")()
+    def start_origin(self):
+        """What is behind nginx and beside it: the link that slows it down, names, echoes."""
+        tls, here = self.work / "tls", pathlib.Path(__file__).parent
+        for name, address, port, *arguments in (
+                ("slow_link", "slow.bench", 443, 443, "127.0.0.2:8443", SLOW_MBIT, SLOW_ROUND_TRIP_MS, ADDRESSES["slow.bench"]),
+                ("echo", "echo.bench", 443, ADDRESSES["echo.bench"], 443, tls / "origin.crt", tls / "origin.key"),
+                ("names", None, None, "127.0.0.1")):
+            self.origin.append(Server(name, [sys.executable, "-B", here / f"{name}.py", *arguments], self.work / f"{name}.log",
+                                      port, ADDRESSES.get(address)))
+
+    def start(self, starters):
+        """Starts each program (`start_NAME` in peers.py), nginx first: it is everyone's origin."""
+        self.starters = starters
+        for name, starter in starters.items():
+            self.servers[name] = starter(self)
+            if name == "nginx":
+                self.start_origin()
         tls = self.work / "tls"
         with open(tls / "all.pem", "w") as all_roots:
             for root in (tls / "origin-ca.crt", tls / "squid-ca.crt", self.work / "mitmproxy/mitmproxy-ca-cert.pem", self.work / "discobot/certs/ca.crt"):
                 if root.exists():
                     all_roots.write(root.read_text())
 
+    def restart(self, name):
+        self.servers[name].stop()
+        self.servers[name] = self.starters[name](self)
+
     def stop(self):
-        for server in self.servers.values():
+        for server in [*self.servers.values(), *self.origin]:
             server.stop()
-
-    def start_nginx(self):
-        """As its documentation advises for files: sendfile, one worker a core. No access log, which flatters it: it is the limit."""
-        conf = self.work / "nginx.conf"
-        conf.write_text(f"""
-user root; worker_processes auto; daemon off; pid {self.work}/nginx.pid; error_log stderr warn;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; default_type application/octet-stream;
-  ssl_certificate {self.work}/tls/origin.crt; ssl_certificate_key {self.work}/tls/origin.key; ssl_protocols TLSv1.2 TLSv1.3;
-  client_body_temp_path {self.work}/nginx-body; proxy_temp_path {self.work}/nginx-proxy;
-  server {{
-    listen 127.0.0.2:80 backlog=4096; listen 127.0.0.2:443 ssl http2 backlog=4096; server_name {ORIGIN}; root {self.work}/www;
-    # As registries do: what an address with a digest names never changes.
-    location /v2/ {{ add_header Cache-Control "max-age=31536000, immutable"; }}
-    location = /two {{ default_type text/plain; add_header Cache-Control no-store; return 200 "ok"; }}
-  }}
-}}
-""")
-        return Server("nginx", ["nginx", "-c", str(conf)], self.work / "nginx.log", 443, "127.0.0.2")
-
-    def discobot_config(self, name, port):
-        home = self.work / name
-        home.mkdir(exist_ok=True)
-        conf = home / "config.yaml"
-        conf.write_text(json.dumps({
-            "proxy": {"port": port, "api_port": port + 1},
-            "api": {"token_file": f"{home}/token"},
-            "tls": {"cert_dir": f"{home}/certs", "extra_ca": [f"{self.work}/tls/origin-ca.crt"]},
-            "cache": {"dir": f"{home}/cache", "max_size": "40GiB"},
-        }))
-        return [self.binary, "proxy", "-config", str(conf)]
-
-    def start_discobot(self):
-        port = PORTS["discobot"]
-        return Server("discobot", self.discobot_config("discobot", port), self.work / "discobot.log", port)
-
-    def start_squid(self):
-        """ssl-bump and disk cache as in the wiki's examples; files of any size may be stored."""
-        home = self.work / "squid"
-        (home / "cache").mkdir(parents=True)
-        tls = self.work / "tls"
-        (home / "ca.pem").write_text((tls / "squid-ca.crt").read_text() + (tls / "squid-ca.key").read_text())
-        run("/usr/lib/squid/security_file_certgen", "-c", "-s", home / "certs", "-M", "16MB")
-        (home / "squid.conf").write_text(f"""
-http_port 127.0.0.1:{PORTS["squid"]} ssl-bump tls-cert={home}/ca.pem generate-host-certificates=on dynamic_cert_mem_cache_size=16MB
-sslcrtd_program /usr/lib/squid/security_file_certgen -s {home}/certs -M 16MB
-acl step1 at_step SslBump1
-ssl_bump peek step1
-ssl_bump bump all
-tls_outgoing_options cafile={tls}/origin-ca.crt
-http_access allow all
-cache_dir aufs {home}/cache 20000 16 256
-maximum_object_size 8 GB
-cache_mem 256 MB
-access_log stdio:{home}/access.log
-cache_log {home}/cache.log
-pid_filename {home}/squid.pid
-coredump_dir {home}
-visible_hostname squid.bench
-shutdown_lifetime 1 seconds
-""")
-        run("chown", "-R", "proxy:proxy", home)
-        run("squid", "-N", "-z", "-f", home / "squid.conf")
-        return Server("squid", ["squid", "-N", "-f", str(home / "squid.conf")], self.work / "squid.log", PORTS["squid"])
-
-    def start_mitmproxy(self):
-        """Bodies streamed, as its documentation advises for large ones."""
-        return Server("mitmproxy", [
-            "mitmdump", "-q", "--listen-host", "127.0.0.1", "-p", str(PORTS["mitmproxy"]), "--set", f"confdir={self.work}/mitmproxy",
-            "--set", "stream_large_bodies=1m", "--set", f"ssl_verify_upstream_trusted_ca={self.work}/tls/origin-ca.crt",
-        ], self.work / "mitmproxy.log", PORTS["mitmproxy"])

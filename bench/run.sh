@@ -15,7 +15,7 @@ if ! unshare --mount --net --pid --fork --mount-proc true 2>/dev/null; then
 fi
 
 packages=(curl hey iproute2 nginx-light openssl python3 util-linux)
-[ -n "$quick" ] || packages+=(mitmproxy squid-openssl)
+[ -n "$quick" ] || packages+=(dante-server docker-registry microsocks mitmproxy squid-openssl)
 binary=${BENCH_BINARY:-artifacts/discobot}
 [ -x "$binary" ] || die "there is no $binary: run make binary"
 need "${packages[@]}"
@@ -25,7 +25,9 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/discobot-bench.XXXXXX")
 inside='ip link set lo up
     echo "20000 65535" >/proc/sys/net/ipv4/ip_local_port_range
     echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse
-    printf "127.0.0.1 localhost\n127.0.0.2 origin.bench\n" >"$0/hosts" && mount --bind "$0/hosts" /etc/hosts
+    printf "127.0.0.1 localhost\n127.0.0.2 origin.bench\n127.0.0.3 slow.bench\n127.0.0.4 mirror.bench\n127.0.0.5 echo.bench\n" >"$0/hosts"
+    mount --bind "$0/hosts" /etc/hosts
+    echo "nameserver 127.0.0.1" >"$0/resolv.conf" && mount --bind "$0/resolv.conf" /etc/resolv.conf
     exec /usr/bin/python3 -B bench/bench.py "$@"'
 env -u http_proxy -u https_proxy -u HTTP_PROXY -u HTTPS_PROXY -u ALL_PROXY -u NO_PROXY -u no_proxy \
     unshare --mount --net --pid --fork --kill-child --mount-proc \

@@ -1,6 +1,6 @@
 """A slow link: relays TCP to ORIGIN, all connections together at RATE megabits a second, each byte half a round trip late.
 
-    slow_link.py PORT ORIGIN:PORT RATE_MBIT ROUND_TRIP_MS
+    slow_link.py PORT ORIGIN:PORT RATE_MBIT ROUND_TRIP_MS [ADDRESS]
 
 Stands in for `tc netem`, which not every kernel has.
 """
@@ -50,7 +50,7 @@ async def relay(link, reader, writer):
         await asyncio.gather(delivery, return_exceptions=True)
 
 
-async def main(port, origin, mbit, round_trip):
+async def main(port, origin, mbit, round_trip, address="0.0.0.0"):
     host, origin_port = origin.rsplit(":", 1)
     delay = float(round_trip) / 2000
     down, up = Link(float(mbit), delay), Link(float(mbit), delay)
@@ -63,7 +63,7 @@ async def main(port, origin, mbit, round_trip):
         writer.close()
         client_writer.close()
 
-    server = await asyncio.start_server(accept, "0.0.0.0", int(port))
+    server = await asyncio.start_server(accept, address, int(port), backlog=1024)
     await server.serve_forever()
 
 
