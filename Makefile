@@ -28,6 +28,10 @@ test-unit: ## Run the unit tests
 test-integration: artifacts/discobot ## Run the integration tests against the executable and its images
 	@build/engine.sh bash -c 'images/build.sh --with-tests && build/test.sh integration'
 
+.PHONY: fuzz
+fuzz: ## Fuzz the parsers for MINUTES each (MINUTES=10, TARGET=Hosts; docs/fuzzing.md)
+	@MINUTES=$(MINUTES) TARGET=$(TARGET) build/fuzz.sh
+
 .PHONY: images
 images: artifacts/discobot ## Make the container images discobot:debian, :alpine, :fedora and :scratch
 	@build/engine.sh images/build.sh

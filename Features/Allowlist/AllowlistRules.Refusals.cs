@@ -28,7 +28,14 @@ internal sealed partial class AllowlistRules
     private static EgressVerdict RefuseRequest(in CanonicalHost host, string method, string path, string rule) => EgressVerdict.Refuse(
         rule,
         $"{Shown(method)} {Shown(path)} is not among what allowlist.domains allows for {host}; the entry {{host: \"{host}\", "
-        + $"methods: [{Shown(method)}], paths: [\"{Shown(path.Replace("*", "%2A", StringComparison.Ordinal))}\"]}} there would allow it.");
+        + $"methods: [{Shown(method)}]{ShownPaths(path)}}} there would allow it.");
+
+    // A path that no glob can say needs an entry for all paths.
+    private static string ShownPaths(string path)
+    {
+        var glob = path.Replace("*", "%2A", StringComparison.Ordinal);
+        return PathGlob.TryParse(glob, out _, out _) ? $", paths: [\"{Shown(glob)}\"]" : "";
+    }
 
     private static EgressVerdict RefuseAddress(in CanonicalHost host, IPAddress address, IPAddress closed)
     {

@@ -14,13 +14,14 @@ internal static class GlobMatcher
     /// <summary>Replaces the wildcards by marks. <c>**</c> must stand alone between slashes.</summary>
     public static string Compile(string glob)
     {
+        // Twice any number of segments is any number of segments.
+        while (glob.Contains("/**/**", StringComparison.Ordinal))
+            glob = glob.Replace("/**/**", "/**", StringComparison.Ordinal);
         var compiled = new StringBuilder(glob);
         if (glob.EndsWith("/**", StringComparison.Ordinal))
             compiled.Remove(glob.Length - 3, 3).Append(Below);
         return compiled.Replace("**/", Segments.ToString()).Replace('*', Star).ToString();
     }
-
-    public static bool IsMark(char c) => c is Star or Segments or Below;
 
     public static bool Matches(ReadOnlySpan<char> glob, ReadOnlySpan<char> text)
     {

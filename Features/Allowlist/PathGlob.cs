@@ -32,10 +32,10 @@ internal sealed class PathGlob
             problem = "must be a path without query; ? and # never occur in one";
         else if (text.Split('/').Any(s => s != "**" && s.Contains("**", StringComparison.Ordinal)))
             problem = "** stands for whole segments, as in /api/** or /a/**/z";
-        else if (RequestPath.Of(GlobMatcher.Compile(text)) is not { IsClear: true } path)
-            problem = "holds control characters, or escapes within escapes within escapes";
+        else if (!RequestPath.Of(text).IsClear)
+            problem = "holds what servers read differently: . or .. segments, control characters, or escapes within escapes within escapes";
         else
-            glob = new PathGlob(text, path.Forms);
+            glob = new PathGlob(text, RequestPath.OfGlob(text).Forms);
         return glob is not null;
     }
 

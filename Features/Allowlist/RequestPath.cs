@@ -4,15 +4,12 @@ using System.Text;
 namespace Discobot.Features.Allowlist;
 
 /// <summary>
-/// A request's path in every form in which someone on the way may read it: as sent, decoded, decoded again, with dot segments resolved.
+/// A request's path in every form in which someone on the way may read it: as sent, decoded, decoded again.
 /// </summary>
-internal sealed class RequestPath
+internal sealed partial class RequestPath
 {
     // A server decodes once, a careless stack twice; what needs more than this is no path anyone asks for in good faith.
     private const int MaxDecodings = 4;
-
-    // DEL, and the bytes with which only overlong UTF-8 begins: "%C0%AE" is a dot to decoders that do not check (RFC 3629, 10).
-    private const string NeverClear = "\x7f\u00c0\u00c1";
 
     private RequestPath(string[] forms, bool isClear) => (Forms, IsClear) = (forms, isClear);
 
@@ -20,13 +17,20 @@ internal sealed class RequestPath
     /// each further one is decoded once more and normalised. The last has nothing left to decode.</summary>
     public string[] Forms { get; }
 
-    /// <summary>False for paths no rule should judge: with control characters, or escaped again and again.</summary>
+    /// <summary>False for paths no rule should judge, since servers read them differently: with dot segments, overlong UTF-8, control
+    /// characters, or escaped again and again.</summary>
     public bool IsClear { get; }
 
     /// <param name="path">Without query; <c>*</c> and the empty path are fine.</param>
-    public static RequestPath Of(string path)
+    public static RequestPath Of(string path) =>
+        // An asterisk is escaped, since rules can write it only so.
+        Read(EscapeBytes(path.Length == 0 ? "/" : path).Replace("*", "%2A", StringComparison.Ordinal));
+
+    /// <summary>The forms of a glob, which go with those of the paths it matches.</summary>
+    public static RequestPath OfGlob(string glob) => Read(GlobMatcher.Compile(EscapeBytes(glob)));
+
+    private static RequestPath Read(string escaped)
     {
-        var escaped = EscapeBytes(path.Length == 0 ? "/" : path);
         var forms = new List<string> { Unescape(escaped, onlyUnreserved: true) };
         var decoded = escaped;
         for (var round = 0; round < MaxDecodings; round++)
@@ -34,7 +38,7 @@ internal sealed class RequestPath
             decoded = Unescape(decoded, onlyUnreserved: false);
             var form = Normalize(decoded);
             forms.Add(form);
-            if (form.AsSpan().ContainsAnyInRange('\0', '\x1f') || form.AsSpan().ContainsAny(NeverClear))
+            if (IsDoubtful(form))
                 return new RequestPath([.. forms], false);
             if (!HasEscape(decoded))
                 return new RequestPath([.. forms], true);
@@ -43,17 +47,16 @@ internal sealed class RequestPath
         return new RequestPath([.. forms], false);
     }
 
-    // Characters beyond ASCII are bytes on the wire: their UTF-8, escaped. An asterisk is escaped too, since rules can write it only so.
+    // Characters beyond ASCII are bytes on the wire: their UTF-8, escaped.
     private static string EscapeBytes(string path)
     {
-        path = path.Replace("*", "%2A", StringComparison.Ordinal);
         if (Ascii.IsValid(path))
             return path;
         var text = new StringBuilder(path.Length + 16);
         Span<byte> utf8 = stackalloc byte[4];
         foreach (var rune in path.EnumerateRunes())
         {
-            if (rune.IsAscii || GlobMatcher.IsMark((char)(rune.Value & 0xffff)) && rune.IsBmp)
+            if (rune.IsAscii)
             {
                 text.Append((char)rune.Value);
                 continue;
@@ -107,23 +110,11 @@ internal sealed class RequestPath
             && byte.TryParse(path.AsSpan(at + 1, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out octet);
     }
 
-    // RFC 3986, 5.2.4, and what servers do beyond it: backslashes are slashes, empty segments vanish, "..;x" goes up like "..".
+    // What servers do to paths beyond RFC 3986: backslashes are slashes, and empty segments vanish.
     private static string Normalize(string path)
     {
-        var segments = new List<string>();
         var parts = path.Replace('\\', '/').Split('/');
-        for (var i = 0; i < parts.Length; i++)
-        {
-            var semicolon = parts[i].IndexOf(';', StringComparison.Ordinal);
-            var (name, last) = (semicolon < 0 ? parts[i] : parts[i][..semicolon], i == parts.Length - 1);
-            if (name == ".." && segments.Count > 0)
-                segments.RemoveAt(segments.Count - 1);
-            if (name is "." or ".." ? last : parts[i].Length == 0 && last && segments.Count > 0)
-                segments.Add("");
-            else if (name is not ("." or "..") && parts[i].Length > 0)
-                segments.Add(parts[i]);
-        }
-
-        return path.StartsWith('/') || path.StartsWith('\\') ? "/" + string.Join('/', segments) : string.Join('/', segments);
+        var text = string.Join('/', parts.Where((part, i) => part.Length > 0 || i == 0));
+        return parts.Length > 1 && parts[^1].Length == 0 ? text + "/" : text;
     }
 }

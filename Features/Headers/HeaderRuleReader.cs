@@ -1,16 +1,12 @@
-using System.Buffers;
 using System.Collections.Immutable;
 using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Headers;
 
 /// <summary>Reads one entry of <c>headers</c>: <c>set</c>, <c>append</c>, <c>conditions</c>, <c>allow_plaintext</c>.</summary>
 internal static class HeaderRuleReader
 {
-    // RFC 9110, 5.6.2.
-    private static readonly SearchValues<char> TokenCharacters =
-        SearchValues.Create("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
-
     // They frame the message or choose its destination (RFC 9110, 7.2 and 7.6.1): a rule that set one would break or redirect the request.
     private static readonly ImmutableHashSet<string> Reserved = ImmutableHashSet.Create(
         StringComparer.OrdinalIgnoreCase,
@@ -56,7 +52,7 @@ internal static class HeaderRuleReader
         }
 
         var name = header.AsString();
-        if (name is not null && name.AsSpan().ContainsAnyExcept(TokenCharacters))
+        if (name is not null && !HttpToken.IsValid(name))
             header.Error("must be a header name, as in X-Team");
         return name is not null && !equals.IsAbsent && ReadValue(equals) is { } value ? new HeaderCondition(name, value) : null;
     }
@@ -73,7 +69,7 @@ internal static class HeaderRuleReader
     }
 
     private static string? NameProblem(string name) =>
-        name.Length == 0 || name.AsSpan().ContainsAnyExcept(TokenCharacters) ? "must be a header name, as in X-Team"
+        !HttpToken.IsValid(name) ? "must be a header name, as in X-Team"
         : Reserved.Contains(name) ? "must not be set; it belongs to the connection, not to the request"
         : null;
 }

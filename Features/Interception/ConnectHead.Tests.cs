@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
 using CsCheck;
+using Discobot.Tests.Fixtures;
 
 namespace Discobot.Features.Interception;
 
@@ -25,12 +26,17 @@ public class ConnectHeadTests
     [InlineData("CONNECT example.com:0 HTTP/1.1\r\n\r\n")]
     [InlineData("CONNECT example.com:65536 HTTP/1.1\r\n\r\n")]
     [InlineData("CONNECT user@example.com:443 HTTP/1.1\r\n\r\n")]
+    [InlineData("CONNECT b\u00fccher.example:443 HTTP/1.1\r\n\r\n")]
+    [InlineData("CONNECT exa\u00a0mple.com:443 HTTP/1.1\r\n\r\n")]
     [InlineData("CONNECT http://example.com:443/ HTTP/1.1\r\n\r\n")]
     [InlineData("CONNECT  example.com:443 HTTP/1.1\r\n\r\n")]
+    [InlineData("\tCONNECT example.com:443 HTTP/1.1\r\n\r\n")]
+    [InlineData("CONNECT example.com:443\r HTTP/1.1\r\n\r\n")]
     [InlineData("CONNECT example.com:443 HTTP/2\r\n\r\n")]
     [InlineData("CONNECT example.com:443 HTTP/1.1\r\nHost: other.com:443\r\n\r\n")]
     [InlineData("CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\nHost: example.com\r\n\r\n")]
     [InlineData("CONNECT example.com:443 HTTP/1.1\r\nHost : example.com\r\n\r\n")]
+    [InlineData("CONNECT example.com:443 HTTP/1.1\r\nHos\u00a0t: other.com\r\n\r\n")]
     [InlineData("CONNECT example.com:443 HTTP/1.1\r\nX: a\r\n folded\r\n\r\n")]
     [InlineData("CONNECT example.com:443 HTTP/1.1\r\nX: a\nY: b\r\n\r\n")]
     [InlineData("CONNECT example.com:443 HTTP/1.1\r\nX: a\0b\r\n\r\n")]
@@ -79,25 +85,4 @@ public class ConnectHeadTests
     });
 
     private static ReadOnlySequence<byte> Bytes(string text) => new(Encoding.Latin1.GetBytes(text));
-
-    /// <summary>A sequence of several segments, as a pipe makes them.</summary>
-    private sealed class Segments : ReadOnlySequenceSegment<byte>
-    {
-        private Segments(ReadOnlyMemory<byte> memory, long start) => (Memory, RunningIndex) = (memory, start);
-
-        public static ReadOnlySequence<byte> Split(byte[] bytes, int[] cuts)
-        {
-            int[] ends = [.. cuts.Where(c => c < bytes.Length).Distinct().Order(), bytes.Length];
-            Segments? first = null, last = null;
-            var start = 0;
-            foreach (var end in ends)
-            {
-                var next = new Segments(bytes.AsMemory(start, end - start), start);
-                last?.Next = next;
-                (first, last, start) = (first ?? next, next, end);
-            }
-
-            return new ReadOnlySequence<byte>(first!, 0, last!, last!.Memory.Length);
-        }
-    }
 }

@@ -41,12 +41,13 @@ internal readonly record struct ConnectHead(ConnectTarget Target, ProxyError? Er
         var lines = text.Split("\r\n");
         if (lines.Length - 1 > MaxFields)
             return Bad(431, "head_too_large", "The CONNECT request has more than 200 header fields.");
-        if (text.AsSpan().ContainsAny('\0', '\n') && HasStray(lines))
+        if (HasStray(lines))
             return Malformed("a bare LF, CR or NUL in the head");
         var parts = lines[0].Split(' ');
-        if (parts.Length != 3 || parts[2] is not ("HTTP/1.1" or "HTTP/1.0"))
+        if (parts.Length != 3 || parts[0] != "CONNECT" || parts[2] is not ("HTTP/1.1" or "HTTP/1.0"))
             return Malformed("a request line that is not 'CONNECT host:port HTTP/1.1'");
-        if (!ConnectTarget.TryParse(parts[1], null, out var target))
+        // Beyond ASCII nobody can say which characters were meant (RFC 3986, 3.2.2): names arrive as punycode.
+        if (!Ascii.IsValid(parts[1]) || !ConnectTarget.TryParse(parts[1], null, out var target))
             return Malformed($"a target that is not host:port with a port from 1 to 65535: '{Printable(parts[1])}'");
         return CheckFields(lines.AsSpan(1), parts[1]) is { } wrong ? Malformed(wrong) : new ConnectHead(target, null);
     }
@@ -58,7 +59,7 @@ internal readonly record struct ConnectHead(ConnectTarget Target, ProxyError? Er
         foreach (var line in lines)
         {
             var colon = line.IndexOf(':', StringComparison.Ordinal);
-            if (colon <= 0 || line.AsSpan(0, colon).ContainsAny(" \t"))
+            if (colon <= 0 || !HttpToken.IsValid(line.AsSpan(0, colon)))
                 return "a header field without a proper name";
             var name = line.AsSpan(0, colon);
             var value = line.AsSpan(colon + 1).Trim(" \t");

@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Text;
 using CsCheck;
 using Discobot.Infrastructure.Wire;
+using Discobot.Tests.Fixtures;
 
 namespace Discobot.Features.Socks5;
 
@@ -44,8 +45,8 @@ public class SocksMessagesTests
         foreach (var (message, index) in messages.Select((m, i) => (m, i)))
         {
             for (var cut = 0; cut < message.Length; cut++)
-                Assert.Equal(SocksRead.Incomplete, Read(index, Chop(message[..cut], 1)));
-            Assert.All([1, 2, 3, 1000], size => Assert.Equal(SocksRead.Done, Read(index, Chop([.. message, 9, 9], size))));
+                Assert.Equal(SocksRead.Incomplete, Read(index, Segments.Chop(message[..cut], 1)));
+            Assert.All([1, 2, 3, 1000], size => Assert.Equal(SocksRead.Done, Read(index, Segments.Chop([.. message, 9, 9], size))));
         }
     }
 
@@ -55,7 +56,7 @@ public class SocksMessagesTests
         {
             if (bytes.Length > 3 && size % 2 == 0)
                 (bytes[0], bytes[3]) = (5, (byte)(bytes[3] % 5));
-            Read(kind, Chop(bytes, size));
+            Read(kind, Segments.Chop(bytes, size));
         }, iter: 20_000);
 
     [Fact]
@@ -104,25 +105,5 @@ public class SocksMessagesTests
             2 => SocksCredentials.TryRead(ref reader, out _),
             _ => SocksRequest.TryRead(ref reader, out _),
         };
-    }
-
-    private static ReadOnlySequence<byte> Chop(byte[] bytes, int size)
-    {
-        Piece? first = null, last = null;
-        foreach (var chunk in bytes.Chunk(size))
-            last = last is null ? first = new Piece(chunk, 0) : last.Append(chunk);
-        return first is null ? ReadOnlySequence<byte>.Empty : new ReadOnlySequence<byte>(first, 0, last!, last!.Memory.Length);
-    }
-
-    private sealed class Piece : ReadOnlySequenceSegment<byte>
-    {
-        public Piece(byte[] bytes, long index) => (Memory, RunningIndex) = (bytes, index);
-
-        public Piece Append(byte[] bytes)
-        {
-            var next = new Piece(bytes, RunningIndex + Memory.Length);
-            Next = next;
-            return next;
-        }
     }
 }

@@ -47,7 +47,7 @@ internal sealed partial class UdpRelay
     }
 
     // Fragments are dropped, as RFC 1928 lets those do who do not reassemble them.
-    private static bool TryReadHeader(ReadOnlyMemory<byte> datagram, out SocksAddress destination, out int length)
+    internal static bool TryReadHeader(ReadOnlyMemory<byte> datagram, out SocksAddress destination, out int length)
     {
         (destination, length) = (default, 0);
         var reader = new SequenceReader<byte>(new ReadOnlySequence<byte>(datagram));
@@ -59,7 +59,7 @@ internal sealed partial class UdpRelay
     }
 
     /// <returns>Where in the buffer the header begins; it ends where the payload begins.</returns>
-    private static int WriteHeader(IPEndPoint from, Span<byte> buffer)
+    internal static int WriteHeader(IPEndPoint from, Span<byte> buffer)
     {
         Span<byte> header = stackalloc byte[MaxHeader];
         header[..3].Clear();

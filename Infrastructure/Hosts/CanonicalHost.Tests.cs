@@ -54,6 +54,9 @@ public class CanonicalHostTests
     [InlineData("example..com")]
     [InlineData("example.com..")]
     [InlineData("exa mple.com")]
+    [InlineData("exa\u00a0mple.com")]
+    [InlineData("exa\u0085mple.com")]
+    [InlineData("exa\u3000mple.com")]
     [InlineData("example.com/")]
     [InlineData("example.com\0.evil")]
     [InlineData("user@example.com")]
@@ -69,6 +72,10 @@ public class CanonicalHostTests
     [InlineData("[::1]:80")]
     [InlineData("::1/64")]
     [InlineData("%lo")]
+    [InlineData("::1%")]
+    [InlineData("::1%lo@evil.example")]
+    [InlineData("[::1%]]")]
+    [InlineData("::1%a/../b")]
     public void What_is_neither_name_nor_address_is_refused(string text) => Assert.False(CanonicalHost.TryParse(text, out _));
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
@@ -13,6 +14,10 @@ namespace Discobot.Infrastructure.Hosts;
 /// <param name="Address">The address when the host is a literal, without zone; null for names.</param>
 internal readonly record struct CanonicalHost(string Name, IPAddress? Address)
 {
+    // RFC 6874, 2: what else stands behind "%" is somebody's attempt at another host.
+    private static readonly SearchValues<char> ZoneCharacters =
+        SearchValues.Create("%-._~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
     private static readonly IdnMapping Idn = new() { AllowUnassigned = false, UseStd3AsciiRules = false };
 
     public bool IsLiteral => Address is not null;
@@ -32,7 +37,7 @@ internal readonly record struct CanonicalHost(string Name, IPAddress? Address)
         if (text.Contains(':', StringComparison.Ordinal))
             return TryParseV6(text, out host);
 
-        if (!Ascii.IsValid(text) && !TryToAscii(ref text))
+        if (!Ascii.IsValid(text) && (text.Any(c => char.IsWhiteSpace(c) || char.IsControl(c)) || !TryToAscii(ref text)))
             return false;
         var name = text[^1] == '.' ? text[..^1] : text;
         name = name.ToLowerInvariant();
@@ -64,6 +69,8 @@ internal readonly record struct CanonicalHost(string Name, IPAddress? Address)
     {
         host = default;
         var zone = text.IndexOf('%');
+        if (zone >= 0 && (zone == text.Length - 1 || text[zone..].ContainsAnyExcept(ZoneCharacters)))
+            return false;
         if (zone >= 0)
             text = text[..zone];
         if (text.ContainsAnyExcept(IpRange.LiteralCharacters) || !IPAddress.TryParse(text, out var address)
