@@ -9,6 +9,7 @@ namespace Discobot.Integration.Fixtures;
 internal sealed class ProxyContainer : IAsyncDisposable
 {
     private const ushort ApiPort = 17081;
+    private const string ScratchTls = "extra_ca: [/etc/upstream-ca.crt]";
     private readonly IContainer _container;
 
     private ProxyContainer(IContainer container) => _container = container;
@@ -20,17 +21,23 @@ internal sealed class ProxyContainer : IAsyncDisposable
 
     /// <summary>The image FROM scratch: nothing in it but the executable, and <c>tls.extra_ca</c> for the servers of the test.</summary>
     public static Task<ProxyContainer> StartAsync(INetwork network, TestAuthority upstream) =>
-        StartAsync(Configured("discobot:scratch", network, "proxy", upstream, "extra_ca: [/etc/upstream-ca.crt]")
+        StartAsync(Configured("discobot:scratch", network, "proxy", upstream, ScratchTls)
             .WithCommand("proxy", "-config", "/etc/discobot.yaml"));
 
     /// <summary>The image FROM scratch, with a disk for the cache that is soon full.</summary>
     /// <param name="alias">The name on the network.</param>
     /// <param name="cacheDisk">Bytes of that disk.</param>
     public static Task<ProxyContainer> StartAsync(INetwork network, TestAuthority upstream, string alias, int cacheDisk) =>
-        StartAsync(Configured("discobot:scratch", network, alias, upstream, "extra_ca: [/etc/upstream-ca.crt]")
+        StartAsync(Configured("discobot:scratch", network, alias, upstream, ScratchTls)
             .WithCommand("proxy", "-config", "/etc/discobot.yaml")
             .WithCreateParameterModifier(parameters =>
                 parameters.HostConfig!.Tmpfs = new Dictionary<string, string> { ["/data/cache"] = $"size={cacheDisk}" }));
+
+    /// <summary>The image FROM scratch, with sections of the test's own.</summary>
+    /// <param name="alias">The name on the network.</param>
+    /// <param name="sections">YAML beside <c>proxy</c>, <c>api</c>, <c>tls</c> and <c>cache</c>; <see cref="ConfigureAsync"/> changes it.</param>
+    public static Task<ProxyContainer> StartWithAsync(INetwork network, TestAuthority upstream, string alias, string sections) =>
+        StartAsync(Configured("discobot:scratch", network, alias, upstream, ScratchTls, sections).WithCommand("proxy", "-config", "/etc/discobot.yaml"));
 
     /// <summary>The image of a distribution, whose own trust store alone makes the servers of the test trusted.</summary>
     /// <param name="distro">The tag, and the name on the network.</param>
@@ -41,6 +48,21 @@ internal sealed class ProxyContainer : IAsyncDisposable
 
     /// <summary>The authority the proxy made for itself.</summary>
     public Task<byte[]> ReadAuthorityAsync() => _container.ReadFileAsync("/data/certs/ca.crt");
+
+    /// <summary>Runs the executable beside the daemon.</summary>
+    public Task<string> RunAsync(params string[] arguments) => _container.RunAsync(["/discobot", .. arguments]);
+
+    /// <summary>Writes another configuration and waits until the proxy has taken it, as it does by itself.</summary>
+    public async Task ConfigureAsync(string sections)
+    {
+        var before = Reloads(await LogAsync());
+        await _container.CopyAsync(Encoding.UTF8.GetBytes(Config(ScratchTls, sections)), "/etc/discobot.yaml");
+        for (var looks = 0; Reloads(await LogAsync()) == before; looks++)
+        {
+            Assert.True(looks < 100, await LogAsync());
+            await Task.Delay(100);
+        }
+    }
 
     public Task<CacheStats> StatsAsync() => CacheStats.ReadAsync(Api);
 
@@ -66,22 +88,28 @@ internal sealed class ProxyContainer : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _container.DisposeAsync();
 
-    private static ContainerBuilder Configured(string image, INetwork network, string alias, TestAuthority upstream, string moreOfTlsSection)
+    private static int Reloads(string log) => log.Split("configuration reloaded").Length;
+
+    private static string Config(string moreOfTlsSection, string sections) => $"""
+        proxy:
+          listen: ["0.0.0.0"]
+        api:
+          listen: ["0.0.0.0"]
+          token_file: /data/api.token
+        tls:
+          cert_dir: /data/certs
+          {moreOfTlsSection}
+        cache:
+          enabled: true
+          dir: /data/cache
+          max_size: 2GB
+        {sections}
+        """;
+
+    private static ContainerBuilder Configured(
+        string image, INetwork network, string alias, TestAuthority upstream, string moreOfTlsSection, string sections = "")
     {
-        var config = $"""
-            proxy:
-              listen: ["0.0.0.0"]
-            api:
-              listen: ["0.0.0.0"]
-              token_file: /data/api.token
-            tls:
-              cert_dir: /data/certs
-              {moreOfTlsSection}
-            cache:
-              enabled: true
-              dir: /data/cache
-              max_size: 2GB
-            """;
+        var config = Config(moreOfTlsSection, sections);
         return Engine.Container(image)
             .WithNetwork(network).WithNetworkAliases(alias)
             .WithPortBinding(ApiPort, true)

@@ -17,7 +17,7 @@ namespace Discobot.Fuzz;
 public abstract class FuzzTarget
 {
     /// <summary>Far beyond what any of these inputs takes, on a machine however busy.</summary>
-    private static readonly TimeSpan Hung = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Hung = TimeSpan.FromMinutes(1);
 
     /// <summary>What a byte of the input may cost, read in pieces and copied a few times.</summary>
     private const int AllocatedPerByte = 4096;
@@ -25,6 +25,7 @@ public abstract class FuzzTarget
     private byte[] _current = [];
     private byte[]? _finding;
     private long _count;
+    private long _seen;
 
     /// <summary>What the grammar is made of: spliced into inputs.</summary>
     protected abstract string[] Words { get; }
@@ -91,18 +92,16 @@ public abstract class FuzzTarget
         }
     }
 
-    private byte[]? _seen;
-
-    // Called now and then: an input that is still the same is one that nothing ends.
+    // Called now and then: when no further input was begun since, nothing ends the current one.
     private void FailWhenHung()
     {
-        var current = Volatile.Read(ref _current);
-        if (ReferenceEquals(current, _seen))
+        var count = Interlocked.Read(ref _count);
+        if (count == _seen)
         {
-            Corpus.Keep(Name, "hung", current);
+            Corpus.Keep(Name, "hung", Volatile.Read(ref _current));
             Environment.FailFast($"{Name} does not end; the input is in artifacts/fuzz");
         }
 
-        _seen = current;
+        _seen = count;
     }
 }

@@ -1,0 +1,87 @@
+"""What agents work with, over https on port 443: an npm registry at /npm and a git repository at /repo.git, both served as the world does it.
+
+usage: packages.py CERTIFICATE KEY NAME"""
+import base64, hashlib, http.server, io, json, os, ssl, subprocess, sys, tarfile, urllib.parse
+
+certificate, key, name = sys.argv[1:]
+GIT = dict(os.environ, GIT_PROJECT_ROOT="/srv/git", GIT_HTTP_EXPORT_ALL="1", GIT_AUTHOR_NAME="a", GIT_AUTHOR_EMAIL="a@b", GIT_COMMITTER_NAME="a",
+           GIT_COMMITTER_EMAIL="a@b")
+
+
+def tarball(manifest):
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w:gz") as archive:
+        for path, text in {"package.json": json.dumps(manifest), "index.js": "module.exports = 'installed';"}.items():
+            entry = tarfile.TarInfo("package/" + path)
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return body.getvalue()
+
+
+def packument(package, dependencies):
+    manifest = {"name": package, "version": "1.0.0", "main": "index.js", "dependencies": dependencies}
+    content = tarball(manifest)
+    archive = f"/npm/{package}/-/{package.split('/')[-1]}-1.0.0.tgz"
+    manifest["dist"] = {
+        "tarball": f"https://{name}{archive}",
+        "integrity": "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode(),
+    }
+    described = {"name": package, "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": manifest}}
+    return {f"/npm/{package}": json.dumps(described).encode(), archive: content}
+
+
+FILES = packument("left", {"@types/right": "^1.0.0"}) | packument("@types/right", {}) | packument("unseen", {})
+
+
+def make_repository():
+    def git(*words, directory="/srv/work"):
+        subprocess.run(["git", "-C", directory, *words], check=True, env=GIT, stdout=sys.stderr)
+    os.makedirs("/srv/work")
+    os.makedirs("/srv/git")
+    git("init", "-q")
+    with open("/srv/work/file", "w") as file:
+        file.write("cloned")
+    git("add", "file")
+    git("commit", "-q", "-m", "first")
+    git("clone", "-q", "--bare", "/srv/work", "/srv/git/repo.git")
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        path = urllib.parse.unquote(self.path.split("?")[0])
+        if path.startswith("/repo.git/"):
+            return self.git(path)
+        self.answer(200 if path in FILES else 404, {"Content-Type": "application/octet-stream" if path.endswith(".tgz") else "application/json"},
+                    FILES.get(path, b"{}"))
+
+    do_POST = do_GET
+
+    def git(self, path):
+        """CGI (RFC 3875) with git's own server."""
+        length = int(self.headers.get("Content-Length") or 0)
+        environment = dict(GIT, REQUEST_METHOD=self.command, PATH_INFO=path, QUERY_STRING=self.path.partition("?")[2], REMOTE_ADDR="x",
+                           CONTENT_TYPE=self.headers.get("Content-Type", ""), CONTENT_LENGTH=str(length),
+                           HTTP_CONTENT_ENCODING=self.headers.get("Content-Encoding", ""), GIT_PROTOCOL=self.headers.get("Git-Protocol", ""))
+        done = subprocess.run(["git", "http-backend"], input=self.rfile.read(length), env=environment, stdout=subprocess.PIPE, check=True)
+        head, _, body = done.stdout.partition(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        self.answer(int(fields.pop("Status", "200").split()[0]), fields, body)
+
+    def answer(self, status, fields, body):
+        self.send_response(status)
+        for field, value in fields.items():
+            self.send_header(field, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+make_repository()
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(certificate, key)
+server = http.server.ThreadingHTTPServer(("", 443), Handler)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print("serving", flush=True)
+server.serve_forever()
