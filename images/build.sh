@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # images/build.sh [--with-tests] — makes discobot:debian, :alpine, :fedora and :scratch around artifacts/discobot,
-# and with --with-tests also discobot-test/tools, where the real clients and servers of the integration tests live.
+# and with --with-tests also discobot-test/tools, where the real servers of the integration tests live, and discobot-test/debian,
+# /alpine and /fedora, the images with more clients in them.
 . "$(dirname "$0")/../build/common.sh"
 
 [ -x artifacts/discobot ] || die "artifacts/discobot is missing; run: make binary"
@@ -36,4 +37,7 @@ build scratch
 
 if [ "${1:-}" = --with-tests ]; then
     image discobot-test/tools --build-arg BASE="$(images/base.sh debian)" tests.integration/Tools
+    for distro in debian alpine fedora; do
+        image "discobot-test/$distro" --build-arg BASE="discobot:$distro" tests.integration/Clients
+    done
 fi

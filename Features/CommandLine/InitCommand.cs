@@ -2,6 +2,7 @@ using System.CommandLine;
 using Discobot.Features.Configuration;
 using Discobot.Features.Init;
 using Discobot.Features.Shutdown;
+using Discobot.Features.TrustStore;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.CommandLine;
@@ -37,6 +38,7 @@ internal static class InitCommand
     {
         EnsureAuthority = InitTrust.EnsureAuthority(log),
         InstallTrust = InitTrust.InstallTrust(log),
+        FollowBundleForJava = (bundle, store) => JavaTrustStore.Follow(bundle, store),
         ChooseConfig = workspace => Choose(ContainerConfig.Choose(workspace, paths.Policy, environment)),
     };
 

@@ -21,5 +21,10 @@ internal sealed class CertificateTrust(Container container)
             container.Log.Info(outcome.Message);
         else
             container.Log.Warning(outcome.Message);
+        if (outcome.Bundle is { } bundle && container.Proxy.Init.ExtraEnvironment && JavaOptions.HasJava(container))
+        {
+            container.Services.FollowBundleForJava(bundle, container.Paths.JavaTrustStore);
+            container.HasJavaTrust = true;
+        }
     }
 }

@@ -53,6 +53,9 @@ internal sealed class Container(
     /// <summary>The file with every authority the container trusts, ours among them; null when there is none.</summary>
     public string? TrustBundle { get; set; }
 
+    /// <summary>Whether there is a Java, and a trust store for it.</summary>
+    public bool HasJavaTrust { get; set; }
+
     /// <summary>Whether the proxy serves, so that the environment may point at it.</summary>
     public bool ProxyReady { get; set; }
 

@@ -7,6 +7,9 @@ internal sealed record ContainerPaths(string Root = "/")
     /// <summary>As processes in the container see it, which is what environment variables hold.</summary>
     public const string CaCertificateSeen = "/.data/proxy/certs/ca.crt";
 
+    /// <summary>The system's bundle for Java. Not on the volume: it belongs to the image's own bundle.</summary>
+    public const string JavaTrustStoreSeen = "/var/lib/discobot/java-cacerts.p12";
+
     /// <summary>The volume that outlives the container.</summary>
     public string Data => In("/.data");
 
@@ -17,6 +20,8 @@ internal sealed record ContainerPaths(string Root = "/")
     public string Certificates => In("/.data/proxy/certs");
 
     public string CaCertificate => In(CaCertificateSeen);
+
+    public string JavaTrustStore => In(JavaTrustStoreSeen);
 
     public string Docker => In("/.data/docker");
 

@@ -1,6 +1,8 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init;
 
@@ -9,6 +11,8 @@ internal sealed class DockerConfig(Container container)
 {
     private const int Overhead = 100;
     private const int SmallestMtu = 1200;
+    private const UnixFileMode Readable =
+        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
 
     /// <summary>Writes the file.</summary>
     /// <returns>The keys in it.</returns>
@@ -22,7 +26,7 @@ internal sealed class DockerConfig(Container container)
             var text = settings.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n";
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
             if (settings.Count > 0 && text != old)
-                File.WriteAllText(path, text);
+                AtomicFile.Write(path, Encoding.UTF8.GetBytes(text), Readable);
             return settings.Select(entry => entry.Key).ToHashSet();
         }
         catch (JsonException error)

@@ -14,9 +14,10 @@ internal sealed record Finding(string Area, string Name, bool? Works, string Det
 
 /// <summary>Looks at a running container and says of each part whether it does what the start was to make it do. Changes nothing.</summary>
 /// <param name="paths">Where things are.</param>
+/// <param name="proxy">The ports it has to serve.</param>
 /// <param name="trust">Asks the trust store: whether the authority is trusted, and one line about it.</param>
 /// <param name="clients">Tries the clients of the image.</param>
-internal sealed class Doctor(ContainerPaths paths, Func<(bool Trusted, string Message)> trust, DoctorClients clients)
+internal sealed class Doctor(ContainerPaths paths, ProxySummary proxy, Func<(bool Trusted, string Message)> trust, DoctorClients clients)
 {
     private const string Restart = "restart the container and read `docker logs` from its start";
 
@@ -31,9 +32,10 @@ internal sealed class Doctor(ContainerPaths paths, Func<(bool Trusted, string Me
             Step("proxy binary", File.Exists(paths.ProxyBinary), paths.ProxyBinary, "ln -s discobot /opt/discobot/bin/proxy in the image"),
             Step("CA certificate", File.Exists(paths.CaCertificate), paths.CaCertificate, Restart),
             Step("login shells", File.Exists(paths.In("/etc/profile.d/discobot-proxy.sh")), "/etc/profile.d/discobot-proxy.sh", "the proxy was not up at the start: " + Restart),
-            await PortAsync("proxy", 17080, cancellationToken),
-            await PortAsync("API", 17081, cancellationToken),
+            await PortAsync("proxy", proxy.Port, cancellationToken),
+            await PortAsync("API", proxy.ApiPort, cancellationToken),
             Trust(),
+            Java(),
         };
         findings.AddRange(await clients.TryAllAsync(cancellationToken));
         return findings;
@@ -56,6 +58,11 @@ internal sealed class Doctor(ContainerPaths paths, Func<(bool Trusted, string Me
             return new Finding("port", name, false, $"127.0.0.1:{port}: {error.Message}", "read the proxy's lines in `docker logs`; " + Restart);
         }
     }
+
+    // Made at the start, where there was a Java then.
+    private Finding Java() => File.Exists(paths.JavaTrustStore)
+        ? new Finding("trust", "java", true, paths.JavaTrustStore, null)
+        : new Finding("trust", "java", null, "no Java in this image at its start", null);
 
     private Finding Trust()
     {

@@ -9,8 +9,6 @@ namespace Discobot.Features.Init;
 /// <param name="url">What they fetch.</param>
 internal sealed class DoctorClients(ToolRun tools, string path, string url)
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
-
     private const string Python = """
         import sys, urllib.request, urllib.error
         try: urllib.request.urlopen(sys.argv[1], timeout=15)
@@ -19,36 +17,51 @@ internal sealed class DoctorClients(ToolRun tools, string path, string url)
 
     private const string Node = "fetch(process.argv[1]).then(() => process.exit(0), e => { console.error(e.cause ?? e); process.exit(1) })";
 
+    private const string Java =
+        "class T { public static void main(String[] a) throws Exception { ((java.net.HttpURLConnection) new java.net.URL(a[0]).openConnection()).getResponseCode(); } }";
+
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+
+    // A page that is no repository, or not there, is an answer as well. Java compiles the source only where the image has a compiler.
+    private IReadOnlyList<Client> Clients =>
+    [
+        new("curl", ["curl", "-sS", "-o", "/dev/null", url], "point CURL_CA_BUNDLE at the system's bundle"),
+        new("wget", ["wget", "-q", "-O", "/dev/null", url], "make the system trust the CA: discobot trust install", Answers: ["error response", "server returned error"]),
+        new("git", ["git", "-c", "credential.helper=", "ls-remote", url], "point GIT_SSL_CAINFO at the system's bundle", Answers: ["not found", "not valid: is this a git repository", "Authentication failed"]),
+        new("python3", ["python3", "-c", Python, url], "point SSL_CERT_FILE at the system's bundle"),
+        new("node", ["node", "-e", Node, url], "set NODE_EXTRA_CA_CERTS=/.data/proxy/certs/ca.crt and NODE_USE_ENV_PROXY=1 (Node.js 24 and later)"),
+        new("java", ["sh", "-c", "printf %s \"$0\" | exec java --source 11 /dev/stdin \"$1\"", Java, url],
+            "set JAVA_TOOL_OPTIONS as /etc/profile.d/discobot-proxy.sh does", Unknown: "jdk.compiler"),
+        new("docker", ["docker", "info"], "read the lines of the Docker daemon in `docker logs`", Detail: "the daemon answers"),
+    ];
+
     /// <summary>One finding a client; those that the image lacks are told as such.</summary>
     public async Task<IReadOnlyList<Finding>> TryAllAsync(CancellationToken cancellationToken)
-    {
-        (string Name, string[] Arguments, string Fix)[] clients =
-        [
-            ("curl", ["-sS", "-o", "/dev/null", url], "point CURL_CA_BUNDLE at the system's bundle"),
-            ("git", ["-c", "credential.helper=", "ls-remote", url], "point GIT_SSL_CAINFO at the system's bundle"),
-            ("python3", ["-c", Python, url], "point SSL_CERT_FILE at the system's bundle"),
-            ("node", ["-e", Node, url], "set NODE_EXTRA_CA_CERTS=/.data/proxy/certs/ca.crt and NODE_USE_ENV_PROXY=1"),
-            ("docker", ["info"], "read the lines of the Docker daemon in `docker logs`"),
-        ];
-        return await Task.WhenAll(clients.Select(c => TryAsync(c.Name, c.Arguments, c.Fix, cancellationToken)));
-    }
+        => await Task.WhenAll(Clients.Select(client => TryAsync(client, cancellationToken)));
 
-    private async Task<Finding> TryAsync(string name, string[] arguments, string fix, CancellationToken cancellationToken)
+    private async Task<Finding> TryAsync(Client client, CancellationToken cancellationToken)
     {
-        if (!path.Split(':').Any(directory => File.Exists(Path.Combine(directory, name))))
-            return new Finding("client", name, null, "not in this image", null);
+        if (!path.Split(':').Any(directory => File.Exists(Path.Combine(directory, client.Name))))
+            return new Finding("client", client.Name, null, "not in this image", null);
         const string Shell = "[ -r /etc/profile.d/discobot-proxy.sh ] && . /etc/profile.d/discobot-proxy.sh; export GIT_TERMINAL_PROMPT=0; exec \"$@\"";
         var said = new List<string>();
-        var launch = new Launch(name, ["/bin/sh", "-c", Shell, "sh", name, .. arguments]);
+        var launch = new Launch(client.Name, ["/bin/sh", "-c", Shell, "sh", .. client.Command]);
         var result = await tools.RunAsync(launch, Limit, said.Add, cancellationToken);
-
-        // A page that is no repository is an answer as well: only what git says about certificates and connections counts.
-        var works = result.Succeeded || (name == "git" && !result.TimedOut && !said.Exists(IsAboutTheWay));
+        if (client.Unknown is { } unknown && said.Exists(line => line.Contains(unknown, StringComparison.Ordinal)))
+            return new Finding("client", client.Name, null, "without a compiler: cannot be tried", null);
+        var works = result.Succeeded || (!result.TimedOut && said.Exists(client.IsAnswer));
         var reason = result.TimedOut ? "no answer within 20 s" : said.LastOrDefault(line => line.Length > 0) ?? $"exit code {result.ExitCode}";
-        return new Finding("client", name, works, works ? name == "docker" ? "the daemon answers" : $"reaches {url}" : reason, works ? null : fix);
+        return new Finding("client", client.Name, works, works ? client.Detail ?? $"reaches {url}" : reason, works ? null : client.Fix);
     }
 
-    private static bool IsAboutTheWay(string line)
-        => line.Contains("certificate", StringComparison.OrdinalIgnoreCase) || line.Contains("connect", StringComparison.OrdinalIgnoreCase)
-            || line.Contains("resolve", StringComparison.OrdinalIgnoreCase);
+    /// <param name="Name">The program looked for on PATH.</param>
+    /// <param name="Command">What is run.</param>
+    /// <param name="Fix">What to do when it fails.</param>
+    /// <param name="Detail">What its success means; that the page was reached when null.</param>
+    /// <param name="Answers">What a failure says that is an answer of the server.</param>
+    /// <param name="Unknown">What it says where it cannot be tried.</param>
+    private sealed record Client(string Name, string[] Command, string Fix, string? Detail = null, string[]? Answers = null, string? Unknown = null)
+    {
+        public bool IsAnswer(string line) => Answers?.Any(answer => line.Contains(answer, StringComparison.OrdinalIgnoreCase)) ?? false;
+    }
 }

@@ -62,13 +62,13 @@ internal sealed class HealthGate(int proxyPort, int apiPort)
     }
 
     private async Task<bool> IsHealthyAsync(int processId, CancellationToken cancellationToken)
-        => Names(await AskAsync(apiPort, cancellationToken), processId);
+        => Names(await AskAsync(apiPort, $"GET /health HTTP/1.1\r\nHost: localhost:{apiPort}\r\nConnection: close\r\n\r\n", cancellationToken), processId);
 
-    // Not a proxy request, so the proxy answers it itself, whatever it says.
+    // A SOCKS greeting that offers every method (RFC 1928, 3): answered with two bytes, and a client that leaves then is nothing to log.
     private async Task<bool> AnswersAsync(CancellationToken cancellationToken)
-        => (await AskAsync(proxyPort, cancellationToken)).StartsWith("HTTP/1.", StringComparison.Ordinal);
+        => (await AskAsync(proxyPort, "\x05\x02\x00\x02", cancellationToken)).StartsWith('\x05');
 
-    private static async Task<string> AskAsync(int port, CancellationToken cancellationToken)
+    private static async Task<string> AskAsync(int port, string question, CancellationToken cancellationToken)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(RequestLimit);
@@ -78,7 +78,8 @@ internal sealed class HealthGate(int proxyPort, int apiPort)
         {
             using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
             await socket.ConnectAsync(new IPEndPoint(IPAddress.Loopback, port), limit.Token);
-            await socket.SendAsync(Encoding.ASCII.GetBytes($"GET /health HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n"), limit.Token);
+            await socket.SendAsync(Encoding.ASCII.GetBytes(question), limit.Token);
+            socket.Shutdown(SocketShutdown.Send);
             for (int read; length < answer.Length && (read = await socket.ReceiveAsync(answer.AsMemory(length), limit.Token)) > 0;)
                 length += read;
         }

@@ -9,6 +9,9 @@ internal sealed record InitServices
     /// <summary>Makes the container trust the certificate in a file.</summary>
     public required Func<string, CancellationToken, Task<TrustOutcome>> InstallTrust { get; init; }
 
+    /// <summary>Keeps a Java trust store (second path) equal to a bundle of certificates (first path).</summary>
+    public required Action<string, string> FollowBundleForJava { get; init; }
+
     /// <summary>Chooses the proxy's configuration, given the workspace's text, or null when it has none.</summary>
     public required Func<string?, ConfigChoice> ChooseConfig { get; init; }
 }

@@ -10,7 +10,8 @@ internal static class ProxyEnvironment
     public static IReadOnlyList<KeyValuePair<string, string>> Variables(Container container)
     {
         var proxy = $"http://localhost:{container.Proxy.Port}";
-        var direct = string.Join(',', Local.Concat(OwnExceptions(container.Environment)).Distinct());
+        IReadOnlyList<string> exceptions = [.. Local.Concat(OwnExceptions(container.Environment)).Distinct()];
+        var direct = string.Join(',', exceptions);
         var variables = new List<KeyValuePair<string, string>>
         {
             new("HTTP_PROXY", proxy), new("HTTPS_PROXY", proxy), new("ALL_PROXY", proxy), new("NO_PROXY", direct),
@@ -19,6 +20,8 @@ internal static class ProxyEnvironment
         };
         if (container.Proxy.Init.ExtraEnvironment)
             variables.AddRange(Extra(container.TrustBundle));
+        if (container.HasJavaTrust)
+            variables.Add(new(JavaOptions.Variable, JavaOptions.Value(container.Proxy.Port, exceptions, container.Environment.GetValueOrDefault(JavaOptions.Variable))));
         return variables;
     }
 

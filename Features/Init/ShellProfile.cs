@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init;
 
@@ -8,6 +9,9 @@ internal sealed partial class ShellProfile(Container container)
 {
     private const string FileName = "discobot-proxy.sh";
     private const string SeenFile = "/etc/profile.d/" + FileName;
+
+    private const UnixFileMode Readable =
+        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
 
     private string ProfileDirectory => container.Paths.In("/etc/profile.d");
 
@@ -20,7 +24,7 @@ internal sealed partial class ShellProfile(Container container)
             var text = "# Written by discobot at each start of the container: the HTTP proxy's environment.\n" + string.Join('\n', exports) + "\n";
             var path = Path.Combine(ProfileDirectory, FileName);
             if (!File.Exists(path) || File.ReadAllText(path) != text)
-                File.WriteAllText(path, text, new UTF8Encoding(false));
+                AtomicFile.Write(path, Encoding.UTF8.GetBytes(text), Readable);
             Every(container.Paths.In("/etc/profile"), []);
             EveryInteractive([$"[ -r {SeenFile} ] && . {SeenFile}"]);
         }

@@ -1,10 +1,17 @@
 using System.Runtime.InteropServices;
+using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Shutdown;
 
-/// <summary>Runs the proxy until a signal asks it to end: stop accepting, finish what is in flight up to a limit, end.</summary>
+/// <summary>
+/// Runs the proxy until a signal asks it to end. What is in flight is finished up to a limit, and as long as something is, more is
+/// accepted: an image pull is many requests, of which the next begins when the last has ended.
+/// </summary>
 internal sealed partial class GracefulStop(WebApplication app, TimeSpan drainLimit, Action reload) : IDisposable
 {
+    // Between one request of a pull and the next.
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
+
     private readonly CancellationTokenSource _asked = new();
     private readonly CancellationTokenSource _hurry = new();
     private readonly ILogger _log = app.Services.GetRequiredService<ILogger<GracefulStop>>();
@@ -48,6 +55,7 @@ internal sealed partial class GracefulStop(WebApplication app, TimeSpan drainLim
         _hurry.CancelAfter(drainLimit);
         try
         {
+            await app.Services.GetRequiredService<OpenTraffic>().IdleAsync(Pause, _hurry.Token);
             await app.StopAsync(_hurry.Token);
         }
         catch (OperationCanceledException)

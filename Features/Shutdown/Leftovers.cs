@@ -16,7 +16,7 @@ internal sealed class Leftovers(InitLog log)
         var left = Find();
         if (left.Count == 0)
             return;
-        log.Info($"{left.Count} processes left, ending them");
+        log.Info($"processes left: {left.Count}, ending them");
         SendAll(left, Signal.Terminate);
         while (watch.Elapsed < limit && left.Count > 0)
         {

@@ -74,10 +74,10 @@ internal sealed partial class DirectoryHandle
         Remove(name);
     }
 
-    /// <summary>Gives everything below this directory, and itself, to somebody; links themselves, never their targets.</summary>
+    /// <summary>Gives everything below this directory, and last itself, to somebody; links themselves, never their targets. Whose a
+    /// directory is therefore tells whether the walk came to its end.</summary>
     public void SetOwnerOfTree(Owner owner)
     {
-        SetOwner(owner);
         foreach (var name in Entries())
         {
             if (Status(name)?.Kind == FileKind.Directory && OpenChild(name) is { } directory)
@@ -90,6 +90,8 @@ internal sealed partial class DirectoryHandle
                 SetOwner(name, owner);
             }
         }
+
+        SetOwner(owner);
     }
 
     private static void AddName(List<FileName> names, ReadOnlySpan<byte> record)

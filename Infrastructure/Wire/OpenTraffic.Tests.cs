@@ -37,6 +37,24 @@ public class OpenTrafficTests
         Assert.Equal(0, _aborts.Count);
     }
 
+    [Fact]
+    public async Task Idle_means_that_nothing_followed_for_a_while()
+    {
+        var traffic = new OpenTraffic(_policy, NullLogger<OpenTraffic>.Instance);
+        Assert.True(traffic.IdleAsync(TimeSpan.FromMinutes(1), CancellationToken.None).IsCompleted);
+        var first = traffic.Watch(Request("/a"), Context(_aborts));
+        var idle = traffic.IdleAsync(TimeSpan.FromMilliseconds(200), CancellationToken.None);
+        first.Dispose();
+        using (traffic.Watch(Request("/b"), Context(_aborts)))
+            Assert.NotSame(idle, await Task.WhenAny(idle, Task.Delay(400)));
+        await idle.WaitAsync(TimeSpan.FromSeconds(10));
+        using (traffic.Watch(Request("/c"), Context(_aborts)))
+        {
+            using var limit = new CancellationTokenSource(TimeSpan.FromMilliseconds(50));
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => traffic.IdleAsync(TimeSpan.FromMilliseconds(1), limit.Token));
+        }
+    }
+
     private static ProxiedRequest Request(string path) =>
         new() { Id = "1", Target = new ConnectTarget("a.example", 443), Scheme = "https", PathAndQuery = path };
 

@@ -9,6 +9,7 @@ namespace Discobot.Infrastructure.Wire;
 /// can live for days, and a pooled connection to an address that is now forbidden would serve the next request.</summary>
 internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes bytes, ILogger<OpenTraffic> log)
 {
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(10);
     private readonly ConcurrentDictionary<Entry, bool> _open = [];
 
     /// <summary>Watches a request until disposed. Called before the request is judged, so that no change falls between.</summary>
@@ -44,6 +45,23 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
     {
         foreach (var (entry, _) in _open)
             JudgeAgain(entry);
+    }
+
+    /// <summary>Waits until nothing has been under way for some time; not at all when nothing is now.</summary>
+    /// <param name="pause">How long that must last.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <exception cref="OperationCanceledException">Something was under way all the time.</exception>
+    public async Task IdleAsync(TimeSpan pause, CancellationToken cancellation)
+    {
+        while (!_open.IsEmpty)
+        {
+            for (var quiet = TimeSpan.Zero; quiet < pause; quiet += Poll)
+            {
+                await Task.Delay(Poll, cancellation);
+                if (!_open.IsEmpty)
+                    quiet = TimeSpan.Zero;
+            }
+        }
     }
 
     private void JudgeAgain(Entry entry)

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
@@ -17,6 +19,8 @@ internal static class Engine
     /// <summary>Built by images/build.sh --with-tests: real registries, engines and clients.</summary>
     public const string Tools = "discobot-test/tools";
 
+    private static readonly ConcurrentDictionary<(string Image, string Label), string> Labels = [];
+
     public static ContainerBuilder Container(string image) => new ContainerBuilder(image).WithLabel(Label, "1").WithLogger(NullLogger.Instance);
 
     public static async Task<INetwork> CreateNetworkAsync()
@@ -34,6 +38,22 @@ internal static class Engine
         Assert.True(result.ExitCode == 0, $"{string.Join(' ', command)}\nended with {result.ExitCode}\n{result.Stdout}\n{result.Stderr}");
         return result.Stdout + result.Stderr;
     }
+
+    /// <summary>Runs the docker program, for what the library does not offer.</summary>
+    /// <returns>Its output.</returns>
+    public static async Task<string> DockerAsync(params string[] arguments)
+    {
+        using var docker = Process.Start(new ProcessStartInfo("docker", arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var errors = docker.StandardError.ReadToEndAsync();
+        var output = await docker.StandardOutput.ReadToEndAsync();
+        await docker.WaitForExitAsync();
+        Assert.True(docker.ExitCode == 0, $"docker {string.Join(' ', arguments)}: {await errors}");
+        return output;
+    }
+
+    /// <summary>A label of an image; empty when it has none.</summary>
+    public static string LabelOf(string image, string label) => Labels.GetOrAdd((image, label), static key =>
+        Task.Run(() => DockerAsync("image", "inspect", "-f", $"{{{{index .Config.Labels \"{key.Label}\"}}}}", key.Image)).GetAwaiter().GetResult().Trim());
 
     /// <summary>Testcontainers assumes an API version newer than some engines speak; its reaper is an image that cannot be pulled everywhere.</summary>
     [ModuleInitializer]

@@ -1,108 +1,147 @@
+using System.Diagnostics;
+using Discobot.Integration.Fixtures;
+
 namespace Discobot.Integration.Init;
 
-public sealed class StartupTests : IDisposable
+/// <summary>The seed's start-up flow and its troubleshooting section, on each distribution.</summary>
+public sealed class StartupTests
 {
-    private const string ShowEnvironment = "env | grep -iE '^(http|https|all|no)_proxy=|^NODE_EXTRA' | sort; echo user $(id -u) in $PWD; exit 7";
-    private static readonly string[] Nine =
-    [
-        "HTTP_PROXY=http://localhost:17080", "HTTPS_PROXY=http://localhost:17080", "ALL_PROXY=http://localhost:17080", "NO_PROXY=localhost,127.0.0.1,::1",
-        "http_proxy=http://localhost:17080", "https_proxy=http://localhost:17080", "all_proxy=http://localhost:17080", "no_proxy=localhost,127.0.0.1,::1",
-        "NODE_EXTRA_CA_CERTS=/.data/proxy/certs/ca.crt",
-    ];
+    private const string ShowEnvironment = "env | grep -iE '^(http|https|all|no)_proxy=|^NODE_EXTRA' | sort; echo user $(id -u) in $(pwd -P); exit 7";
 
-    private readonly InitContainer _container = new();
-
-    public void Dispose() => _container.Dispose();
-
-    [Fact]
-    public async Task Everything_starts_in_order_and_the_containers_exit_code_is_the_agents()
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task Everything_starts_in_order_and_the_containers_exit_code_is_the_agents(Distro distro)
     {
-        _container.Agent(ShowEnvironment);
-        Assert.Equal(7, await _container.RunAsync());
+        await using var container = new SessionContainer(distro);
+        container.Agent(ShowEnvironment);
+        Assert.Equal(7, await container.RunAsync());
+        var log = await container.OutputAsync();
         string[] order =
         [
             "base home completed", "workspace completed", "filesystem completed", "workspace link completed", "proxy config completed",
-            "CA certificate and trust completed", "found proxy at /opt/discobot/bin/proxy, starting HTTP proxy...", "proxy started (pid=",
-            "HTTP proxy ready on port 17080", "Docker daemon completed", "agent-api completed", "startup completed", "agent-api ended with exit code 7",
-            "proxy stopped",
+            "CA certificate and trust completed", "discobot-agent: found proxy at /opt/discobot/bin/proxy, starting HTTP proxy...\n",
+            "discobot-agent: proxy started (pid=", "), waiting for health check...\n", "discobot-agent: HTTP proxy ready on port 17080\n",
+            "Docker daemon completed", "agent-api completed", "startup completed", "agent-api ended with exit code 7", "proxy stopped",
         ];
-        var at = order.Select(line => _container.Output.IndexOf(line, StringComparison.Ordinal)).ToList();
-        Assert.DoesNotContain(-1, at);
-        Assert.Equal(at.Order(), at);
-        Assert.Matches("discobot-agent: proxy started \\(pid=[0-9]+\\), waiting for health check\\.\\.\\.\n", _container.Output);
-        Assert.Contains("user 4321 in /home/discobot/workspace", _container.Output, StringComparison.Ordinal);
-        Assert.All(Nine, variable => Assert.Contains($"\n{variable}\n", _container.Output, StringComparison.Ordinal));
-        var profile = File.ReadAllLines(_container.Upper("etc/profile.d/discobot-proxy.sh"));
-        Assert.All(Nine, variable => Assert.Contains($"export {variable}", profile));
+        var at = order.Select(line => log.IndexOf(line, StringComparison.Ordinal)).ToList();
+        Assert.True(!at.Contains(-1) && at.SequenceEqual(at.Order()), log);
+        Assert.Contains("user 1000 in /home/discobot/workspace", log, StringComparison.Ordinal);
+        Assert.Contains("the CA is trusted", log, StringComparison.Ordinal);
+        Assert.All(ProxyVariables.Nine, variable => Assert.Contains($"\n{variable}\n", log, StringComparison.Ordinal));
     }
 
-    [Fact]
-    public async Task Without_the_proxys_binary_the_container_works_and_no_variable_is_set()
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task Without_the_proxys_binary_the_container_works_and_no_variable_is_set(Distro distro)
     {
-        Directory.CreateDirectory(_container.Upper("etc/profile.d"));
-        File.WriteAllText(_container.Upper("etc/profile.d/discobot-proxy.sh"), "export HTTP_PROXY=http://localhost:17080\n");
-        File.Delete(_container.Upper("opt/discobot/bin/proxy"));
-        _container.Agent("ls /etc/profile.d; " + ShowEnvironment);
-        Assert.Equal(7, await _container.RunAsync());
-        Assert.Contains("Proxy daemon not started: proxy binary not found at /opt/discobot/bin/proxy", _container.Log());
-        Assert.DoesNotContain("PROXY=", _container.Output, StringComparison.Ordinal);
-        Assert.DoesNotContain("discobot-proxy.sh", _container.Output, StringComparison.Ordinal);
+        await using var container = new SessionContainer(distro);
+        container.Prepare("rm /opt/discobot/bin/proxy; mkdir -p /etc/profile.d; echo export HTTP_PROXY=http://localhost:17080 > /etc/profile.d/discobot-proxy.sh");
+        container.Agent("ls /etc/profile.d; " + ShowEnvironment);
+        Assert.Equal(7, await container.RunAsync());
+        var log = await container.OutputAsync();
+        Assert.Contains("discobot-agent: Proxy daemon not started: proxy binary not found at /opt/discobot/bin/proxy\n", log, StringComparison.Ordinal);
+        Assert.DoesNotContain("PROXY=", log, StringComparison.OrdinalIgnoreCase);
+        Assert.DoesNotContain("NODE_EXTRA", log, StringComparison.Ordinal);
+        Assert.DoesNotContain("discobot-proxy.sh", log, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task A_listener_that_is_not_the_proxy_does_not_pass_for_it()
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task A_taken_port_17081_is_named_and_the_container_works_without_the_proxy(Distro distro)
     {
-        _container.Program("opt/discobot/bin/proxy", """
-            exec python3 -c '
-            import http.server
-            class H(http.server.BaseHTTPRequestHandler):
-                def do_GET(self): self.send_response(200); self.end_headers(); self.wfile.write(b"{\"status\":\"ok\",\"pid\":1}")
-            import threading
-            threading.Thread(target=http.server.HTTPServer(("127.0.0.1",17080),H).serve_forever).start()
-            http.server.HTTPServer(("127.0.0.1",17081),H).serve_forever()'
+        await using var container = new SessionContainer(distro);
+        // Whoever holds it answers /health as well as ours would, and is another process.
+        container.Prepare("""
+            printf 'proxy: { port: 18080 }\napi: { token_file: /tmp/held/token }\ntls: { cert_dir: /tmp/held }\ncache: { enabled: false }\n' > /tmp/held.yaml
+            /opt/discobot/bin/discobot proxy -config /tmp/held.yaml > /dev/null &
+            until /opt/discobot/bin/discobot health; do sleep 0.05; done
             """);
-        _container.Agent(ShowEnvironment);
-        Assert.Equal(7, await _container.RunAsync());
-        Assert.Contains("proxy did not become ready: timeout waiting for proxy health check", _container.Output, StringComparison.Ordinal);
-        Assert.DoesNotContain("HTTP_PROXY", _container.Output, StringComparison.Ordinal);
+        container.Agent(ShowEnvironment);
+        Assert.Equal(7, await container.RunAsync());
+        var log = await container.OutputAsync();
+        Assert.Contains("17081", log[log.IndexOf("waiting for health check", StringComparison.Ordinal)..], StringComparison.Ordinal);
+        Assert.Contains("proxy did not become ready: it ended with exit code 1", log, StringComparison.Ordinal);
+        Assert.DoesNotContain("HTTP_PROXY", log, StringComparison.Ordinal);
     }
 
+    /// <summary>All three at once: each takes its ten seconds.</summary>
     [Fact]
-    public async Task A_proxy_that_ends_early_is_not_waited_for()
+    public Task A_proxy_that_never_gets_ready_is_killed_after_ten_seconds()
+        => Task.WhenAll(NeverReadyAsync(Distro.Debian), NeverReadyAsync(Distro.Alpine), NeverReadyAsync(Distro.Fedora));
+
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task A_proxy_that_is_killed_is_told_of_and_started_again(Distro distro)
     {
-        _container.Program("opt/discobot/bin/proxy", "exit 3");
-        _container.Agent("exit 0");
-        var watch = System.Diagnostics.Stopwatch.StartNew();
-        Assert.Equal(0, await _container.RunAsync());
-        Assert.Contains("proxy did not become ready: it ended with exit code 3", _container.Output, StringComparison.Ordinal);
-        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(9), $"{watch.Elapsed}");
+        await using var container = new SessionContainer(distro);
+        await container.StartAsync();
+        var log = await container.SeeAsync("startup completed");
+        await container.ExecAsync("kill", "-9", log[(log.IndexOf("proxy started (pid=", StringComparison.Ordinal) + 19)..].Split(')')[0]);
+        log = await container.SeeAsync("HTTP proxy ready", 2);
+        await container.ExecAsync("/opt/discobot/bin/discobot", "health");
+        await container.SendAsync("TERM");
+        // The agent is an sh that TERM ends.
+        Assert.Equal(143, await container.EndAsync());
+        Assert.Contains("ended unexpectedly with exit code 137", await container.OutputAsync(), StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task A_proxy_that_dies_is_started_again()
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task A_crash_of_the_agent_is_the_containers_exit_code(Distro distro)
     {
-        _container.Start();
-        await _container.SeeAsync("agent-api started");
-        _container.SendTo("proxy started (pid=", "KILL");
-        await _container.SeeAsync("ended unexpectedly with exit code 137");
-        var first = _container.Output.IndexOf("ended unexpectedly", StringComparison.Ordinal);
-        var watch = System.Diagnostics.Stopwatch.StartNew();
-        while (_container.Output.IndexOf("HTTP proxy ready", first, StringComparison.Ordinal) < 0 && watch.Elapsed < InitContainer.Patience)
-            await Task.Delay(10);
-        Assert.True(_container.Output.IndexOf("HTTP proxy ready", first, StringComparison.Ordinal) > 0, _container.Output);
-        _container.Send("TERM");
-        Assert.Equal(143, await _container.EndAsync());
+        await using var container = new SessionContainer(distro);
+        container.Agent("kill -SEGV $$");
+        Assert.Equal(139, await container.RunAsync());
+        Assert.Contains("agent-api ended with exit code 139", await container.OutputAsync(), StringComparison.Ordinal);
+        container.Agent("exit 3");
+        Assert.Equal(3, await container.RunAsync());
     }
 
     [Theory]
     [InlineData("SESSION_ID", "../x")]
     [InlineData("AGENT_USER", "nobody-here")]
     [InlineData("AGENT_BINARY", "/opt/none")]
+    [InlineData("WORKSPACE_PATH", "/no/such/place")]
     public async Task A_wrong_input_ends_the_start_with_code_1_and_names_it(string name, string value)
     {
-        _container.Environment[name] = value;
-        Assert.Equal(1, await _container.RunAsync());
-        Assert.Contains("error: ", _container.Output, StringComparison.Ordinal);
-        Assert.Contains(name == "AGENT_BINARY" ? value : name, _container.Output, StringComparison.Ordinal);
+        await using var container = new SessionContainer(Distro.Debian);
+        container.Environment[name] = value;
+        Assert.Equal(1, await container.RunAsync());
+        var log = await container.OutputAsync();
+        Assert.Contains("error: ", log, StringComparison.Ordinal);
+        Assert.Contains(name == "AGENT_BINARY" ? value : name, log, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_failed_start_is_held_when_asked_for_and_ends_with_code_1()
+    {
+        await using var container = new SessionContainer(Distro.Debian);
+        container.Environment["SESSION_ID"] = "";
+        container.Environment["DISCOBOT_DEBUG_HOLD"] = "1";
+        await container.StartAsync();
+        await container.SeeAsync("held for inspection");
+        foreach (var signal in new[] { "WINCH", "HUP", "CHLD" })
+            await container.SendAsync(signal);
+        Assert.Equal(0, (await container.TryAsync("true")).Code);
+        var watch = Stopwatch.StartNew();
+        await container.SendAsync("TERM");
+        Assert.Equal(1, await container.EndAsync());
+        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(5));
+    }
+
+    private static async Task NeverReadyAsync(Distro distro)
+    {
+        await using var container = new SessionContainer(distro);
+        container.Prepare("rm /opt/discobot/bin/proxy");
+        container.Program("/opt/discobot/bin/never", "exec sleep 1000");
+        container.Prepare("mv /opt/discobot/bin/never /opt/discobot/bin/proxy");
+        container.Agent("ps | grep '[s]leep 1000'; " + ShowEnvironment);
+        Assert.Equal(7, await container.RunAsync());
+        var log = await container.OutputAsync();
+        Assert.Contains("discobot-agent: warning: proxy did not become ready: timeout waiting for proxy health check\n", log, StringComparison.Ordinal);
+        Assert.InRange(SecondsOf("HTTP proxy", log), 10, 11);
+        Assert.DoesNotContain("sleep 1000", log, StringComparison.Ordinal);
+        Assert.DoesNotContain("HTTP_PROXY", log, StringComparison.Ordinal);
+    }
+
+    private static double SecondsOf(string step, string log)
+    {
+        var line = log.Split('\n').Single(l => l.EndsWith($"] {step} completed", StringComparison.Ordinal));
+        return double.Parse(line.Split('[')[1].Split('s')[0], System.Globalization.CultureInfo.InvariantCulture);
     }
 }

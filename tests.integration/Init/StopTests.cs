@@ -1,94 +1,95 @@
 using System.Diagnostics;
+using Discobot.Integration.Fixtures;
 
 namespace Discobot.Integration.Init;
 
-public sealed class StopTests : IDisposable
+public sealed class StopTests
 {
-    private readonly InitContainer _container = new();
-
-    public void Dispose() => _container.Dispose();
-
-    [Fact]
-    public async Task The_agent_ends_before_the_proxy_and_a_clean_stop_is_0()
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task The_agent_ends_before_the_proxy_and_a_clean_stop_is_0(Distro distro)
     {
-        _container.Agent("trap 'echo agent asked; exit 0' TERM; echo running; while :; do sleep 0.05; done");
-        _container.Start();
-        await _container.SeeAsync("running");
-        await _container.SeeAsync("startup completed");
-        _container.Send("TERM");
-        Assert.Equal(0, await _container.EndAsync());
-        var log = _container.Output;
+        await using var container = new SessionContainer(distro);
+        container.Agent("trap 'echo agent asked; exit 0' TERM; echo agent ready; while :; do sleep 0.05; done");
+        await container.StartAsync();
+        await container.SeeAsync("agent ready");
+        await container.SendAsync("TERM");
+        Assert.Equal(0, await container.EndAsync());
+        var log = await container.OutputAsync();
         Assert.Contains("SIGTERM received, stopping", log, StringComparison.Ordinal);
         Assert.True(log.IndexOf("agent-api stopped", StringComparison.Ordinal) < log.IndexOf("proxy stopped", StringComparison.Ordinal), log);
         Assert.Contains("stopped, exit code 0", log, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task Who_ignores_TERM_is_killed_with_its_group_and_its_daemons_within_the_budget()
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task Who_ignores_TERM_is_killed_with_its_group_and_its_daemons_within_the_budget(Distro distro)
     {
-        _container.Environment["DISCOBOT_STOP_BUDGET"] = "3";
-        _container.Agent("trap '' TERM; (setsid bash -c \"trap '' TERM; sleep 1000\" &); sleep 1000 & echo running; while :; do wait; done");
-        _container.Start();
-        await _container.SeeAsync("running");
-        await _container.SeeAsync("startup completed");
+        await using var container = new SessionContainer(distro);
+        container.Environment["DISCOBOT_STOP_BUDGET"] = "3";
+        container.Agent("trap '' TERM; (setsid sh -c \"trap '' TERM; sleep 1000\" &); sleep 1000 & sleep 0.2; echo agent ready; while :; do wait; done");
+        await container.StartAsync();
+        await container.SeeAsync("agent ready");
         var watch = Stopwatch.StartNew();
-        _container.Send("TERM");
-        Assert.Equal(137, await _container.EndAsync());
-        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(3.5), $"{watch.Elapsed}\n{_container.Output}");
-        Assert.Contains("processes left, ending them", _container.Output, StringComparison.Ordinal);
+        await container.SendAsync("TERM");
+        Assert.Equal(137, await container.EndAsync());
+        var log = await container.OutputAsync();
+        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(3.5), $"{watch.Elapsed}\n{log}");
+        Assert.Contains("processes left: ", log, StringComparison.Ordinal);
     }
 
-    [Theory]
-    [InlineData("TERM")]
-    [InlineData("INT")]
-    [InlineData("QUIT")]
-    public async Task A_stop_during_the_start_is_orderly_too(string signal)
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task Other_signals_reach_the_agent(Distro distro)
     {
-        _container.Program("opt/discobot/bin/proxy", "echo proxy up; exec sleep 1000");
-        _container.Start();
-        await _container.SeeAsync("proxy up");
-        var watch = Stopwatch.StartNew();
-        _container.Send(signal);
-        Assert.Equal(0, await _container.EndAsync());
-        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(5), $"{watch.Elapsed}\n{_container.Output}");
-        Assert.DoesNotContain("agent-api started", _container.Output, StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public async Task Other_signals_reach_the_agent()
-    {
-        _container.Agent("trap 'echo got HUP' HUP; trap 'echo got USR1' USR1; trap 'echo got WINCH' WINCH; trap 'echo got USR2; exit 5' USR2\n"
-            + "echo running; while :; do sleep 0.05; done");
-        _container.Start();
-        await _container.SeeAsync("running");
-        await _container.SeeAsync("startup completed");
+        await using var container = new SessionContainer(distro);
+        container.Agent("for s in HUP USR1 WINCH; do trap \"echo got $s\" $s; done; trap 'echo got USR2; exit 5' USR2; echo agent ready; while :; do sleep 0.05; done");
+        await container.StartAsync();
+        await container.SeeAsync("agent ready");
         foreach (var signal in new[] { "HUP", "USR1", "WINCH", "USR2" })
         {
-            _container.Send(signal);
-            await _container.SeeAsync($"got {signal}");
+            await container.SendAsync(signal);
+            await container.SeeAsync($"got {signal}");
         }
 
-        Assert.Equal(5, await _container.EndAsync());
+        Assert.Equal(5, await container.EndAsync());
     }
 
-    [Fact]
-    public async Task A_thousand_orphans_are_reaped_and_no_exit_code_is_lost()
+    /// <summary>While process 1 reaps a thousand orphans, it runs 40 programs of its own and the agent 60: each has another exit code.</summary>
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task A_thousand_orphans_are_reaped_and_no_exit_code_is_lost(Distro distro)
     {
-        _container.Agent("""
+        await using var container = new SessionContainer(distro);
+        container.Environment["WORKSPACE_PATH"] = "/.workspace";
+        container.Program("/tmp/hook", "#---\n# type: session\n#---\nsleep 0.01; exit ${0##*-}");
+        container.Prepare("mkdir -p /.workspace/.discobot/hooks; for i in $(seq 1 40); do cp -p /tmp/hook /.workspace/.discobot/hooks/hook-$i; done");
+        container.Agent("""
             for i in $(seq 1000); do (sleep 0.3 &); done
             for i in $(seq 60); do (exit $i); [ $? = $i ] || echo lost $i; done
-            for t in $(seq 50); do left=$(grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l); busy=$(pgrep -c sleep); [ "$left$busy" = 00 ] && break; sleep 0.2; done
+            status=$HOME/.discobot/session-1/hooks/status.json
+            for t in $(seq 300); do [ "$(grep -o lastExitCode $status 2>/dev/null | wc -l)" = 40 ] && break; sleep 0.1; done
+            for i in $(seq 40); do grep -q "\"hook-$i\":{[^}]*\"lastExitCode\":$i," $status || echo lost hook $i; done
+            for t in $(seq 50); do left=$(grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l); busy=$(grep -l '^Name:.sleep' /proc/[0-9]*/status 2>/dev/null | wc -l); [ "$left$busy" = 00 ] && break; sleep 0.2; done
             echo zombies $left; exit 42
             """);
-        Assert.Equal(42, await _container.RunAsync());
-        Assert.Contains("zombies 0", _container.Output, StringComparison.Ordinal);
-        Assert.DoesNotContain("lost", _container.Output, StringComparison.Ordinal);
+        Assert.Equal(42, await container.RunAsync());
+        var log = await container.OutputAsync();
+        Assert.Contains("zombies 0\n", log, StringComparison.Ordinal);
+        Assert.DoesNotContain("lost", log, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task A_killed_agent_is_128_plus_the_signal()
+    /// <summary>proc(5), stat: the fifth field is the process group, the eighth the one that may read from the terminal.</summary>
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task With_a_terminal_the_agent_has_it_and_without_one_nothing_is_missing(Distro distro)
     {
-        _container.Agent("kill -SEGV $$");
-        Assert.Equal(139, await _container.RunAsync());
+        const string Agent = "[ -t 0 ] && echo terminal || echo none; set -- $(cat /proc/$$/stat); echo group $5 foreground $8; exit 0";
+        await using var plain = new SessionContainer(distro);
+        plain.Agent(Agent);
+        Assert.Equal(0, await plain.RunAsync());
+        Assert.Contains("\nnone\n", await plain.OutputAsync(), StringComparison.Ordinal);
+
+        await using var terminal = new SessionContainer(distro) { Terminal = true };
+        terminal.Agent(Agent + "\n");
+        Assert.Equal(0, await terminal.RunAsync());
+        var log = await terminal.OutputAsync();
+        Assert.Contains("\nterminal\n", log, StringComparison.Ordinal);
+        Assert.Matches("\ngroup ([0-9]+) foreground \\1\n", log);
     }
 }

@@ -1,152 +1,122 @@
-using System.Diagnostics;
+using Discobot.Integration.Fixtures;
 
 namespace Discobot.Integration.Init;
 
-public sealed class WorkspaceTests : IDisposable
+public sealed class WorkspaceTests
 {
-    private readonly InitContainer _container = new();
+    private const string Repository = """
+        mkdir -p /.workspace; cd /.workspace; git init -q .; git config user.email a@b; git config user.name n
+        echo one > file; git add .; git commit -qm 1; git tag first; echo two > file; git commit -qam 2; printf untouched > untracked; cd /
+        """;
 
-    public void Dispose() => _container.Dispose();
-
-    [Fact]
-    public async Task A_repository_is_cloned_at_the_commit_and_what_the_session_writes_is_there_after_a_restart()
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task What_the_session_writes_the_CA_and_the_cache_are_there_after_a_restart(Distro distro)
     {
-        Repository();
-        _container.Environment["WORKSPACE_PATH"] = "/.workspace";
-        _container.Environment["WORKSPACE_COMMIT"] = "first";
-        _container.Agent("cat file; git status -sb | head -1; stat -c %U file; echo mine >> file; echo new > ~/note; cat ~/.from-image; exit 0");
-        Assert.Equal(0, await _container.RunAsync());
-        Assert.Contains("one\n## discobot-session\ndiscobot\nimage", _container.Output, StringComparison.Ordinal);
-        Assert.Equal("untouched", File.ReadAllText(_container.Upper(".workspace/untracked")));
+        await using var container = new SessionContainer(distro);
+        container.Prepare("mkdir -p /.workspace/deep; echo content > /.workspace/deep/file; mkfifo /.workspace/fifo; echo image > /home/discobot/.from-image");
+        container.Environment["WORKSPACE_PATH"] = "/.workspace";
+        container.Agent("cat deep/file ~/.from-image; [ ! -e fifo ]; stat -c %U deep/file; echo mine >> deep/file; echo new > ~/note; exit 0");
+        Assert.Equal(0, await container.RunAsync());
+        var log = await container.OutputAsync();
+        Assert.Contains("\ncontent\nimage\ndiscobot\n", log, StringComparison.Ordinal);
+        Assert.Contains("1 FIFOs, sockets or devices left out", log, StringComparison.Ordinal);
+        var authority = await container.ReadAsync("/.data/proxy/certs/ca.crt");
 
-        var authority = File.ReadAllText(_container.Data("proxy/certs/ca.crt"));
-        _container.Agent("cat file ~/note; cat /workspace/file | wc -l; exit 0");
-        Assert.Equal(0, await _container.RunAsync());
-        Assert.Contains("one\nmine\nnew\n2\n", _container.Output, StringComparison.Ordinal);
-        Assert.Equal(authority, File.ReadAllText(_container.Data("proxy/certs/ca.crt")));
-        Assert.DoesNotContain("cloning", _container.Output, StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public async Task A_plain_directory_is_copied_without_its_fifos()
-    {
-        Directory.CreateDirectory(_container.Upper(".workspace/deep"));
-        File.WriteAllText(_container.Upper(".workspace/deep/file"), "content");
-        Shell($"mkfifo {_container.Upper(".workspace/fifo")}");
-        _container.Environment["WORKSPACE_PATH"] = "/.workspace";
-        _container.Agent("cat deep/file; ls; exit 0");
-        Assert.Equal(0, await _container.RunAsync());
-        Assert.Contains("content", _container.Output, StringComparison.Ordinal);
-        Assert.DoesNotContain("\nfifo\n", _container.Output, StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public async Task What_an_interrupted_start_left_is_repaired_by_the_next()
-    {
-        Directory.CreateDirectory(_container.Data("discobot.staging/half"));
-        Directory.CreateDirectory(_container.Data("proxy/certs"));
-        File.WriteAllText(_container.Data("proxy/certs/ca.crt"), "half a certifi");
-        _container.Agent("ls -a ~; exit 0");
-        Assert.Equal(0, await _container.RunAsync());
-        Assert.Contains(".from-image", _container.Output, StringComparison.Ordinal);
-        Assert.DoesNotContain("half\n", _container.Output, StringComparison.Ordinal);
-        Assert.Contains("HTTP proxy ready", _container.Output, StringComparison.Ordinal);
+        container.Agent("cat deep/file ~/note; cat /workspace/deep/file | wc -l; exit 0");
+        Assert.Equal(0, await container.RunAsync());
+        log = await container.OutputAsync();
+        Assert.Contains("\ncontent\nmine\nnew\n2\n", log, StringComparison.Ordinal);
+        Assert.Equal(authority, await container.ReadAsync("/.data/proxy/certs/ca.crt"));
+        Assert.DoesNotContain("generated CA", log, StringComparison.Ordinal);
+        Assert.DoesNotContain("copying it", log, StringComparison.Ordinal);
     }
 
     [Theory]
-    [InlineData("ln -s /etc/shadow config.yaml")]
-    [InlineData("mkfifo config.yaml")]
-    [InlineData("truncate -s 1G config.yaml")]
-    [InlineData("echo 'cache: [' > config.yaml")]
-    [InlineData("printf 'cache:\\n  dir: /etc\\n' > config.yaml")]
-    [InlineData("printf '\\377\\376' > config.yaml")]
-    [InlineData("cd ..; rmdir proxy; ln -s /etc proxy")]
-    public async Task An_untrusted_configuration_is_refused_loudly_and_the_default_serves(string make)
+    [InlineData("/.workspace")]
+    [InlineData("file:///.workspace")]
+    public async Task A_repository_is_cloned_at_the_commit_on_a_branch_of_the_session(string path)
     {
-        // The agent makes it in its session; the next start meets it.
-        _container.Agent($"mkdir -p .discobot/proxy; cd .discobot/proxy; {make}; exit 0");
-        Assert.Equal(0, await _container.RunAsync());
-        _container.Agent("exit 0");
-        Assert.Equal(0, await _container.RunAsync());
-        Assert.Contains("error: proxy configuration NOT used:", _container.Output, StringComparison.Ordinal);
-        Assert.Contains("proxy config: built-in default", _container.Output, StringComparison.Ordinal);
-        Assert.Contains("HTTP proxy ready", _container.Output, StringComparison.Ordinal);
+        await using var container = new SessionContainer(Distro.Debian);
+        container.Prepare(Repository);
+        container.Environment["WORKSPACE_PATH"] = path;
+        container.Environment["WORKSPACE_COMMIT"] = "first";
+        container.Agent("cat file; git status -sb | head -1; stat -c %U file; cat /.workspace/untracked; exit 0");
+        Assert.Equal(0, await container.RunAsync());
+        Assert.Contains("\none\n## discobot-session\ndiscobot\nuntouched", await container.OutputAsync(), StringComparison.Ordinal);
+        Assert.Equal(0, await container.RunAsync());
+        Assert.DoesNotContain("cloning", await container.OutputAsync(), StringComparison.Ordinal);
     }
 
     [Fact]
-    public async Task A_good_configuration_of_the_workspace_is_copied()
+    public async Task A_clone_that_fails_ends_the_start_asks_nobody_and_names_no_password()
     {
-        Directory.CreateDirectory(_container.Upper(".workspace/.discobot/proxy"));
-        File.WriteAllText(_container.Upper(".workspace/.discobot/proxy/config.yaml"), "cache:\n  max_size: 50GiB # more\n");
-        _container.Environment["WORKSPACE_PATH"] = "/.workspace";
-        _container.Agent("exit 0");
-        Assert.Equal(0, await _container.RunAsync());
-        Assert.Equal("cache:\n  max_size: 50GiB # more\n", File.ReadAllText(_container.Data("proxy/config.yaml")));
+        await using var container = new SessionContainer(Distro.Debian);
+        container.Environment["WORKSPACE_PATH"] = "http://user:geheim@127.0.0.1:1/a.git";
+        Assert.Equal(1, await container.RunAsync());
+        var log = await container.OutputAsync();
+        Assert.Contains("error: workspace failed: git clone failed", log, StringComparison.Ordinal);
+        Assert.DoesNotContain("geheim", log, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task The_agent_reads_the_certificate_and_nothing_else_of_the_proxys_and_cannot_take_its_place()
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task Caches_of_the_project_are_shown_in_the_home_and_no_link_leads_them_out(Distro distro)
     {
-        _container.Agent("""
-            cat /.data/proxy/certs/ca.crt > /dev/null && echo reads certificate
-            for f in certs/ca.key config.yaml api.token; do cat /.data/proxy/$f 2>/dev/null && echo LEAK $f; done
-            ls /.data/proxy 2>/dev/null && echo LEAK list; ls /.data/proxy/cache 2>/dev/null && echo LEAK cache
-            mv /.data/proxy /.data/other 2>/dev/null && echo LEAK rename
-            touch /.data/proxy/x /.data/x /opt/discobot/bin/proxy 2>/dev/null && echo LEAK write
-            ls /.data/discobot /.data/.overlayfs 2>/dev/null && echo LEAK lower
-            kill -TERM $(pgrep -f /opt/discobot/bin/proxy) 2>/dev/null && echo LEAK kill
-            exit 0
+        await using var container = new SessionContainer(distro) { Volumes = ["/.data/cache"] };
+        container.Prepare("""
+            mkdir -p /.workspace/.discobot; ln -s /etc /.workspace/elsewhere; ln -s /etc /home/discobot/.npm
+            echo '{"additionalPaths": ["/home/discobot/own/cache", "/home/discobot/workspace/elsewhere/x", "/home/discobot/../../etc", "/etc"]}' > /.workspace/.discobot/cache.json
             """);
-        Assert.Equal(0, await _container.RunAsync());
-        Assert.Contains("reads certificate", _container.Output, StringComparison.Ordinal);
-        Assert.DoesNotContain("LEAK", _container.Output, StringComparison.Ordinal);
+        container.Environment["WORKSPACE_PATH"] = "/.workspace";
+        container.Agent("echo kept > ~/own/cache/file; echo kept > ~/.cargo/registry/file; ls -ld /etc | cut -c1-10; ls /etc/x; exit 0");
+        Assert.Equal(0, await container.RunAsync());
+        var log = await container.OutputAsync();
+        Assert.Contains("\ndrwxr-xr-x\n", log, StringComparison.Ordinal);
+        Assert.Contains("No such file", log, StringComparison.Ordinal);
+        Assert.Contains("cache .npm not mounted", log, StringComparison.Ordinal);
+        Assert.Contains("cache workspace/elsewhere/x not mounted", log, StringComparison.Ordinal);
+        Assert.Equal("kept\n", await container.ReadAsync("/.data/cache/home/discobot/own/cache/file"));
+        Assert.Equal("kept\n", await container.ReadAsync("/.data/cache/home/discobot/.cargo/registry/file"));
     }
 
-    [Fact]
-    public async Task Hooks_run_as_the_agent_behind_the_proxy_and_links_in_their_way_are_not_followed()
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task Hooks_run_as_the_agent_behind_the_proxy_and_none_can_fail_or_hold_the_start(Distro distro)
     {
-        Directory.CreateDirectory(_container.Upper(".workspace/.discobot/hooks"));
-        Hook("10-user", "blocking: true", "id -u; echo $HTTP_PROXY; exit 4");
-        Hook("20-root", "run_as: root", "echo as root");
-        _container.Environment["WORKSPACE_PATH"] = "/.workspace";
-        _container.Agent("cat ~/.discobot/session-1/hooks/status.json; rm -r ~/.discobot; ln -s /etc ~/.discobot; exit 0");
-        Assert.Equal(0, await _container.RunAsync());
-        Assert.Contains("[10-user] 4321", _container.Output, StringComparison.Ordinal);
-        Assert.Contains("[10-user] http://localhost:17080", _container.Output, StringComparison.Ordinal);
-        Assert.Contains("\"lastExitCode\":4", _container.Output, StringComparison.Ordinal);
-        Assert.DoesNotContain("as root", _container.Output.Replace("asks for root", "", StringComparison.Ordinal), StringComparison.Ordinal);
-        Assert.Equal(0, await _container.RunAsync());
-        Assert.False(Directory.Exists(_container.Upper("etc/session-1")));
+        await using var container = new SessionContainer(distro);
+        container.Prepare("mkdir -p /.workspace/.discobot/hooks");
+        Hook(container, "10-user", "blocking: true", "id -u; echo $HTTP_PROXY; exit 4");
+        Hook(container, "20-root", "run_as: root", "echo ran as root");
+        // Its child keeps the output open; its line is longer than any buffer.
+        Hook(container, "30-long", "blocking: true", "sleep 100 & head -c 200000 /dev/zero | tr '\\0' x; echo end");
+        container.Environment["WORKSPACE_PATH"] = "/.workspace";
+        container.Agent("cat ~/.discobot/session-1/hooks/status.json; rm -r ~/.discobot; ln -s /etc ~/.discobot; exit 0");
+        Assert.Equal(0, await container.RunAsync());
+        var log = await container.OutputAsync();
+        Assert.Contains("[10-user] 1000", log, StringComparison.Ordinal);
+        Assert.Contains("[10-user] http://localhost:17080", log, StringComparison.Ordinal);
+        Assert.Contains("\"lastExitCode\":4", log, StringComparison.Ordinal);
+        Assert.Contains("xend", log, StringComparison.Ordinal);
+        Assert.Contains("hook 20-root asks for root and is not run", log, StringComparison.Ordinal);
+        Assert.DoesNotContain("ran as root", log, StringComparison.Ordinal);
+
+        // The agent has put a link where the records were: nothing is written through it.
+        container.Agent("ls -d /etc/session-1; exit 0");
+        Assert.Equal(0, await container.RunAsync());
+        Assert.Contains("No such file", await container.OutputAsync(), StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task A_session_in_a_database_is_not_touched_where_its_program_is_missing()
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task Where_mounting_is_impossible_the_start_fails_and_no_work_is_lost(Distro distro)
     {
-        Directory.CreateDirectory(_container.Data(".agentfs"));
-        File.WriteAllText(_container.Data(".agentfs/session-1.db"), "");
-        Assert.Equal(1, await _container.RunAsync());
-        Assert.Contains("the program agentfs is not on PATH", _container.Output, StringComparison.Ordinal);
-        Assert.False(Directory.Exists(_container.Data(".overlayfs/session-1")));
-        Assert.True(File.Exists(_container.Data(".agentfs/session-1.db")));
+        await using var container = new SessionContainer(distro) { Capabilities = [] };
+        container.Prepare("mkdir -p /.data/.overlayfs/session-1/upper/; echo work > /.data/.overlayfs/session-1/upper/note");
+        Assert.Equal(1, await container.RunAsync());
+        Assert.Contains("Mounting needs CAP_SYS_ADMIN", await container.OutputAsync(), StringComparison.Ordinal);
+        Assert.Equal("work\n", await container.ReadAsync("/.data/.overlayfs/session-1/upper/note"));
     }
 
-    private static void Shell(string command)
+    private static void Hook(SessionContainer container, string name, string line, string script)
     {
-        using var shell = Process.Start("bash", ["-ec", command]);
-        shell.WaitForExit();
-        Assert.Equal(0, shell.ExitCode);
+        container.Program($"/tmp/{name}", $"#---\n# type: session\n# {line}\n#---\n{script}");
+        container.Prepare($"cp -p /tmp/{name} /.workspace/.discobot/hooks/");
     }
-
-    private void Hook(string name, string line, string script)
-    {
-        var path = _container.Upper($".workspace/.discobot/hooks/{name}");
-        File.WriteAllText(path, $"#!/bin/bash\n#---\n# type: session\n# {line}\n#---\n{script}\n");
-        File.SetUnixFileMode(path, (UnixFileMode)0x1ED);
-    }
-
-    private void Repository() => Shell($"""
-        mkdir -p {_container.Upper(".workspace")}; cd {_container.Upper(".workspace")}; git init -q .
-        git config user.email a@b; git config user.name n
-        echo one > file; git add .; git commit -qm 1; git tag first; echo two > file; git commit -qam 2; printf untouched > untracked
-        """);
 }

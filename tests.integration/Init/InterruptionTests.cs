@@ -1,0 +1,125 @@
+using System.Diagnostics;
+using Discobot.Integration.Fixtures;
+
+namespace Discobot.Integration.Init;
+
+/// <summary>A stop or a kill in the middle of the start.</summary>
+public sealed class InterruptionTests
+{
+    /// <summary>Each step that can be made to last is met by TERM while it does.</summary>
+    [Theory, MemberData(nameof(Steps))]
+    public async Task A_stop_during_a_step_is_orderly_and_quick(Distro distro, string step)
+    {
+        await using var container = new SessionContainer(distro) { Docker = step == "dockerd" };
+        Slow(container, step);
+        await container.StartAsync();
+        await container.SeeAsync("step runs");
+        var watch = Stopwatch.StartNew();
+        await container.SendAsync(step == "hook" ? "INT" : step == "git" ? "QUIT" : "TERM");
+        Assert.Equal(0, await container.EndAsync());
+        var log = await container.OutputAsync();
+        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(5), $"{watch.Elapsed}\n{log}");
+        Assert.Contains("startup interrupted", log, StringComparison.Ordinal);
+        Assert.Contains("stopped, exit code 0", log, StringComparison.Ordinal);
+        Assert.DoesNotContain("agent-api started", log, StringComparison.Ordinal);
+    }
+
+    public static TheoryData<Distro, string> Steps()
+    {
+        var all = new TheoryData<Distro, string>();
+        foreach (var step in new[] { "git", "agentfs", "trust", "proxy", "dockerd", "hook" })
+        {
+            all.Add(Distro.Debian, step);
+            all.Add(Distro.Alpine, step);
+            all.Add(Distro.Fedora, step);
+        }
+
+        return all;
+    }
+
+    /// <summary>
+    /// Starts, each hit by a signal some milliseconds later than the one before, so that the step they meet is another each time. The start
+    /// that is left alone after them has to come up with everything, and with the CA that is there.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task A_start_killed_at_any_moment_is_repaired_by_the_next(Distro distro)
+    {
+        await using var container = new SessionContainer(distro);
+        container.Environment["WORKSPACE_PATH"] = "/.workspace";
+        container.Program("/sweep.sh", Sweep);
+        container.Prepare("mkdir -p /.workspace/deep; for i in $(seq 300); do echo $i > /.workspace/deep/$i; done; mkdir -p /home/discobot/from/image; echo x > /home/discobot/from/image/x; exec sh /sweep.sh");
+        container.Agent("cat deep/300 ~/from/image/x | tr '\\n' ' '; ls deep | wc -l; [ \"$HTTP_PROXY\" ] && echo proxied; [ -e /tmp/leave ] && exit 0; sleep 10");
+        Assert.Equal(0, await container.RunAsync());
+        var log = await container.OutputAsync();
+        Assert.True(log.Contains("sweep passed", StringComparison.Ordinal), log);
+        // The signals met the start in many places, and the program was up in the last.
+        var met = log.Split('\n').Where(l => l.StartsWith("met after: ", StringComparison.Ordinal)).Distinct().ToList();
+        Assert.True(met.Count >= 3, string.Join('\n', met));
+    }
+
+    private const string Sweep = """
+        # Each start is process 1 of namespaces of its own, on this container's files and volume.
+        start() {
+            unshare -m -p -f sh -c 'mount -t proc proc /proc; exec env -i PATH=$PATH SESSION_ID=s WORKSPACE_PATH=/.workspace /opt/discobot/bin/discobot init' > /tmp/out 2>&1 &
+            outer=$!
+        }
+        inner() { for t in $(seq 100); do i=$(cat /proc/$outer/task/$outer/children 2>/dev/null); [ "$i" ] && break; sleep 0.005; done; echo $i; }
+        met() { echo "met after: $(grep completed /tmp/out | tail -1 | sed 's/.*] //')"; }
+        whole() {
+            : > /tmp/leave; start; wait $outer; code=$?; rm /tmp/leave
+            [ $code = 0 ] && grep -q '^300 x 300$' /tmp/out && grep -q '^proxied$' /tmp/out || { echo "not repaired: $code"; cat /tmp/out; exit 1; }
+        }
+        for round in 1 2 3; do
+            rm -rf /.data/discobot* /.data/.overlayfs /.data/proxy /.data/proxy.* 2>/dev/null
+            for n in $(seq 8); do
+                start; i=$(inner); sleep 0.$(printf %03d $(( (n * 3 + round - 3) * 16 )))
+                kill -KILL $i 2>/dev/null; wait $outer 2>/dev/null; met
+            done
+            whole
+        done
+        ca=$(md5sum < /.data/proxy/certs/ca.crt)
+        for n in $(seq 12); do
+            start; i=$(inner); sleep 0.$(printf %03d $((n * 20)))
+            kill -TERM $i; wait $outer; code=$?; met
+            # 143: the agent was up, an sh that TERM ends.
+            [ $code = 0 ] || { [ $code = 143 ] && grep -q 'agent-api started' /tmp/out; } || { echo "TERM gave $code"; cat /tmp/out; exit 1; }
+            grep -q 'stopped, exit code' /tmp/out || { echo no orderly stop; cat /tmp/out; exit 1; }
+        done
+        whole
+        [ "$ca" = "$(md5sum < /.data/proxy/certs/ca.crt)" ] || { echo another CA; exit 1; }
+        echo sweep passed
+        """;
+
+    private static void Slow(SessionContainer container, string step)
+    {
+        const string Wait = "echo step runs >&2; echo step runs; sleep 1000";
+        switch (step)
+        {
+            case "git":
+                container.Program("/usr/local/bin/git", Wait);
+                container.Environment["WORKSPACE_PATH"] = "https://git.example/a.git";
+                break;
+            case "agentfs":
+                container.Program("/usr/local/bin/agentfs", Wait);
+                container.Environment["DISCOBOT_FILESYSTEM"] = "agentfs";
+                break;
+            case "trust":
+                container.Program("/usr/sbin/slow-trust", Wait);
+                container.Prepare("for tool in update-ca-certificates update-ca-trust; do cp -p /usr/sbin/slow-trust /usr/sbin/$tool; cp -p /usr/sbin/slow-trust /usr/bin/$tool; done");
+                break;
+            case "proxy":
+                container.Program("/opt/discobot/bin/slow", Wait);
+                container.Prepare("mv /opt/discobot/bin/slow /opt/discobot/bin/proxy");
+                break;
+            case "dockerd":
+                container.Program("/usr/local/sbin/dockerd", Wait);
+                break;
+            default:
+                container.Program("/tmp/hook", $"#---\n# type: session\n# blocking: true\n#---\n{Wait}");
+                container.Prepare("mkdir -p /.workspace/.discobot/hooks; cp -p /tmp/hook /.workspace/.discobot/hooks/");
+                container.Environment["WORKSPACE_PATH"] = "/.workspace";
+                break;
+        }
+    }
+}
