@@ -15,7 +15,13 @@ internal sealed class DoctorClients(ToolRun tools, string path, string url)
         except urllib.error.HTTPError: pass
         """;
 
-    private const string Node = "fetch(process.argv[1]).then(() => process.exit(0), e => { console.error(e.cause ?? e); process.exit(1) })";
+    // By hand, as proxy libraries do it: Node's own fetch takes notice of HTTPS_PROXY from version 24 on.
+    private const string Node = """
+        const u = new URL(process.argv[1]), p = new URL(process.env.HTTPS_PROXY), host = `${u.hostname}:${u.port || 443}`;
+        const fail = e => { console.error(e.message); process.exit(1) };
+        require('http').request({ host: p.hostname, port: p.port, method: 'CONNECT', path: host, headers: { host } }).on('error', fail)
+            .on('connect', (a, socket) => require('tls').connect({ socket, servername: u.hostname }, () => process.exit(0)).on('error', fail)).end();
+        """;
 
     private const string Java =
         "class T { public static void main(String[] a) throws Exception { ((java.net.HttpURLConnection) new java.net.URL(a[0]).openConnection()).getResponseCode(); } }";
@@ -29,8 +35,8 @@ internal sealed class DoctorClients(ToolRun tools, string path, string url)
         new("wget", ["wget", "-q", "-O", "/dev/null", url], "make the system trust the CA: discobot trust install", Answers: ["error response", "server returned error"]),
         new("git", ["git", "-c", "credential.helper=", "ls-remote", url], "point GIT_SSL_CAINFO at the system's bundle", Answers: ["not found", "not valid: is this a git repository", "Authentication failed"]),
         new("python3", ["python3", "-c", Python, url], "point SSL_CERT_FILE at the system's bundle"),
-        new("node", ["node", "-e", Node, url], "set NODE_EXTRA_CA_CERTS=/.data/proxy/certs/ca.crt and NODE_USE_ENV_PROXY=1 (Node.js 24 and later)"),
-        new("java", ["sh", "-c", "printf %s \"$0\" | exec java --source 11 /dev/stdin \"$1\"", Java, url],
+        new("node", ["node", "-e", Node, url], "set NODE_EXTRA_CA_CERTS=/.data/proxy/certs/ca.crt"),
+        new("java", ["sh", "-c", "d=$(mktemp -d); printf %s \"$0\" > $d/T.java; java $d/T.java \"$1\"; code=$?; rm -r $d; exit $code", Java, url],
             "set JAVA_TOOL_OPTIONS as /etc/profile.d/discobot-proxy.sh does", Unknown: "jdk.compiler"),
         new("docker", ["docker", "info"], "read the lines of the Docker daemon in `docker logs`", Detail: "the daemon answers"),
     ];

@@ -29,6 +29,7 @@ internal static class Startup
     /// <exception cref="OperationCanceledException">A stop was asked for.</exception>
     public static async Task<bool> RunAsync(IReadOnlyList<StartupStep> steps, InitLog log, CancellationToken cancellationToken)
     {
+        var total = Stopwatch.StartNew();
         foreach (var step in steps)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -51,14 +52,7 @@ internal static class Startup
             }
         }
 
-        log.Info($"[{InitLog.Seconds(SinceExec())}] startup completed");
+        log.Info($"[{InitLog.Seconds(total.Elapsed)}] startup completed");
         return true;
-    }
-
-    // From the kernel's own note of when this process began, to 10 ms: the loading of the executable counts as well.
-    private static TimeSpan SinceExec()
-    {
-        using var self = Process.GetCurrentProcess();
-        return DateTime.Now - self.StartTime;
     }
 }

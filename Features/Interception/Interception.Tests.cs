@@ -249,6 +249,18 @@ public sealed class InterceptionTests : IAsyncLifetime
         Assert.StartsWith("/plain-h2\n", body, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_client_that_ends_its_direction_after_asking_for_https_gets_its_answer()
+    {
+        using var client = new TcpClient("127.0.0.1", _proxy.Port);
+        var stream = client.GetStream();
+        await stream.WriteAsync(Encoding.ASCII.GetBytes(
+            $"GET https://localhost:{_origin.HttpsPort}/ HTTP/1.1\r\nHost: localhost:{_origin.HttpsPort}\r\nConnection: close\r\n\r\n"));
+        client.Client.Shutdown(SocketShutdown.Send);
+        var answer = await new StreamReader(stream).ReadToEndAsync().WaitAsync(TimeSpan.FromSeconds(20));
+        Assert.StartsWith("HTTP/1.1 200 ", answer, StringComparison.Ordinal);
+    }
+
     private static async Task<string> ReadHeadAsync(Stream stream)
     {
         var text = new StringBuilder();

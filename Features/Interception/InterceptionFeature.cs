@@ -85,7 +85,9 @@ internal static class InterceptionFeature
         listen.Use(next => connection =>
         {
             PlainHttp.Unmark(connection);
-            return FullRecords.OnConnectionAsync(connection, next);
+            return connection.Features.Get<Tunnel>() is null
+                ? HalfClosedClient.OnConnectionAsync(connection, next)
+                : FullRecords.OnConnectionAsync(connection, next);
         });
     }
 

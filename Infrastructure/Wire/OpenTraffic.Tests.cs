@@ -40,7 +40,7 @@ public class OpenTrafficTests
     [Fact]
     public async Task Idle_means_that_nothing_followed_for_a_while()
     {
-        var traffic = new OpenTraffic(_policy, NullLogger<OpenTraffic>.Instance);
+        var traffic = new OpenTraffic(_policy, new UpstreamBytes(TestMetrics.New()), NullLogger<OpenTraffic>.Instance);
         Assert.True(traffic.IdleAsync(TimeSpan.FromMinutes(1), CancellationToken.None).IsCompleted);
         var first = traffic.Watch(Request("/a"), Context(_aborts));
         var idle = traffic.IdleAsync(TimeSpan.FromMilliseconds(200), CancellationToken.None);
