@@ -51,16 +51,24 @@ public sealed class ApiGuardTests : IAsyncLifetime
         }
     }
 
-    [Fact]
-    public async Task A_request_without_Host_is_refused()
+    [Theory]
+    [InlineData("GET /health HTTP/1.0\r\n\r\n", 421)]
+    [InlineData("GET /health HTTP/1.1\r\nHost:\r\n\r\n", 421)]
+    [InlineData("GET http://evil.example/health HTTP/1.1\r\nHost: localhost\r\n\r\n", 421)]
+    // Refused before there is a request that could be answered in JSON.
+    [InlineData("GET /health HTTP/1.1\r\n\r\n", 400)]
+    [InlineData("GET /health HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n", 400)]
+    [InlineData("GET /health HTTP/1.1\r\nHost: localhost:1:2\r\n\r\n", 400)]
+    public async Task No_spelling_of_Host_gets_by(string request, int status)
     {
         using var tcp = new TcpClient();
         await tcp.ConnectAsync(IPAddress.Loopback, _proxy.ApiPort);
-        await tcp.GetStream().WriteAsync("GET /health HTTP/1.0\r\n\r\n"u8.ToArray());
+        await tcp.GetStream().WriteAsync(Encoding.ASCII.GetBytes(request.Replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n", StringComparison.Ordinal)));
         using var reader = new StreamReader(tcp.GetStream(), Encoding.ASCII);
         var answer = await reader.ReadToEndAsync();
-        Assert.StartsWith("HTTP/1.1 421 ", answer, StringComparison.Ordinal);
-        Assert.Contains("{\"error\":", answer, StringComparison.Ordinal);
+        Assert.StartsWith($"HTTP/1.1 {status} ", answer, StringComparison.Ordinal);
+        Assert.Equal(status == 421, answer.Contains("{\"error\":", StringComparison.Ordinal));
+        Assert.DoesNotContain("ca_cert", answer, StringComparison.Ordinal);
     }
 
     [Fact]
