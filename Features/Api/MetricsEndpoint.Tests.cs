@@ -1,9 +1,12 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Cryptography;
 using System.Text;
+using Discobot.Features.Configuration;
 using Discobot.Features.Interception;
 using Discobot.Tests.Fixtures;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Discobot.Features.Api;
 
@@ -83,6 +86,38 @@ public sealed class MetricsEndpointTests : IAsyncLifetime
         await Eventually.TrueAsync(async () => await ReadAsync(proxy) is var metrics
             && metrics["discobot_upstream_sent_bytes_total"] == 70_000 && metrics["discobot_upstream_received_bytes_total"] == 123_456);
         listener.Stop();
+    }
+
+    [Fact]
+    public async Task What_the_cache_did_is_shown()
+    {
+        var path = $"/v2/a/blobs/sha256:{Convert.ToHexStringLower(SHA256.HashData("twelve bytes"u8))}";
+        using var client = _proxy.Client();
+        await client.GetStringAsync(_origin.Https + path);
+        await Eventually.TrueAsync(async () => (await ReadAsync())["discobot_cache_stores_total"] == 1);
+        await client.GetStringAsync(_origin.Https + path);
+        await Eventually.TrueAsync(async () => (await ReadAsync())["discobot_cache_served_bytes_total"] == 24);
+        var metrics = await ReadAsync();
+        Assert.Equal((1, 1), (metrics["discobot_cache_hits_total"], metrics["discobot_cache_misses_total"]));
+        Assert.Equal((1, 12), (metrics["discobot_cache_entries"], metrics["discobot_cache_size_bytes"]));
+        Assert.Equal(20L << 30, metrics["discobot_cache_max_size_bytes"]);
+        Assert.Equal(0, metrics["discobot_cache_errors_total"]);
+    }
+
+    [Fact]
+    public async Task Changes_of_the_configuration_are_counted_whether_taken_or_refused()
+    {
+        var configuration = _proxy.Services.GetRequiredService<LiveConfiguration>();
+        Assert.False(configuration.Apply("""{"allowlist": {"mode": 1}}"""u8, merge: true).IsValid);
+        var before = await ReadAsync();
+        Assert.Equal(1, before["discobot_config_changes_total{source=\"api\",result=\"refused\"}"]);
+        Assert.Equal(0, before["discobot_config_last_change_timestamp_seconds"]);
+        Assert.True(configuration.Apply("""{"allowlist": {"mode": "learn"}}"""u8, merge: true).IsValid);
+        Assert.True(configuration.Reload().IsValid);
+        var after = await ReadAsync();
+        Assert.Equal(1, after["discobot_config_changes_total{source=\"api\",result=\"applied\"}"]);
+        Assert.Equal(1, after["discobot_config_changes_total{source=\"file\",result=\"applied\"}"]);
+        Assert.InRange(after["discobot_config_last_change_timestamp_seconds"], DateTimeOffset.UtcNow.ToUnixTimeSeconds() - 60, DateTimeOffset.UtcNow.ToUnixTimeSeconds() + 1);
     }
 
     [Fact]
