@@ -25,12 +25,26 @@ internal sealed partial class Forwarding(
             return;
         var host = ProxiedRequest.Of(context).Target.Host;
         var failure = context.GetForwarderErrorFeature()?.Exception;
-        var error = UpstreamFailures.ToError(failure ?? new HttpRequestException(outcome.ToString()), host);
+        var error = ClientsFault(outcome, failure) ?? UpstreamFailures.ToError(failure ?? new HttpRequestException(outcome.ToString()), host);
         LogFailed(host, error.Code, error.Reason);
         if (context.Response.HasStarted)
             context.Abort();
         else
             await ProxyErrors.WriteAsync(context, error);
+    }
+
+    // The head was on its way upstream when the body turned out to be malformed, or too slow (RFC 9112, 7.1).
+    private static ProxyError? ClientsFault(ForwarderError outcome, Exception? failure)
+    {
+        for (var e = failure; e is not null; e = e.InnerException)
+        {
+            if (e is BadHttpRequestException bad)
+                return new ProxyError(bad.StatusCode, "bad_request", $"The request's body cannot be read: {bad.Message.TrimEnd('.')}.");
+        }
+
+        return outcome == ForwarderError.RequestBodyClient
+            ? new ProxyError(StatusCodes.Status400BadRequest, "bad_request", "The request's body cannot be read.")
+            : null;
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "upstream failed {Host} {Error} {Reason}")]

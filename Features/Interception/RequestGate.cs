@@ -62,6 +62,8 @@ internal sealed partial class RequestGate(
     private static (ProxiedRequest? Request, ProxyError? Error) Resolve(HttpContext context, string id)
     {
         var raw = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
+        if (StrictHead.Check(context.Request, raw) is { } malformed)
+            return (null, malformed);
         return TunnelOf(context) is { } tunnel
             ? ResolveTunnelled(context, tunnel, raw, id)
             : ResolvePlain(raw, id);
@@ -72,10 +74,10 @@ internal sealed partial class RequestGate(
         var request = new ProxiedRequest { Id = id, Target = tunnel.Target, Scheme = tunnel.Scheme, PathAndQuery = OriginForm(raw) };
         if (tunnel.ForeignServerName is { } sni)
             return (request, Misdirected($"The tunnel was opened to {tunnel.Target.Host}, but TLS asked for {sni}."));
-        var host = context.Request.Host.Value;
-        // The port may be absent from Host when it is the scheme's own.
-        var agrees = ConnectTarget.TryParse(host, tunnel.Target.Port, out var named) && named == tunnel.Target;
-        return (request, agrees ? null : Misdirected($"The tunnel was opened to {tunnel.Target}, but the request names {host}."));
+        // The port may be absent when it is the scheme's own. Absolute-form counts before Host (RFC 9112, 3.2.2).
+        var named = AuthorityOf(raw) is { IsEmpty: false } authority ? authority.ToString() : context.Request.Host.Value;
+        var agrees = ConnectTarget.TryParse(named, tunnel.Target.Port, out var target) && target == tunnel.Target;
+        return (request, agrees ? null : Misdirected($"The tunnel was opened to {tunnel.Target}, but the request names {named}."));
     }
 
     /// <summary>Reads the target of a request in absolute-form (RFC 9112, 3.2.2).</summary>
@@ -89,12 +91,17 @@ internal sealed partial class RequestGate(
                 "This is an HTTP proxy: set HTTP_PROXY and HTTPS_PROXY to its address instead of opening it directly."));
         }
 
-        var rest = raw.AsSpan(scheme.Length + 3);
-        var end = rest.IndexOfAny('/', '?', '#');
-        var authority = end < 0 ? rest : rest[..end];
-        if (!ConnectTarget.TryParse(authority, scheme == "http" ? 80 : 443, out var target))
+        if (!ConnectTarget.TryParse(AuthorityOf(raw), scheme == "http" ? 80 : 443, out var target))
             return (null, new ProxyError(400, "bad_request", "The request's address is not http://host[:port]/path."));
         return (new ProxiedRequest { Id = id, Target = target, Scheme = scheme, PathAndQuery = OriginForm(raw) }, null);
+    }
+
+    /// <returns>Empty for origin-form.</returns>
+    private static ReadOnlySpan<char> AuthorityOf(string raw)
+    {
+        var mark = raw.StartsWith('/') ? -1 : raw.IndexOf("://", StringComparison.Ordinal);
+        var rest = mark < 0 ? default : raw.AsSpan(mark + 3);
+        return rest.IndexOfAny('/', '?', '#') is var end and >= 0 ? rest[..end] : rest;
     }
 
     // RFC 9112, 3.2: absolute-form is allowed everywhere; the path begins after the authority. Fragments do not belong on the wire.

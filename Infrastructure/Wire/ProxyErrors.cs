@@ -26,6 +26,9 @@ internal static class ProxyErrors
         response.ContentLength = body.Length;
         response.Headers["X-Discobot-Error"] = error.Code;
         response.Headers.CacheControl = "no-store";
+        // Where a request could not be understood, nobody knows where it ends. HTTP/2 has frames for that.
+        if (error.Status is StatusCodes.Status400BadRequest or StatusCodes.Status501NotImplemented && !HttpProtocol.IsHttp2(context.Request.Protocol))
+            response.Headers.Connection = "close";
         if (!HttpMethods.IsHead(context.Request.Method))
             await response.Body.WriteAsync(body, context.RequestAborted);
     }
