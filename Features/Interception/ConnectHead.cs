@@ -14,6 +14,9 @@ internal readonly record struct ConnectHead(ConnectTarget Target, ProxyError? Er
 
     private const int MaxFields = 200;
 
+    /// <summary>For a head that does not come to its end in time.</summary>
+    public static ConnectHead TooSlow => Bad(408, "slow_head", "The head of the CONNECT request took too long (proxy.read_timeout).");
+
     /// <summary>Tries to take a whole head (request line, fields, empty line; RFC 9112) from the start of <paramref name="buffer"/>.</summary>
     /// <returns>False while it is incomplete. When true, <paramref name="consumed"/> is the first byte after the head.</returns>
     public static bool TryRead(ReadOnlySequence<byte> buffer, out ConnectHead head, out SequencePosition consumed)

@@ -4,6 +4,7 @@ using Discobot.Infrastructure;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.WebUtilities;
 
 namespace Discobot.Features.Interception;
 
@@ -11,13 +12,10 @@ namespace Discobot.Features.Interception;
 /// on to interception (TLS, HTTP) or through it (everything else).</summary>
 internal sealed partial class ConnectTunnel(
     IEgressPolicy policy, Live<PassthroughHosts> passthrough, Dialer dialer, OpenTraffic traffic, ISocksServer socks,
-    ConnectionMetrics metrics, ILogger<ConnectTunnel> log)
+    ClientLimits limits, ConnectionMetrics metrics, ILogger<ConnectTunnel> log)
 {
     /// <summary>Limit on the first byte of a connection, as the issue says.</summary>
     private static readonly TimeSpan FirstByteLimit = TimeSpan.FromSeconds(5);
-
-    /// <summary>Limit on the rest of a CONNECT head: a slow sender must not hold a connection for ever (Slowloris).</summary>
-    private static readonly TimeSpan HeadLimit = TimeSpan.FromSeconds(10);
 
     /// <summary>How long the client's side of a tunnel may be silent before we take it for a protocol whose server speaks first.</summary>
     private static readonly TimeSpan ServerFirst = TimeSpan.FromMilliseconds(700);
@@ -86,10 +84,11 @@ internal sealed partial class ConnectTunnel(
         await EnterAsync(connection, head.Target, next, closing);
     }
 
-    private static async Task<ConnectHead?> ReadHeadAsync(ConnectionContext connection, CancellationToken closing)
+    private async Task<ConnectHead?> ReadHeadAsync(ConnectionContext connection, CancellationToken closing)
     {
+        // A slow sender must not hold a connection for ever (Slowloris).
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(closing);
-        limit.CancelAfter(HeadLimit);
+        limit.CancelAfter(limits.Head);
         var input = connection.Transport.Input;
         try
         {
@@ -106,6 +105,10 @@ internal sealed partial class ConnectTunnel(
                 if (read.IsCompleted)
                     return null;
             }
+        }
+        catch (OperationCanceledException) when (!closing.IsCancellationRequested)
+        {
+            return ConnectHead.TooSlow;
         }
         catch (Exception e) when (e is OperationCanceledException or IOException)
         {
@@ -207,7 +210,7 @@ internal sealed partial class ConnectTunnel(
     {
         var body = error.Reason + "\n";
         return Encoding.UTF8.GetBytes(
-            $"HTTP/1.1 {error.Status} {(error.Status == 403 ? "Forbidden" : "Bad Request")}\r\nX-Discobot-Error: {error.Code}\r\n"
+            $"HTTP/1.1 {error.Status} {ReasonPhrases.GetReasonPhrase(error.Status)}\r\nX-Discobot-Error: {error.Code}\r\n"
             + $"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\nConnection: close\r\n\r\n{body}");
     }
 

@@ -31,7 +31,8 @@ internal static class InterceptionFeature
             .AddSingleton(own)
             .AddSingleton(provider => new UpstreamTrust(roots(provider), insecure))
             .AddSingleton(new Live<PassthroughHosts>(new PassthroughHosts(new HostSet(tls.Passthrough))))
-            .AddSingleton(new ForwardingLimits(proxy.UpstreamTimeout == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : proxy.UpstreamTimeout))
+            .AddSingleton(new ClientLimits(LimitOf(proxy.ReadTimeout), LimitOf(proxy.WriteTimeout)))
+            .AddSingleton(new ForwardingLimits(LimitOf(proxy.UpstreamTimeout)))
             .AddSingleton(provider => ParentChoice.Make(proxy, environment, own, provider.GetRequiredService<ILogger<ParentProxies>>()))
             .AddSingleton<Dialer>()
             .AddSingleton<Upstream>()
@@ -54,17 +55,19 @@ internal static class InterceptionFeature
         limits.MaxRequestHeaderCount = 200;
         // Signed addresses of object stores reach several KiB.
         limits.MaxRequestLineSize = 32 * 1024;
-        limits.RequestHeadersTimeout = proxy.ReadTimeout == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : proxy.ReadTimeout;
+        limits.RequestHeadersTimeout = LimitOf(proxy.ReadTimeout);
         limits.KeepAliveTimeout = TimeSpan.FromMinutes(2);
         // A pause is no attack: streams of events and long polls are silent for minutes.
         limits.MinRequestBodyDataRate = null;
         limits.MinResponseDataRate = null;
-        limits.MaxConcurrentConnections = 20_000;
-        limits.MaxConcurrentUpgradedConnections = 20_000;
+        limits.MaxConcurrentConnections = proxy.MaxConnections;
+        limits.MaxConcurrentUpgradedConnections = proxy.MaxConnections;
         limits.Http2.MaxStreamsPerConnection = 250;
         limits.Http2.InitialConnectionWindowSize = 1024 * 1024;
         limits.Http2.InitialStreamWindowSize = 512 * 1024;
     }
+
+    private static TimeSpan LimitOf(TimeSpan written) => written == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : written;
 
     /// <summary>Listens on the proxy's addresses: first byte, CONNECT, TLS, then Kestrel's HTTP/1.1 and HTTP/2.</summary>
     public static void ListenForProxying(this KestrelServerOptions kestrel, IEnumerable<IPEndPoint> addresses)

@@ -38,7 +38,7 @@ public sealed class LiveRulesTests : IAsyncLifetime
     {
         using var client = _proxy.Client();
         var address = new Uri(scheme == "http" ? _origin.Http : _origin.Https);
-        for (var round = 1; round <= 5; round++)
+        for (var round = 1; round <= 10; round++)
         {
             Assert.Equal("fine", await client.GetStringAsync(address));
             Assert.Equal("fine", await client.GetStringAsync(address));

@@ -15,14 +15,17 @@ internal sealed record ProxyOptions
     /// <summary>Loopback only. ::1 is left out, with a log line, where the machine has no IPv6.</summary>
     public ImmutableArray<IPAddress> Listen { get; init; } = [IPAddress.Loopback, IPAddress.IPv6Loopback];
 
-    /// <summary>How long a client may take to send the head of a request, or pause within its body: 30 s; 0 is no limit.</summary>
+    /// <summary>How long a client may take to send the head of a request: 30 s; 0 is no limit. Within a body it may pause as it likes.</summary>
     public TimeSpan ReadTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How long a client may refuse to take a byte of the answer: 30 s; 0 is no limit. Not the length of a download.</summary>
+    /// <summary>How long an HTTP/1.1 client may refuse to take any of the answer: 30 s; 0 is no limit. Not the length of a download.</summary>
     public TimeSpan WriteTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How long an upstream may send nothing at all before the client gets 504: 10 min, since model APIs think that long; 0 is no limit.</summary>
     public TimeSpan UpstreamTimeout { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>How many clients may be connected at a time, to each address listened on: 20,000. Further ones are closed at once.</summary>
+    public int MaxConnections { get; init; } = 20_000;
 
     /// <summary>The proxy to go through. Null with <see cref="UpstreamFromEnvironment"/> off: go directly.</summary>
     public ParentAddress? Upstream { get; init; }
@@ -49,6 +52,7 @@ internal sealed record ProxyOptions
             ReadTimeout = section["read_timeout"].AsDuration(fallback.ReadTimeout),
             WriteTimeout = section["write_timeout"].AsDuration(fallback.WriteTimeout),
             UpstreamTimeout = section["upstream_timeout"].AsDuration(fallback.UpstreamTimeout),
+            MaxConnections = section["max_connections"].AsInt(fallback.MaxConnections, 1, 1_000_000),
             Upstream = address,
             UpstreamSecret = secret,
             UpstreamFromEnvironment = upstream.IsAbsent && fallback.UpstreamFromEnvironment,
@@ -83,6 +87,7 @@ internal sealed record ProxyOptions
         json.WriteString("write_timeout", Quantity.Format(WriteTimeout));
         json.WriteString("upstream_timeout", Quantity.Format(UpstreamTimeout));
         json.WriteString("drain_limit", Quantity.Format(DrainLimit));
+        json.WriteNumber("max_connections", MaxConnections);
         if (!UpstreamFromEnvironment)
             json.WriteString("upstream", Upstream?.ToMaskedText() ?? UpstreamSecret?.ToString() ?? "direct");
         json.WriteEndObject();

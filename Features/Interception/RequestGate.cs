@@ -7,7 +7,7 @@ namespace Discobot.Features.Interception;
 /// <summary>First HTTP stage of the proxy port: finds out where a request goes, makes sure that tunnel, TLS hello and Host agree on it
 /// (421), asks the policy (403), and logs request and response.</summary>
 internal sealed partial class RequestGate(
-    RequestDelegate next, IEgressPolicy policy, OpenTraffic traffic, RequestMetrics metrics, ILogger<RequestGate> log)
+    RequestDelegate next, OpenTraffic traffic, ClientLimits limits, RequestMetrics metrics, ILogger<RequestGate> log)
 {
     private long _lastId = Environment.TickCount64 << 20;
 
@@ -28,8 +28,10 @@ internal sealed partial class RequestGate(
         // Whatever runs behind this uses the server's limits only: bodies are streamed and may be of any size and speed.
         var (method, host, path) = (context.Request.Method, request.Target.Host, request.Path);
         LogRequest(method, host, path);
-        using var watched = traffic.Watch(request, context);
-        error ??= Judge(context, request);
+        limits.ApplyTo(context);
+        IDisposable? watch = null;
+        error ??= Judge(context, request, out watch);
+        using var watched = watch;
         try
         {
             if (error is null)
@@ -48,11 +50,12 @@ internal sealed partial class RequestGate(
     private static int AnsweredStatus(HttpContext context) =>
         context.Response.HasStarted || !context.RequestAborted.IsCancellationRequested ? context.Response.StatusCode : 0;
 
-    private ProxyError? Judge(HttpContext context, ProxiedRequest request)
+    private ProxyError? Judge(HttpContext context, ProxiedRequest request, out IDisposable? watch)
     {
+        watch = null;
         if (HttpMethods.IsConnect(context.Request.Method) && context.Features.Get<IHttpExtendedConnectFeature>()?.IsExtendedConnect != true)
             return new ProxyError(501, "nested_connect", "CONNECT inside a tunnel is not supported; open a connection of its own for it.");
-        var verdict = policy.JudgeRequest(request.Target, context.Request.Method, request.Path);
+        var verdict = traffic.Admit(request, context, out watch);
         if (verdict.Allowed)
             return null;
         LogBlocked(request.Target, context.Request.Method, request.Path, verdict.Rule, verdict.Reason, request.Id);

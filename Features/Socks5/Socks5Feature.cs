@@ -1,11 +1,16 @@
 using Discobot.Infrastructure.Wire;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace Discobot.Features.Socks5;
 
 /// <summary>SOCKS5 on the proxy port, for programs that speak something else than HTTP.</summary>
 internal static class Socks5Feature
 {
-    public static IServiceCollection AddSocks5(this IServiceCollection services, SocksOptions options) => services
-        .AddSingleton(options)
-        .AddSingleton<ISocksServer, SocksServer>();
+    public static IServiceCollection AddSocks5(this IServiceCollection services, SocksOptions options)
+    {
+        services.TryAddSingleton(TimeProvider.System);
+        return services
+            .AddSingleton(options)
+            .AddSingleton<ISocksServer, SocksServer>();
+    }
 }

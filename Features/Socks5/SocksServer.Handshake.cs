@@ -12,19 +12,33 @@ internal sealed partial class SocksServer
     /// <returns>The request, or null when the client was turned away or left.</returns>
     private async Task<SocksRequest?> NegotiateAsync(ConnectionContext connection, CancellationToken closing)
     {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(closing);
-        limit.CancelAfter(HandshakeLimit);
+        // For all of it together: a byte now and then does not buy more time.
+        using var timer = new CancellationTokenSource(HandshakeLimit, time);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(closing, timer.Token);
+        try
+        {
+            return await NegotiateWithinAsync(connection, limit.Token);
+        }
+        catch (OperationCanceledException) when (timer.IsCancellationRequested)
+        {
+            LogRefused(connection.RemoteEndPoint, $"the handshake was not done within {HandshakeLimit.TotalSeconds} s");
+            return null;
+        }
+    }
+
+    private async Task<SocksRequest?> NegotiateWithinAsync(ConnectionContext connection, CancellationToken limit)
+    {
         var output = new ClientOutput(connection);
-        var (read, greeting) = await ReadAsync<SocksGreeting>(connection, SocksGreeting.TryRead, limit.Token);
-        if (read != SocksRead.Done || !await AuthenticateAsync(connection, output, greeting, limit.Token))
+        var (read, greeting) = await ReadAsync<SocksGreeting>(connection, SocksGreeting.TryRead, limit);
+        if (read != SocksRead.Done || !await AuthenticateAsync(connection, output, greeting, limit))
             return null;
 
-        (read, var request) = await ReadAsync<SocksRequest>(connection, SocksRequest.TryRead, limit.Token);
+        (read, var request) = await ReadAsync<SocksRequest>(connection, SocksRequest.TryRead, limit);
         if (read is SocksRead.Malformed or SocksRead.UnknownAddressType)
         {
             LogRefused(connection.RemoteEndPoint, read == SocksRead.Malformed ? "malformed request" : "unknown address type");
             var reply = read == SocksRead.Malformed ? SocksReply.GeneralFailure : SocksReply.AddressTypeNotSupported;
-            await output.SendAsync(reply.Write(), limit.Token);
+            await output.SendAsync(reply.Write(), limit);
         }
 
         return read == SocksRead.Done ? request : null;

@@ -8,7 +8,7 @@ namespace Discobot.Features.Socks5;
 
 /// <summary>SOCKS5 (RFC 1928) on the shared port: greeting, perhaps name and password, one request, one reply, then a tunnel.</summary>
 internal sealed partial class SocksServer(
-    SocksOptions options, IEgressPolicy policy, Dialer dialer, OpenTraffic traffic, ILogger<SocksServer> log) : ISocksServer
+    SocksOptions options, IEgressPolicy policy, Dialer dialer, OpenTraffic traffic, TimeProvider time, ILogger<SocksServer> log) : ISocksServer
 {
     /// <summary>Limit on everything up to the request: a slow sender must not hold a connection for ever.</summary>
     private static readonly TimeSpan HandshakeLimit = TimeSpan.FromSeconds(10);

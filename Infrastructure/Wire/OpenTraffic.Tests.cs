@@ -14,9 +14,9 @@ public class OpenTrafficTests
     [Fact]
     public void A_request_that_new_rules_forbid_is_aborted_and_others_are_not()
     {
-        var traffic = new OpenTraffic(_policy, new UpstreamBytes(TestMetrics.New()), NullLogger<OpenTraffic>.Instance);
-        using (traffic.Watch(Request("/kept"), Context(_aborts)))
-        using (traffic.Watch(Request("/forbidden"), Context(_aborts)))
+        var traffic = New();
+        using (Admitted(traffic, "/kept"))
+        using (Admitted(traffic, "/forbidden"))
         {
             traffic.JudgeAgain();
             Assert.Equal(0, _aborts.Count);
@@ -30,8 +30,8 @@ public class OpenTrafficTests
     [Fact]
     public void A_request_that_is_over_is_left_alone()
     {
-        var traffic = new OpenTraffic(_policy, new UpstreamBytes(TestMetrics.New()), NullLogger<OpenTraffic>.Instance);
-        traffic.Watch(Request("/x"), Context(_aborts)).Dispose();
+        var traffic = New();
+        Admitted(traffic, "/x").Dispose();
         _policy.Forbidden = "/x";
         traffic.JudgeAgain();
         Assert.Equal(0, _aborts.Count);
@@ -40,19 +40,43 @@ public class OpenTrafficTests
     [Fact]
     public async Task Idle_means_that_nothing_followed_for_a_while()
     {
-        var traffic = new OpenTraffic(_policy, new UpstreamBytes(TestMetrics.New()), NullLogger<OpenTraffic>.Instance);
+        var traffic = New();
         Assert.True(traffic.IdleAsync(TimeSpan.FromMinutes(1), CancellationToken.None).IsCompleted);
-        var first = traffic.Watch(Request("/a"), Context(_aborts));
+        var first = Admitted(traffic, "/a");
         var idle = traffic.IdleAsync(TimeSpan.FromMilliseconds(200), CancellationToken.None);
         first.Dispose();
-        using (traffic.Watch(Request("/b"), Context(_aborts)))
+        using (Admitted(traffic, "/b"))
             Assert.NotSame(idle, await Task.WhenAny(idle, Task.Delay(400)));
         await idle.WaitAsync(TimeSpan.FromSeconds(10));
-        using (traffic.Watch(Request("/c"), Context(_aborts)))
+        using (Admitted(traffic, "/c"))
         {
             using var limit = new CancellationTokenSource(TimeSpan.FromMilliseconds(50));
             await Assert.ThrowsAnyAsync<OperationCanceledException>(() => traffic.IdleAsync(TimeSpan.FromMilliseconds(1), limit.Token));
         }
+    }
+
+    [Fact]
+    public void Rules_that_change_while_a_request_is_judged_refuse_it_and_do_not_cut_it_off()
+    {
+        var traffic = New();
+        _policy.WhileJudging = () =>
+        {
+            _policy.WhileJudging = null;
+            _policy.Forbidden = "/x";
+            traffic.JudgeAgain();
+        };
+
+        var verdict = traffic.Admit(Request("/x"), Context(_aborts), out var watch);
+
+        Assert.Equal((false, null, 0), (verdict.Allowed, watch, _aborts.Count));
+    }
+
+    private OpenTraffic New() => new OpenTraffic(_policy, new UpstreamBytes(TestMetrics.New()), NullLogger<OpenTraffic>.Instance);
+
+    private IDisposable Admitted(OpenTraffic traffic, string path)
+    {
+        Assert.True(traffic.Admit(Request(path), Context(_aborts), out var watch).Allowed);
+        return watch!;
     }
 
     private static ProxiedRequest Request(string path) =>
@@ -82,8 +106,14 @@ public class OpenTrafficTests
 
         public EgressVerdict JudgeBlindTunnel(ConnectTarget target) => EgressVerdict.Allow("");
 
-        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path) =>
-            path == Forbidden ? EgressVerdict.Refuse("test", "No.") : EgressVerdict.Allow("");
+        public Action? WhileJudging { get; set; }
+
+        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path)
+        {
+            var verdict = path == Forbidden ? EgressVerdict.Refuse("test", "No.") : EgressVerdict.Allow("");
+            WhileJudging?.Invoke();
+            return verdict;
+        }
 
         public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address) => EgressVerdict.Allow("");
     }

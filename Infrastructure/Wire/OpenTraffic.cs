@@ -12,8 +12,19 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(10);
     private readonly ConcurrentDictionary<Entry, bool> _open = [];
 
-    /// <summary>Watches a request until disposed. Called before the request is judged, so that no change falls between.</summary>
-    public IDisposable Watch(ProxiedRequest request, HttpContext context) => Add(new Request(this, request, context));
+    /// <summary>Judges a request and watches one that is allowed. No change of rules falls between the two.</summary>
+    /// <param name="request">Where it goes.</param>
+    /// <param name="context">Aborted when new rules forbid it.</param>
+    /// <param name="watch">Disposed when the request is over; null when it is refused.</param>
+    public EgressVerdict Admit(ProxiedRequest request, HttpContext context, out IDisposable? watch)
+    {
+        var entry = Add(new Request(this, request, context));
+        var verdict = entry.Admit(policy);
+        watch = verdict.Allowed ? entry : null;
+        if (!verdict.Allowed)
+            entry.Dispose();
+        return verdict;
+    }
 
     /// <summary>Relays a tunnel until it ends or is forbidden.</summary>
     /// <returns>Bytes sent up and down.</returns>
@@ -31,10 +42,10 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
     /// <returns>The stream; it owns the socket.</returns>
     public Stream Watch(ConnectTarget target, DialledSocket upstream)
     {
-        var entry = new Connection(this, target, upstream);
-        var stream = new UpstreamStream(upstream.Socket, bytes, Add(entry));
+        var entry = new Connection(this, target, upstream, bytes);
+        Add(entry);
         JudgeAgain(entry);
-        return stream;
+        return entry.Stream;
     }
 
     /// <summary>A connection to a parent proxy that carries requests for many hosts, each of which is judged and watched by itself.</summary>
@@ -67,7 +78,7 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
     private void JudgeAgain(Entry entry)
     {
         var verdict = entry.Judge(policy);
-        if (!verdict.Allowed && entry.TryEnd() && entry.IsSeen)
+        if (!verdict.Allowed && entry.TryEnd(verdict) && entry.IsSeen)
             LogEnded(entry.Target, verdict.Rule, verdict.Reason);
     }
 
@@ -80,9 +91,14 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
     [LoggerMessage(Level = LogLevel.Warning, Message = "blocked under way {Target} {Rule} {Reason}")]
     private partial void LogEnded(ConnectTarget target, string rule, string reason);
 
-    private abstract class Entry(OpenTraffic traffic) : IDisposable
+    /// <param name="traffic">Where it is kept.</param>
+    /// <param name="isPending">Whether <see cref="Admit"/> follows: until then new rules only make it judge again, so that who is refused is
+    /// told so instead of being cut off.</param>
+    private abstract class Entry(OpenTraffic traffic, bool isPending = false) : IDisposable
     {
         private readonly Lock _lock = new();
+        private bool _isPending = isPending;
+        private bool _isOutdated;
         private bool _isOver;
 
         public abstract ConnectTarget Target { get; }
@@ -92,15 +108,33 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
 
         public abstract EgressVerdict Judge(IEgressPolicy policy);
 
-        public bool TryEnd()
+        public EgressVerdict Admit(IEgressPolicy policy)
+        {
+            while (true)
+            {
+                var verdict = Judge(policy);
+                lock (_lock)
+                {
+                    _isPending = _isOutdated;
+                    _isOutdated = false;
+                    if (_isPending)
+                        continue;
+                    _isOver = !verdict.Allowed;
+                    return verdict;
+                }
+            }
+        }
+
+        public bool TryEnd(in EgressVerdict verdict)
         {
             // Under the lock: once disposed, the server may use the same context for another request.
             lock (_lock)
             {
-                if (_isOver)
+                _isOutdated = _isPending;
+                if (_isOver || _isPending)
                     return false;
                 _isOver = true;
-                End();
+                End(verdict);
                 return true;
             }
         }
@@ -112,10 +146,10 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
                 _isOver = true;
         }
 
-        protected abstract void End();
+        protected abstract void End(in EgressVerdict verdict);
     }
 
-    private sealed class Request(OpenTraffic traffic, ProxiedRequest request, HttpContext context) : Entry(traffic)
+    private sealed class Request(OpenTraffic traffic, ProxiedRequest request, HttpContext context) : Entry(traffic, isPending: true)
     {
         private readonly string _method = context.Request.Method;
 
@@ -123,7 +157,7 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
 
         public override EgressVerdict Judge(IEgressPolicy policy) => policy.JudgeRequest(request.Target, _method, request.Path);
 
-        protected override void End() => context.Abort();
+        protected override void End(in EgressVerdict verdict) => context.Abort();
     }
 
     private sealed class Tunnel(OpenTraffic traffic, ConnectTarget target, IPAddress? address, CancellationTokenSource stop) : Entry(traffic)
@@ -133,29 +167,28 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
         public override EgressVerdict Judge(IEgressPolicy policy) =>
             policy.JudgeBlindTunnel(target) is var verdict && (!verdict.Allowed || address is null) ? verdict : policy.JudgeAddress(target, address);
 
-        protected override void End() => stop.Cancel();
+        protected override void End(in EgressVerdict verdict) => stop.Cancel();
     }
 
-    private sealed class Connection(OpenTraffic traffic, ConnectTarget target, DialledSocket upstream) : Entry(traffic)
+    private sealed class Connection : Entry
     {
-        public override ConnectTarget Target => target;
+        private readonly IPAddress? _address;
+
+        public Connection(OpenTraffic traffic, ConnectTarget target, DialledSocket upstream, UpstreamBytes bytes) : base(traffic)
+        {
+            (Target, _address) = (target, upstream.Address);
+            Stream = new UpstreamStream(upstream.Socket, bytes, this);
+        }
+
+        public UpstreamStream Stream { get; }
+
+        public override ConnectTarget Target { get; }
 
         public override bool IsSeen => false;
 
         public override EgressVerdict Judge(IEgressPolicy policy) =>
-            upstream.Address is null ? policy.JudgeTunnel(target) : policy.JudgeAddress(target, upstream.Address);
+            _address is null ? policy.JudgeTunnel(Target) : policy.JudgeAddress(Target, _address);
 
-        // Not disposed: whoever reads or writes right now gets an end or an error, as if the peer had gone.
-        protected override void End()
-        {
-            try
-            {
-                upstream.Socket.Shutdown(SocketShutdown.Both);
-            }
-            catch (SocketException)
-            {
-                // It has gone.
-            }
-        }
+        protected override void End(in EgressVerdict verdict) => Stream.Refuse(verdict);
     }
 }

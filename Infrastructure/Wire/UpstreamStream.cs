@@ -9,6 +9,22 @@ namespace Discobot.Infrastructure.Wire;
 /// <param name="watch">Disposed with the stream, if there is one.</param>
 internal sealed class UpstreamStream(Socket socket, UpstreamBytes bytes, IDisposable? watch) : NetworkStream(socket, ownsSocket: true)
 {
+    private volatile DialRefusedException? _refusal;
+
+    /// <summary>Cuts the connection off. Whoever uses it now, or is about to, learns why, and not that the upstream had gone.</summary>
+    public void Refuse(in EgressVerdict verdict)
+    {
+        _refusal = new DialRefusedException(ProxyError.Blocked(verdict));
+        try
+        {
+            Socket.Shutdown(SocketShutdown.Both);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // It has gone.
+        }
+    }
+
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         var read = base.ReadAsync(buffer, cancellationToken);
@@ -17,6 +33,8 @@ internal sealed class UpstreamStream(Socket socket, UpstreamBytes bytes, IDispos
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
+        if (_refusal is { } refusal)
+            return ValueTask.FromException(refusal);
         bytes.Sent(buffer.Length);
         return base.WriteAsync(buffer, cancellationToken);
     }
@@ -29,10 +47,22 @@ internal sealed class UpstreamStream(Socket socket, UpstreamBytes bytes, IDispos
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<int> ReceiveAsync(ValueTask<int> read) => Received(await read);
+    private async ValueTask<int> ReceiveAsync(ValueTask<int> read)
+    {
+        try
+        {
+            return Received(await read);
+        }
+        catch (IOException) when (_refusal is { } refusal)
+        {
+            throw refusal;
+        }
+    }
 
     private int Received(int count)
     {
+        if (count == 0 && _refusal is { } refusal)
+            throw refusal;
         bytes.Received(count);
         return count;
     }

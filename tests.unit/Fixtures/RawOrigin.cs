@@ -11,12 +11,13 @@ namespace Discobot.Tests.Fixtures;
 /// <summary>A server that reads HTTP/1.1 by the letter and remembers every request it understood; each is answered with 200.</summary>
 internal sealed class RawOrigin : IAsyncDisposable
 {
-    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    private readonly TcpListener _listener;
     private readonly X509Certificate2? _certificate;
 
-    private RawOrigin(X509Certificate2? certificate)
+    private RawOrigin(X509Certificate2? certificate, IPAddress address)
     {
         _certificate = certificate;
+        _listener = new TcpListener(address, 0);
         _listener.Start();
         _ = AcceptAsync();
     }
@@ -29,7 +30,9 @@ internal sealed class RawOrigin : IAsyncDisposable
 
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
-    public static RawOrigin Start(X509Certificate2? certificate = null) => new(certificate);
+    /// <param name="certificate">With TLS.</param>
+    /// <param name="address">127.0.0.1 when nothing is said.</param>
+    public static RawOrigin Start(X509Certificate2? certificate = null, string address = "127.0.0.1") => new(certificate, IPAddress.Parse(address));
 
     public ValueTask DisposeAsync()
     {
