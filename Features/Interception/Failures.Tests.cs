@@ -106,6 +106,36 @@ public sealed class FailuresTests : IAsyncLifetime
         Assert.Equal("loop", (await FailAsync($"https://127.0.0.1:{_proxy.ApiPort}/health", HttpStatusCode.LoopDetected)).Code);
     }
 
+    [Theory]
+    [InlineData("LOCALHOST.")]
+    [InlineData("127.0.0.1")]
+    [InlineData("127.1")]
+    [InlineData("127.9.8.7")]
+    [InlineData("2130706433")]
+    [InlineData("0x7f000001")]
+    [InlineData("0177.0.0.1")]
+    [InlineData("0.0.0.0")]
+    [InlineData("0")]
+    [InlineData("[::1]")]
+    [InlineData("[0:0:0:0:0:0:0:0]")]
+    [InlineData("[::ffff:127.0.0.1]")]
+    [InlineData("[::ffff:7f00:1]")]
+    [InlineData("{host}")]
+    public async Task A_loop_is_seen_in_every_spelling(string host)
+    {
+        host = host.Replace("{host}", Dns.GetHostName(), StringComparison.Ordinal);
+        foreach (var port in new[] { _proxy.Port, _proxy.ApiPort })
+        {
+            // Written by hand: a client library would tidy the spelling up.
+            using var tcp = new TcpClient("127.0.0.1", _proxy.Port);
+            await tcp.GetStream().WriteAsync(System.Text.Encoding.ASCII.GetBytes(
+                $"GET http://{host}:{port}/health HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"));
+            var answer = await new StreamReader(tcp.GetStream()).ReadToEndAsync();
+
+            Assert.StartsWith("HTTP/1.1 508 ", answer, StringComparison.Ordinal);
+        }
+    }
+
     [Fact]
     public async Task Clients_that_do_not_take_json_get_text()
     {

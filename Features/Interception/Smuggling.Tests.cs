@@ -51,7 +51,7 @@ public sealed class SmugglingTests(SmugglingTests.Proxy fixture) : IClassFixture
             Assert.Empty(origin.Heads);
     }
 
-    private static void AssertIsOneRequest(string head, string host)
+    internal static void AssertIsOneRequest(string head, string host)
     {
         var lines = head.Split("\r\n");
         Assert.DoesNotContain("/smuggled", lines[0], StringComparison.Ordinal);

@@ -16,6 +16,9 @@ internal static class StrictHead
 
     private static readonly SearchValues<char> Visible = SearchValues.Create([.. Enumerable.Range(0x21, 0x5e).Select(c => (char)c)]);
 
+    // RFC 9113, 8.2.2. The server refuses Connection and TE by itself.
+    private static readonly string[] ConnectionSpecific = ["Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade"];
+
     /// <returns>What is wrong, or null.</returns>
     public static ProxyError? Check(HttpRequest request, string rawTarget)
     {
@@ -27,6 +30,8 @@ internal static class StrictHead
                 return Malformed("a field whose name is no token");
         }
 
+        if (HttpProtocol.IsHttp2(request.Protocol))
+            return ConnectionSpecific.Any(request.Headers.ContainsKey) ? Malformed("a field that HTTP/2 does not have, such as Transfer-Encoding") : null;
         return request.Headers.TransferEncoding is { Count: > 0 } codings ? CheckFraming(request, codings) : null;
     }
 

@@ -11,8 +11,11 @@ namespace Discobot.Tests.Fixtures;
 internal sealed partial record HttpCase(string Name, string Expected, string Text)
 {
     /// <summary>All cases of a folder's .txt files.</summary>
-    public static IEnumerable<HttpCase> Load(string folder) =>
-        Directory.EnumerateFiles(Path.Combine(AppContext.BaseDirectory, folder), "*.txt").Order(StringComparer.Ordinal).SelectMany(Read);
+    /// <param name="folder">From the top of the checkout.</param>
+    /// <param name="separator">What stands between the lines of a case.</param>
+    public static IEnumerable<HttpCase> Load(string folder, string separator = "") =>
+        Directory.EnumerateFiles(Path.Combine(AppContext.BaseDirectory, folder), "*.txt").Order(StringComparer.Ordinal)
+            .SelectMany(file => Read(file, separator));
 
     /// <summary>The statuses that are right on a <paramref name="kind"/> of connection, <c>plain</c> or <c>tunnel</c>.</summary>
     public int[] StatusesOn(string kind)
@@ -22,9 +25,12 @@ internal sealed partial record HttpCase(string Name, string Expected, string Tex
         return word is null ? [] : [.. word.Split(':')[^1].Split('|').Select(s => int.Parse(s, CultureInfo.InvariantCulture))];
     }
 
-    public byte[] ToBytes(string host, string origin)
+    public byte[] ToBytes(string host, string origin) => ToBytes(Text, host, origin);
+
+    /// <summary>Replaces escapes and placeholders.</summary>
+    public static byte[] ToBytes(string text, string host, string origin)
     {
-        var text = Repeat().Replace(Text, m => string.Concat(Enumerable.Repeat(m.Groups[2].Value, int.Parse(m.Groups[1].Value, CultureInfo.InvariantCulture))));
+        text = Repeat().Replace(text, m => string.Concat(Enumerable.Repeat(m.Groups[2].Value, int.Parse(m.Groups[1].Value, CultureInfo.InvariantCulture))));
         text = text.Replace("{host}", host, StringComparison.Ordinal).Replace("{origin}", origin, StringComparison.Ordinal);
         return Encoding.Latin1.GetBytes(Escape().Replace(text, m => m.Groups[1].Value switch
         {
@@ -37,7 +43,7 @@ internal sealed partial record HttpCase(string Name, string Expected, string Tex
         }));
     }
 
-    private static IEnumerable<HttpCase> Read(string file)
+    private static IEnumerable<HttpCase> Read(string file, string separator)
     {
         HttpCase? current = null;
         foreach (var line in File.ReadLines(file))
@@ -50,7 +56,7 @@ internal sealed partial record HttpCase(string Name, string Expected, string Tex
             }
             else if (current is not null && !line.StartsWith('#'))
             {
-                current = current with { Text = Blanks().Replace(current.Text + line, "") };
+                current = current with { Text = Blanks().Replace(current.Text + line + separator, "") };
             }
         }
 

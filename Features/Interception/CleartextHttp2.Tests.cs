@@ -1,0 +1,69 @@
+using System.Net.Sockets;
+using System.Text;
+using Discobot.Tests.Fixtures;
+using Microsoft.AspNetCore.Http;
+
+namespace Discobot.Features.Interception;
+
+/// <summary>HTTP/2 without TLS is no way round the rules, however it begins.</summary>
+public sealed class CleartextHttp2Tests : IAsyncLifetime
+{
+    private RunningProxy _proxy = null!;
+
+    public async Task InitializeAsync() => _proxy = await RunningProxy.StartAsync(
+        "allowlist: {enabled: true, allow_private: true, domains: [{host: localhost, methods: [GET], paths: [/open]}]}");
+
+    public async Task DisposeAsync() => await _proxy.DisposeAsync();
+
+    [Theory]
+    [InlineData("/open", "200", 1000)]
+    [InlineData("/closed", "403", 1000)]
+    [InlineData("/closed", "403", 1)]
+    [InlineData("/closed", "403", 23)]
+    public async Task Inside_CONNECT_the_rules_hold_also_when_the_preface_trickles_in(string path, string status, int piece)
+    {
+        await using var origin = await TestOrigin.StartAsync(_proxy.Upstreams.Issue(["localhost"]), context => context.Response.WriteAsync("x"));
+        var host = $"localhost:{origin.HttpPort}";
+        using var tcp = new TcpClient("127.0.0.1", _proxy.Port) { NoDelay = true };
+        await tcp.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"CONNECT {host} HTTP/1.1\r\n\r\n"));
+        await tcp.GetStream().ReadExactlyAsync(new byte["HTTP/1.1 200 Connection established\r\n\r\n".Length]);
+        byte[] hello =
+        [
+            .. "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8, .. RawHttp2.Frame(RawHttp2.Settings, 0, 0, []),
+            .. RawHttp2.Frame(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, 1,
+                RawHttp2.Fields((":method", "GET"), (":scheme", "http"), (":authority", host), (":path", path))),
+        ];
+        foreach (var part in hello.Chunk(piece))
+            await tcp.GetStream().WriteAsync(part);
+
+        Assert.Equal(status, await RawHttp2.Over(tcp).OutcomeAsync(1));
+    }
+
+    [Theory]
+    [InlineData("plain")]
+    [InlineData("tunnel")]
+    public async Task An_offer_to_upgrade_to_it_does_not_leave(string kind)
+    {
+        await using var origin = RawOrigin.Start();
+        var host = $"localhost:{origin.Port}";
+        using var tcp = new TcpClient("127.0.0.1", _proxy.Port);
+        var stream = tcp.GetStream();
+        if (kind == "tunnel")
+        {
+            await stream.WriteAsync(Encoding.ASCII.GetBytes($"CONNECT {host} HTTP/1.1\r\n\r\n"));
+            await stream.ReadExactlyAsync(new byte["HTTP/1.1 200 Connection established\r\n\r\n".Length]);
+        }
+
+        await stream.WriteAsync(Encoding.ASCII.GetBytes(
+            $"GET {(kind == "plain" ? $"http://{host}" : "")}/open HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+            + "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"));
+        var answer = new byte["HTTP/1.1 200 OK".Length];
+        await stream.ReadExactlyAsync(answer);
+
+        Assert.Equal("HTTP/1.1 200 OK", Encoding.ASCII.GetString(answer));
+        var head = Assert.Single(origin.Heads);
+        Assert.DoesNotContain("Upgrade", head, StringComparison.OrdinalIgnoreCase);
+        Assert.DoesNotContain("h2c", head, StringComparison.OrdinalIgnoreCase);
+        Assert.DoesNotContain("HTTP2-Settings", head, StringComparison.OrdinalIgnoreCase);
+    }
+}
