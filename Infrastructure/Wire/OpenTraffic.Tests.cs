@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Discobot.Tests.Fixtures;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -41,6 +42,7 @@ public class OpenTrafficTests
     public async Task Idle_means_that_nothing_followed_for_a_while()
     {
         var traffic = New();
+        using var kept = traffic.Watch(new ConnectTarget("a.example", 443), await PairAsync());
         Assert.True(traffic.IdleAsync(TimeSpan.FromMinutes(1), CancellationToken.None).IsCompleted);
         var first = Admitted(traffic, "/a");
         var idle = traffic.IdleAsync(TimeSpan.FromMilliseconds(200), CancellationToken.None);
@@ -72,6 +74,16 @@ public class OpenTrafficTests
     }
 
     private OpenTraffic New() => new OpenTraffic(_policy, new UpstreamBytes(TestMetrics.New()), NullLogger<OpenTraffic>.Instance);
+
+    // A connection as the pool would keep it.
+    private static async Task<DialledSocket> PairAsync()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(listener.LocalEndpoint);
+        return new DialledSocket(socket, IPAddress.Loopback);
+    }
 
     private IDisposable Admitted(OpenTraffic traffic, string path)
     {

@@ -64,14 +64,29 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
     /// <exception cref="OperationCanceledException">Something was under way all the time.</exception>
     public async Task IdleAsync(TimeSpan pause, CancellationToken cancellation)
     {
-        while (!_open.IsEmpty)
+        while (!IsIdle)
         {
             for (var quiet = TimeSpan.Zero; quiet < pause; quiet += Poll)
             {
                 await Task.Delay(Poll, cancellation);
-                if (!_open.IsEmpty)
+                if (!IsIdle)
                     quiet = TimeSpan.Zero;
             }
+        }
+    }
+
+    // Connections that the pool keeps are nobody's work.
+    private bool IsIdle
+    {
+        get
+        {
+            foreach (var (entry, _) in _open)
+            {
+                if (entry.IsSeen)
+                    return false;
+            }
+
+            return true;
         }
     }
 
