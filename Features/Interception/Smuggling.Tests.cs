@@ -40,9 +40,9 @@ public sealed class SmugglingTests(SmugglingTests.Proxy fixture) : IClassFixture
 
         var answer = await AskAsync(kind, host, request).WaitAsync(Limit);
 
-        var status = int.Parse(answer.AsSpan("HTTP/1.1 ".Length, 3), CultureInfo.InvariantCulture);
+        var status = answer.Length == 0 ? 0 : int.Parse(answer.AsSpan("HTTP/1.1 ".Length, 3), CultureInfo.InvariantCulture);
         Assert.Contains(status, Cases[name].StatusesOn(kind));
-        Assert.Equal(1, answer.Split("HTTP/1.1 ").Length - 1);
+        Assert.InRange(answer.Split("HTTP/1.1 ").Length - 1, 0, 1);
         Assert.Empty(origin.Garbage);
         Assert.All(origin.Heads, head => AssertIsOneRequest(head, host));
         Assert.InRange(origin.Heads.Count, status == 200 ? 1 : 0, 1);
@@ -101,7 +101,7 @@ public sealed class SmugglingTests(SmugglingTests.Proxy fixture) : IClassFixture
             while ((end is null || !text.ToString().EndsWith(end, StringComparison.Ordinal)) && await stream.ReadAsync(one) == 1)
                 text.Append((char)one[0]);
         }
-        catch (IOException) when (text.Length > 0 || end is null)
+        catch (IOException)
         {
             // A refused connection is reset when something of the request was not read.
         }
