@@ -29,10 +29,13 @@ internal static class RootCommands
         return root;
     }
 
-    /// <summary>Runs what the arguments ask for. Called under the name <c>proxy</c>, the executable is that command.</summary>
+    /// <summary>Runs what the arguments ask for. Called under the name <c>proxy</c>, the executable is that
+    /// command; under the name <c>runc</c> it stands before the real one.</summary>
     /// <returns>0 fine, 1 failed at run time, 2 wrong usage or configuration.</returns>
     public static async Task<int> RunAsync(string calledAs, string[] args)
     {
+        if (Path.GetFileName(calledAs) == "runc")
+            return RuncCommand.Run(args);
         var parsed = Path.GetFileName(calledAs) == "proxy" ? Proxy().Parse(args) : Create().Parse(args);
         // The library answers usage errors with 1; people and scripts know 2.
         var usage = parsed.Errors.Count > 0;

@@ -14,6 +14,9 @@ internal sealed class Container(
     ContainerPaths paths, SessionOptions session, UserRecord agent, IReadOnlyDictionary<string, string> environment,
     InitServices services, InitLog log, Spawner spawner)
 {
+    /// <summary>Where programs are when the environment does not say.</summary>
+    public const string UsualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
     public ContainerPaths Paths { get; } = paths;
 
     public SessionOptions Session { get; } = session;
@@ -56,6 +59,9 @@ internal sealed class Container(
     /// <summary>Whether there is a Java, and a trust store for it.</summary>
     public bool HasJavaTrust { get; set; }
 
+    /// <summary>Whether containers of the inner Docker reach the proxy.</summary>
+    public bool NestedReady { get; set; }
+
     /// <summary>Whether the proxy serves, so that the environment may point at it.</summary>
     public bool ProxyReady { get; set; }
 
@@ -78,6 +84,6 @@ internal sealed class Container(
 
     /// <summary>Looks a program up on PATH.</summary>
     public string? FindProgram(string name)
-        => Environment.GetValueOrDefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").Split(':')
+        => Environment.GetValueOrDefault("PATH", UsualPath).Split(':')
             .Where(directory => directory.StartsWith('/')).Select(directory => Path.Combine(directory, name)).FirstOrDefault(File.Exists);
 }

@@ -12,6 +12,7 @@ internal sealed class DockerDaemon(Container container)
     private const string Group = "docker";
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
+    private readonly NestedDocker _nested = new(container);
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -22,6 +23,7 @@ internal sealed class DockerDaemon(Container container)
         }
 
         Prepare();
+        _nested.PrepareRuntime();
         if (await StartAsync(program, cancellationToken) is { } child)
             container.Running.Supervise("Docker daemon", child, stop => StartAsync(program, stop), container.Log);
     }
@@ -49,6 +51,7 @@ internal sealed class DockerDaemon(Container container)
         if (failure is null)
         {
             container.Log.Info("Docker daemon ready");
+            _nested.Connect();
             return child;
         }
 
@@ -82,6 +85,8 @@ internal sealed class DockerDaemon(Container container)
                 environment[name] = value;
         }
 
+        if (_nested.IsWanted)
+            environment["PATH"] = $"{NestedDocker.RuntimeDirectory}:{environment.GetValueOrDefault("PATH", Container.UsualPath)}";
         return environment;
     }
 

@@ -16,10 +16,11 @@ internal static class ProxyEnvironment
         {
             new("HTTP_PROXY", proxy), new("HTTPS_PROXY", proxy), new("ALL_PROXY", proxy), new("NO_PROXY", direct),
             new("http_proxy", proxy), new("https_proxy", proxy), new("all_proxy", proxy), new("no_proxy", direct),
-            new("NODE_EXTRA_CA_CERTS", ContainerPaths.CaCertificateSeen),
         };
         if (container.Proxy.Init.ExtraEnvironment)
-            variables.AddRange(Extra(container.TrustBundle));
+            variables.AddRange(Authorities(container.TrustBundle, ContainerPaths.CaCertificateSeen));
+        else
+            variables.Add(new("NODE_EXTRA_CA_CERTS", ContainerPaths.CaCertificateSeen));
         if (container.HasJavaTrust)
             variables.Add(new(JavaOptions.Variable, JavaOptions.Value(container.Proxy.Port, exceptions, container.Environment.GetValueOrDefault(JavaOptions.Variable))));
         return variables;
@@ -39,8 +40,10 @@ internal static class ProxyEnvironment
         return result;
     }
 
-    // These clients bring authorities of their own and would miss the one we added; the full bundle holds both.
-    private static IEnumerable<KeyValuePair<string, string>> Extra(string? bundle)
+    /// <summary>Points clients that bring authorities of their own, and would miss the one we added, at the full bundle.</summary>
+    /// <param name="bundle">Every authority that is trusted; null when there is no such file.</param>
+    /// <param name="authority">Ours alone, for clients that add it to their own.</param>
+    public static IEnumerable<KeyValuePair<string, string>> Authorities(string? bundle, string authority)
     {
         if (bundle is not null)
         {
@@ -49,7 +52,8 @@ internal static class ProxyEnvironment
                 yield return new(name, bundle);
         }
 
-        yield return new("DENO_CERT", ContainerPaths.CaCertificateSeen);
+        yield return new("NODE_EXTRA_CA_CERTS", authority);
+        yield return new("DENO_CERT", authority);
         yield return new("NODE_USE_ENV_PROXY", "1");
         yield return new("UV_SYSTEM_CERTS", "true");
         yield return new("UV_NATIVE_TLS", "true");

@@ -30,6 +30,8 @@ internal sealed class OrderlyStop(InitLog log, TimeProvider time)
             [Needed(running.AgentApi, AgentLimit), Needed(running.Proxy, ProxyLimit), Needed(running.Docker, DockerLimit), LeftoversLimit]);
         var clean = await StopAsync(running.AgentApi, budget.For(0));
         clean &= await StopAsync(running.Proxy, budget.For(1));
+        if (running.Docker is not null)
+            await new DockerClients().LeaveAsync(budget.For(2) / 2);
         clean &= await StopAsync(running.Docker, budget.For(2));
         await new Leftovers(log).StopAsync(budget.For(3));
         var code = ExitCode(outcome, clean);

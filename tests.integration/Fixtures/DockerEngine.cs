@@ -11,25 +11,34 @@ internal sealed class DockerEngine : IAsyncDisposable
 
     private DockerEngine(IContainer container) => _container = container;
 
-    public static async Task<DockerEngine> StartAsync(INetwork network, byte[] proxyAuthority)
+    /// <summary>On a network where the proxy is another container.</summary>
+    public static Task<DockerEngine> StartAsync(INetwork network, byte[] proxyAuthority)
+        => StartAsync(Configured(ProxyContainer.Address, proxyAuthority).WithNetwork(network));
+
+    /// <summary>In the network of another container, whose proxy it reaches as that container itself does.</summary>
+    public static Task<DockerEngine> StartBesideAsync(string container, byte[] proxyAuthority)
+        => StartAsync(Configured("http://localhost:17080", proxyAuthority)
+            .WithCreateParameterModifier(parameters => parameters.HostConfig!.NetworkMode = $"container:{container}"));
+
+    private static ContainerBuilder Configured(string proxy, byte[] proxyAuthority) => Engine.Container(Engine.Tools)
+        .WithEntrypoint("/tools/dockerd.sh")
+        .WithEnvironment("HTTPS_PROXY", proxy)
+        .WithEnvironment("https_proxy", proxy)
+        .WithResourceMapping(proxyAuthority, "/tls/proxy-ca.crt")
+        .WithBindMount("/sys/fs/cgroup", "/sys/fs/cgroup")
+        .WithCreateParameterModifier(parameters =>
+        {
+            // Enough for a nested engine, and less than --privileged, which not every machine grants.
+            parameters.HostConfig!.CapAdd = ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "MKNOD"];
+            parameters.HostConfig.SecurityOpt = ["seccomp=unconfined", "apparmor=unconfined"];
+            // overlayfs does not stand on overlayfs.
+            parameters.Volumes = new Dictionary<string, Docker.DotNet.Models.EmptyStruct> { ["/var/lib/docker"] = default };
+        })
+        .WithWaitStrategy(Wait.ForUnixContainer().UntilCommandIsCompleted("docker", "version"));
+
+    private static async Task<DockerEngine> StartAsync(ContainerBuilder builder)
     {
-        var container = Engine.Container(Engine.Tools)
-            .WithEntrypoint("/tools/dockerd.sh")
-            .WithNetwork(network)
-            .WithEnvironment("HTTPS_PROXY", ProxyContainer.Address)
-            .WithEnvironment("https_proxy", ProxyContainer.Address)
-            .WithResourceMapping(proxyAuthority, "/tls/proxy-ca.crt")
-            .WithBindMount("/sys/fs/cgroup", "/sys/fs/cgroup")
-            .WithCreateParameterModifier(parameters =>
-            {
-                // Enough for a nested engine, and less than --privileged, which not every machine grants.
-                parameters.HostConfig!.CapAdd = ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "MKNOD"];
-                parameters.HostConfig.SecurityOpt = ["seccomp=unconfined", "apparmor=unconfined"];
-                // overlayfs does not stand on overlayfs.
-                parameters.Volumes = new Dictionary<string, Docker.DotNet.Models.EmptyStruct> { ["/var/lib/docker"] = default };
-            })
-            .WithWaitStrategy(Wait.ForUnixContainer().UntilCommandIsCompleted("docker", "version"))
-            .Build();
+        var container = builder.Build();
         await container.StartAsync();
         return new DockerEngine(container);
     }

@@ -1,0 +1,98 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.Init;
+
+/// <summary>
+/// Gives containers and builds of the inner Docker the proxy and its authority: the docker client hands the proxy on, a relay makes it
+/// reachable, and <see cref="NestedRuntime"/> adds the authority. Off with <c>init.nested_docker: false</c>.
+/// </summary>
+internal sealed class NestedDocker(Container container)
+{
+    private const int LargestFile = 1 << 20;
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
+    private const string SeenExecutable = "/opt/discobot/bin/discobot";
+
+    /// <summary>Comes first on the Docker daemon's PATH.</summary>
+    public const string RuntimeDirectory = "/var/lib/discobot/runtime";
+
+    /// <summary>Whether nested containers get what they are to get.</summary>
+    public bool IsWanted => container.ProxyReady && container.Proxy.Init.NestedDocker && container.TrustBundle is not null;
+
+    /// <summary>Before the daemon starts.</summary>
+    public void PrepareRuntime()
+    {
+        if (!IsWanted)
+            return;
+        using var directory = DirectoryHandle.OpenTrusted(Directory.CreateDirectory(container.Paths.In(RuntimeDirectory)).FullName);
+        directory.Remove("runc");
+        directory.CreateSymlink("runc", SeenExecutable);
+    }
+
+    /// <summary>When the daemon answers, and with it its bridge has an address.</summary>
+    public void Connect()
+    {
+        var address = !IsWanted ? null : NestedRelay.FindAddress();
+        try
+        {
+            if (address is not null && !container.NestedReady)
+                container.Running.InBackground(new NestedRelay(container.Proxy.Port).Listen(address));
+            container.NestedReady = address is not null;
+        }
+        catch (SocketException error)
+        {
+            container.Log.Warning($"nested containers do not get the proxy: {address}:{container.Proxy.Port}: {error.Message}");
+            address = null;
+        }
+
+        Offer(container.Paths.Home, container.Agent.Owner, address);
+        Offer(container.Paths.In("/root"), Owner.Root, address);
+    }
+
+    /// <summary>The docker client's settings with the proxy for new containers; without, when there is none. What somebody else wrote
+    /// there about proxies stays.</summary>
+    /// <param name="text">The file.</param>
+    /// <param name="proxy">Null takes ours away.</param>
+    /// <param name="port">By which ours are known.</param>
+    /// <returns>Null when nothing is to be changed.</returns>
+    /// <exception cref="JsonException">The text is no JSON object.</exception>
+    public static string? Settings(string text, string? proxy, int port)
+    {
+        var settings = string.IsNullOrWhiteSpace(text) ? [] : JsonNode.Parse(text) as JsonObject ?? throw new JsonException("not an object");
+        var proxies = settings["proxies"] as JsonObject ?? [];
+        if (proxies["default"] is JsonObject existing && !IsOurs(existing, port))
+            return null;
+        proxies.Remove("default");
+        if (proxy is not null)
+            proxies["default"] = new JsonObject { ["httpProxy"] = proxy, ["httpsProxy"] = proxy, ["noProxy"] = "localhost,127.0.0.1,::1" };
+        settings.Remove("proxies");
+        if (proxies.Count > 0)
+            settings["proxies"] = proxies;
+        var result = settings.Count == 0 ? "" : settings.ToJsonString(Indented) + "\n";
+        return result == text ? null : result;
+    }
+
+    private static bool IsOurs(JsonObject settings, int port)
+        => settings["httpProxy"] is JsonValue value && value.TryGetValue<string>(out var text) && text.EndsWith($":{port}", StringComparison.Ordinal);
+
+    // The agent may rearrange its home at any time: no link is followed.
+    private void Offer(string home, Owner owner, IPAddress? address)
+    {
+        try
+        {
+            using var top = DirectoryHandle.OpenTrusted(home);
+            using var directory = address is null ? top.OpenChild(".docker") : top.OpenOrCreate(".docker", 0x1C0, owner);
+            var old = directory?.ReadBytes("config.json", LargestFile) is { } bytes ? Encoding.UTF8.GetString(bytes) : "";
+            if (directory is not null && Settings(old, address is null ? null : $"http://{address}:{container.Proxy.Port}", container.Proxy.Port) is { } text)
+                directory.WriteBytes("config.json", Encoding.UTF8.GetBytes(text), 0x180, owner);
+        }
+        catch (Exception error) when (error is IOException or JsonException)
+        {
+            container.Log.Warning($"{home}/.docker/config.json stays as it is: {error.Message}");
+        }
+    }
+}
