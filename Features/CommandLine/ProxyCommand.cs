@@ -3,6 +3,7 @@ using Discobot.Features.Configuration;
 using Discobot.Features.Interception;
 using Discobot.Features.Shutdown;
 using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Native;
 using Microsoft.AspNetCore.Connections;
 
 namespace Discobot.Features.CommandLine;
@@ -38,6 +39,7 @@ internal static class ProxyCommand
 
     private static async Task<int> RunAsync(SettingsSources sources, CancellationToken cancellation)
     {
+        ProcessMemory.Hide();
         var loaded = sources.Load();
         if (loaded.Value is not { } settings)
         {

@@ -6,6 +6,7 @@ namespace Discobot.Infrastructure.Native;
 internal static partial class Libc
 {
     public const int SetParentDeathSignal = 1;
+    public const int SetDumpable = 4;
     public const int SetChildSubreaper = 36;
     public const int SetMask = 2;
 

@@ -30,6 +30,9 @@ internal sealed class ProxyProcess : IAsyncDisposable
     /// <summary>Configuration, certificates and cache; removed at the end.</summary>
     public string Folder { get; }
 
+    /// <summary>Followed by the proxy.</summary>
+    public string ConfigFile => Path.Combine(Folder, "config.yaml");
+
     public string CacheFolder => Path.Combine(Folder, "cache");
 
     public string AuthorityFile => Path.Combine(Folder, "certs", "ca.crt");
@@ -119,11 +122,19 @@ internal sealed class ProxyProcess : IAsyncDisposable
         return await output;
     }
 
+    /// <summary>Sends a signal.</summary>
+    /// <param name="name">As kill(1) calls it: TERM, HUP.</param>
+    public async Task SignalAsync(string name)
+    {
+        using var kill = Process.Start("bash", ["-c", $"kill -{name} {_process.Id}"]);
+        await kill.WaitForExitAsync();
+    }
+
     /// <summary>Sends SIGTERM and waits for the end.</summary>
     /// <returns>The exit code.</returns>
     public async Task<int> StopAsync()
     {
-        using var kill = Process.Start("bash", ["-c", $"kill -TERM {_process.Id}"]);
+        await SignalAsync("TERM");
         using var limit = new CancellationTokenSource(StopLimit);
         await _process.WaitForExitAsync(limit.Token);
         return _process.ExitCode;
@@ -151,8 +162,6 @@ internal sealed class ProxyProcess : IAsyncDisposable
         listener.Start();
         return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
-
-    private string ConfigFile => Path.Combine(Folder, "config.yaml");
 
     private async Task LaunchAsync()
     {
