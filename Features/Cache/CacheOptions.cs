@@ -8,6 +8,9 @@ namespace Discobot.Features.Cache;
 /// <summary>The <c>cache</c> section.</summary>
 internal sealed record CacheOptions
 {
+    /// <summary>Each expression costs half a megabyte and milliseconds to build, and is asked about every path.</summary>
+    private const int MaxPatterns = 64;
+
     /// <summary>Content-addressed Docker paths: what they name can never change.</summary>
     private static readonly ImmutableArray<Regex> DockerPatterns =
     [
@@ -47,11 +50,19 @@ internal sealed record CacheOptions
             Enabled = enabled,
             Dir = section["dir"].AsPath(fallback.Dir),
             MaxSize = section["max_size"].AsSize(fallback.MaxSize, min: enabled ? 1 : 0),
-            Patterns = section["patterns"].AsList(fallback.Patterns, n => n.AsRegex(fallback.Patterns)),
+            Patterns = ReadPatterns(section["patterns"], fallback.Patterns),
             ContentAware = section["content_aware"].AsBool(fallback.ContentAware),
             FillAfterAbort = section["fill_after_abort"].AsSize(fallback.FillAfterAbort, min: 0),
             StaleTags = section["stale_tags"].AsBool(fallback.StaleTags),
         };
+    }
+
+    private static ImmutableArray<Regex> ReadPatterns(ConfigNode node, ImmutableArray<Regex> fallback)
+    {
+        if (!node.IsList || node.Items().Count() <= MaxPatterns)
+            return node.AsList(fallback, n => n.AsRegex(fallback));
+        node.Error($"must not be more than {MaxPatterns} expressions; join some with |");
+        return fallback;
     }
 
     private static Regex Linear(string pattern) => new(pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);

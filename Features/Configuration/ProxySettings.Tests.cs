@@ -132,6 +132,11 @@ public sealed class ProxySettingsTests
         Load("cache: {dir: /data}").ErrorText());
 
     [Fact]
+    public void More_expressions_than_anyone_needs_are_refused_unbuilt() => Assert.Equal(
+        "config.yaml:1:19: cache.patterns: must not be more than 64 expressions; join some with |",
+        Load($"cache: {{patterns: [{string.Join(", ", Enumerable.Repeat("a", 65))}]}}").ErrorText());
+
+    [Fact]
     public void A_file_full_of_mistakes_tells_all_of_them() => Load(ManyMistakes).ErrorText().MatchSnapshot();
 
     [Fact]

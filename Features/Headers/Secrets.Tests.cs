@@ -130,6 +130,7 @@ public sealed class SecretsTests : IAsyncLifetime
         using var client = _proxy.Client();
         await client.GetStringAsync(new Uri($"https://{Own}/"));
         AssertSeenWithout(1);
+        await Eventually.TrueAsync(async () => (await File.ReadAllTextAsync(_proxy.LogFile)).Contains("upstreams not verified host=localhost", StringComparison.Ordinal));
     }
 
     [Fact]

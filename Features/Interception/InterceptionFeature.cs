@@ -22,14 +22,14 @@ internal static class InterceptionFeature
     {
         services.AddHttpForwarder();
         services.TryAddSingleton<ISocksServer, NoSocks>();
-        var insecure = new HostSet(tls.InsecureHosts);
         return services
             .AddPrometheus()
             .AddSingleton<RequestMetrics>()
             .AddSingleton<ConnectionMetrics>()
             .AddSingleton<UpstreamBytes>()
             .AddSingleton(own)
-            .AddSingleton(provider => new UpstreamTrust(roots(provider), insecure))
+            .AddSingleton(provider => new UpstreamTrust(
+                roots(provider), tls.InsecureHosts, provider.GetRequiredService<ILogger<UpstreamTrust>>()))
             .AddSingleton(new Live<PassthroughHosts>(new PassthroughHosts(new HostSet(tls.Passthrough))))
             .AddSingleton(new ClientLimits(LimitOf(proxy.ReadTimeout), LimitOf(proxy.WriteTimeout)))
             .AddSingleton(new ForwardingLimits(LimitOf(proxy.UpstreamTimeout)))

@@ -71,10 +71,14 @@ internal sealed class Upstream : IUpstream, IDisposable
 /// <summary>How upstream certificates are judged: against the distribution's roots and <c>tls.extra_ca</c>.</summary>
 /// <param name="roots">The trusted roots.</param>
 /// <param name="insecure">Hosts whose certificate is not looked at (<c>tls.insecure_hosts</c>).</param>
-internal sealed class UpstreamTrust(X509Certificate2Collection roots, HostSet insecure)
+internal sealed partial class UpstreamTrust(X509Certificate2Collection roots, IReadOnlyCollection<HostPattern> insecure, ILogger<UpstreamTrust> log)
 {
+    private readonly HostSet _insecure = new(insecure);
+
     public SslClientAuthenticationOptions ClientOptions()
     {
+        foreach (var pattern in insecure)
+            LogInsecure(pattern);
         var policy = new X509ChainPolicy
         {
             TrustMode = X509ChainTrustMode.CustomRootTrust,
@@ -92,12 +96,15 @@ internal sealed class UpstreamTrust(X509Certificate2Collection roots, HostSet in
         };
     }
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "upstreams not verified {Host}")]
+    private partial void LogInsecure(HostPattern host);
+
     private bool Validate(object sender, X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors)
     {
         if (errors == SslPolicyErrors.None)
             return true;
         var host = ((SslStream)sender).TargetHostName;
-        if (insecure.Contains(host))
+        if (_insecure.Contains(host))
             return true;
         throw new UpstreamCertificateException($"The certificate of {host} was refused: {Describe(certificate, chain, errors)}. "
             + "If the host has a private CA, name it in tls.extra_ca.");

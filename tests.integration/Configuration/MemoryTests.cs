@@ -15,12 +15,12 @@ public sealed class MemoryTests : IDisposable
     {
         var (port, api) = (ProxyProcess.FreePort(), ProxyProcess.FreePort());
         File.Copy(Binary.Path, Path.Combine(_folder, "discobot"));
-        await File.WriteAllTextAsync(Path.Combine(_folder, "config.yaml"), $$"""
-            proxy: { port: {{port}}, api_port: {{api}} }
-            tls: { cert_dir: {{_folder}}/certs }
-            cache: {dir: {{_folder}}/cache}
-            api: {token_file: {{_folder}}/token}
-            headers: {a.example: {set: {Authorization: "env:SECRET_TOKEN"}}}
+        await File.WriteAllTextAsync(Path.Combine(_folder, "config.yaml"), $$$"""
+            proxy: { port: {{{port}}}, api_port: {{{api}}} }
+            tls: { cert_dir: {{{_folder}}}/certs }
+            cache: {dir: {{{_folder}}}/cache}
+            api: {token_file: {{{_folder}}}/token}
+            headers: {a.example: {set: {Authorization: "env:SECRET_TOKEN"} } }
             """);
         if (Environment.IsPrivilegedProcess)
             await RunAsync("chown", "-R", "65534:65534", _folder);

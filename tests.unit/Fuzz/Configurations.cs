@@ -13,8 +13,8 @@ public sealed class Configurations : FuzzTarget
 
     protected override int Quick => 200;
 
-    // Regular expressions that never backtrack are built as automata.
-    protected override int AllocatedAnyway => 128 * 1024 * 1024;
+    // Expressions that never backtrack are built as automata: half a megabyte each, and they are built six times here.
+    protected override int AllocatedAnyway => 256 * 1024 * 1024;
 
     protected override string[] Words =>
     [
