@@ -29,7 +29,7 @@ inside='ip link set lo up
     mount --bind "$0/hosts" /etc/hosts
     echo "nameserver 127.0.0.1" >"$0/resolv.conf" && mount --bind "$0/resolv.conf" /etc/resolv.conf
     exec /usr/bin/python3 -B bench/bench.py "$@"'
-env -u http_proxy -u https_proxy -u HTTP_PROXY -u HTTPS_PROXY -u ALL_PROXY -u NO_PROXY -u no_proxy \
+env -u http_proxy -u https_proxy -u HTTP_PROXY -u HTTPS_PROXY -u ALL_PROXY -u NO_PROXY -u no_proxy -u SSL_CERT_FILE -u SSL_CERT_DIR \
     unshare --mount --net --pid --fork --kill-child --mount-proc \
     bash -c "$inside" "$work" "$work" "$binary" "$@" &
 child=$!

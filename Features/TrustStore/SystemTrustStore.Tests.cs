@@ -108,9 +108,9 @@ public sealed class SystemTrustStoreTests : IDisposable
         _tree.AddDirectory("usr/local/share/ca-certificates");
         _tree.AddTool("update-ca-certificates", "sleep 60 & echo $!; wait");
         var clock = Stopwatch.StartNew();
-        var status = await _tree.Store(TimeSpan.FromSeconds(0.3)).InstallAsync(Authority, CancellationToken.None);
-        Assert.InRange(clock.Elapsed, TimeSpan.FromSeconds(0.3), TimeSpan.FromSeconds(10));
-        Assert.Contains("longer than 0.3 s", status.Problem, StringComparison.Ordinal);
+        var status = await _tree.Store(TimeSpan.FromSeconds(2)).InstallAsync(Authority, CancellationToken.None);
+        Assert.InRange(clock.Elapsed, TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(20));
+        Assert.Contains("longer than 2 s", status.Problem, StringComparison.Ordinal);
         var child = Assert.Single(_tree.Lines).Text.Split(' ')[^1];
         Assert.False(File.Exists($"/proc/{child}/cmdline") && File.ReadAllText($"/proc/{child}/cmdline").Length > 0);
     }

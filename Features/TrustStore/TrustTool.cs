@@ -35,8 +35,22 @@ internal sealed class TrustTool(ILogger logger, TimeSpan limit)
         catch (OperationCanceledException)
         {
             process.Kill(entireProcessTree: true);
+            await LastWordsAsync(process);
             cancellationToken.ThrowIfCancellationRequested();
             return $"{path} was ended: it took longer than {limit.TotalSeconds:0.#} s";
+        }
+    }
+
+    // What it printed before is on its way to the log; a process that left the tree may hold the pipe open for ever.
+    private static async Task LastWordsAsync(Process process)
+    {
+        try
+        {
+            await process.WaitForExitAsync(CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(1));
+        }
+        catch (TimeoutException)
+        {
+            // Then the log does without.
         }
     }
 

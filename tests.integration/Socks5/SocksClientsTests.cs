@@ -86,6 +86,24 @@ public sealed class SocksClientsTests(NetworkFixture fixture) : IAsyncLifetime
         Assert.Equal("hello", await _client!.RunAsync("python3", "-c", Script));
     }
 
+    [Fact]
+    public async Task Nodes_client_gets_through()
+    {
+        const string Script = """
+            const { SocksClient } = require('socks');
+            SocksClient.createConnection({
+              proxy: { host: 'proxy', port: 17080, type: 5 }, command: 'connect', destination: { host: 'socks.test', port: 80 },
+            }).then(({ socket }) => {
+              let answer = '';
+              socket.on('data', data => answer += data);
+              socket.on('end', () => process.stdout.write(answer.split('\r\n\r\n')[1]));
+              socket.write('GET /hello HTTP/1.0\r\n\r\n');
+              socket.resume();
+            });
+            """;
+        Assert.Equal("hello", await _client!.RunAsync("node", "-e", Script));
+    }
+
     [Theory]
     [InlineData("http://no-such-host.test/", 4)]
     [InlineData("http://socks.test:81/", 5)]
