@@ -46,8 +46,18 @@ internal sealed class RawHttp2 : IAsyncDisposable
 
     public async Task SendAsync(byte type, int flags, int stream, byte[] payload) => await _stream.WriteAsync(Frame(type, flags, stream, payload));
 
-    /// <summary>Many frames in one write.</summary>
-    public async Task SendAsync(byte[] frames) => await _stream.WriteAsync(frames);
+    /// <summary>Many frames in one write. A connection that ends meanwhile shows in what is read.</summary>
+    public async Task SendAsync(byte[] frames)
+    {
+        try
+        {
+            await _stream.WriteAsync(frames);
+        }
+        catch (IOException)
+        {
+            // OutcomeAsync tells.
+        }
+    }
 
     public static byte[] Frame(byte type, int flags, int stream, byte[] payload)
     {
