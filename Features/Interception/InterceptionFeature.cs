@@ -84,6 +84,7 @@ internal static class InterceptionFeature
         var tunnel = services.GetRequiredService<ConnectTunnel>();
         listen.Protocols = HttpProtocols.Http1AndHttp2;
         listen.Use(next => connection => tunnel.OnConnectionAsync(connection, next));
+        listen.Use(next => connection => DirectOutput.OnConnectionAsync(connection, next));
         listen.UseHttps(services.GetRequiredService<TlsTermination>().Options);
         listen.Use(next => connection =>
         {
