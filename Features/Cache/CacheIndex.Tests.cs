@@ -1,5 +1,8 @@
+using Discobot.Tests.Fixtures;
+
 namespace Discobot.Features.Cache;
 
+[Collection(nameof(Alone))]
 public class CacheIndexTests
 {
     [Fact]

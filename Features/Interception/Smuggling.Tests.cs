@@ -85,10 +85,18 @@ public sealed class SmugglingTests(SmugglingTests.Proxy fixture) : IClassFixture
 
         var head = await ReadUntilAsync(stream, "\r\n\r\n");
         // That was all: what comes now answers something that should not have been a request.
-        if (stream is SslStream secure)
-            await secure.ShutdownAsync();
-        else
-            tcp.Client.Shutdown(SocketShutdown.Send);
+        try
+        {
+            if (stream is SslStream secure)
+                await secure.ShutdownAsync();
+            else
+                tcp.Client.Shutdown(SocketShutdown.Send);
+        }
+        catch (Exception e) when (e is IOException or SocketException)
+        {
+            // Reset already, after the answer or instead of it.
+        }
+
         return head + await ReadUntilAsync(stream, null);
     }
 
