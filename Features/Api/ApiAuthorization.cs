@@ -1,3 +1,5 @@
+using Discobot.Features.Certificates;
+
 namespace Discobot.Features.Api;
 
 /// <summary>Asks for the bearer token where <c>api.protect</c> says so.</summary>
@@ -15,7 +17,8 @@ internal sealed class ApiAuthorization(RequestDelegate next, ApiToken token, Api
     private bool IsProtected(HttpRequest request) => options.Protect switch
     {
         ApiProtection.None => false,
-        ApiProtection.All => !request.Path.StartsWithSegments("/health"),
+        // Whoever checks a certificate has no token.
+        ApiProtection.All => !request.Path.StartsWithSegments("/health") && !request.Path.StartsWithSegments(RevocationList.Path),
         _ => request.Path.StartsWithSegments("/api/config") && !HttpMethods.IsGet(request.Method) && !HttpMethods.IsHead(request.Method),
     };
 }

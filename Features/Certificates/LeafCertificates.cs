@@ -23,10 +23,10 @@ internal sealed class LeafCertificates : ILeafSource, IDisposable
     private readonly int _capacity;
     private long _minted;
 
-    public LeafCertificates(CertificateAuthority authority, TimeProvider clock, int capacity = DefaultCapacity)
+    public LeafCertificates(CertificateAuthority authority, TimeProvider clock, int capacity = DefaultCapacity, Uri? revocationList = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(capacity, 1);
-        _mint = new LeafMint(authority);
+        _mint = new LeafMint(authority, revocationList);
         _clock = clock;
         _capacity = capacity;
     }

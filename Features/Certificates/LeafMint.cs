@@ -28,24 +28,27 @@ internal sealed class LeafMint : IDisposable
     // Not ECDsa.Create(): what that wraps is copied into each certificate, this is shared by reference.
     private readonly ECDsaOpenSsl _key = new(ECCurve.NamedCurves.nistP256);
     private readonly RsaSigner _signer;
-    private readonly X509Name _issuer;
+    private readonly LeafIssuer _issuer;
     private readonly Org.BouncyCastle.Crypto.AsymmetricKeyParameter _publicKey;
     private readonly Asn1Encodable _subjectKeyId;
-    private readonly Asn1Encodable _authorityKeyId;
+    private readonly CrlDistPoint? _revocationList;
     private readonly SslCertificateTrust _trust;
 
-    public LeafMint(CertificateAuthority authority)
+    /// <param name="authority">Signs them.</param>
+    /// <param name="revocationList">Named in each; null: none is.</param>
+    public LeafMint(CertificateAuthority authority, Uri? revocationList = null)
     {
         _authority = authority;
         _signer = new RsaSigner(authority.Key);
-        var issuer = new X509CertificateParser().ReadCertificate(authority.Certificate.RawData);
-        _issuer = issuer.SubjectDN; // byte for byte as the CA spells it
+        _issuer = LeafIssuer.Of(authority);
         _publicKey = PublicKeyFactory.CreateKey(_key.ExportSubjectPublicKeyInfo());
         _subjectKeyId = X509ExtensionUtilities.CreateSubjectKeyIdentifier(_publicKey);
-        var issuerKeyId = issuer.GetExtensionValue(X509Extensions.SubjectKeyIdentifier) is { } extension
-            ? SubjectKeyIdentifier.GetInstance(X509ExtensionUtilities.FromExtensionValue(extension))
-            : X509ExtensionUtilities.CreateSubjectKeyIdentifier(issuer.GetPublicKey());
-        _authorityKeyId = new AuthorityKeyIdentifier(issuerKeyId.GetKeyIdentifier());
+        if (revocationList is not null)
+        {
+            var place = new GeneralNames(new GeneralName(GeneralName.UniformResourceIdentifier, revocationList.AbsoluteUri));
+            _revocationList = new CrlDistPoint([new DistributionPoint(new DistributionPointName(place), null, null)]);
+        }
+
         _trust = SslCertificateTrust.CreateForX509Collection([authority.Certificate]);
     }
 
@@ -75,7 +78,7 @@ internal sealed class LeafMint : IDisposable
 
         var generator = new X509V3CertificateGenerator();
         generator.SetSerialNumber(AuthorityMint.RandomSerial());
-        generator.SetIssuerDN(_issuer);
+        generator.SetIssuerDN(_issuer.Name);
         generator.SetNotBefore((now - Backdate).UtcDateTime);
         generator.SetNotAfter(Expiry(now).UtcDateTime);
         generator.SetSubjectDN(named ? new X509Name([X509Name.CN], [host]) : new X509Name([], (string[])[]));
@@ -83,7 +86,9 @@ internal sealed class LeafMint : IDisposable
         generator.AddExtension(X509Extensions.KeyUsage, true, new KeyUsage(KeyUsage.DigitalSignature));
         generator.AddExtension(X509Extensions.ExtendedKeyUsage, false, new ExtendedKeyUsage(KeyPurposeID.id_kp_serverAuth));
         generator.AddExtension(X509Extensions.SubjectKeyIdentifier, false, _subjectKeyId);
-        generator.AddExtension(X509Extensions.AuthorityKeyIdentifier, false, _authorityKeyId);
+        generator.AddExtension(X509Extensions.AuthorityKeyIdentifier, false, _issuer.KeyId);
+        if (_revocationList is not null)
+            generator.AddExtension(X509Extensions.CrlDistributionPoints, false, _revocationList);
         // Critical where it is all the certificate says about its subject (RFC 5280, 4.2.1.6).
         generator.AddExtension(X509Extensions.SubjectAlternativeName, !named, new GeneralNames(AlternativeName(host)));
         return generator.Generate(_signer).GetEncoded();

@@ -35,7 +35,7 @@ internal static class ProxyProgram
             .AddApi(settings.Api)
             .AddLineLogging(settings.Logging)
             .AddRoutingCore()
-            .AddCertificates(settings.Tls.CertDir)
+            .AddCertificates(settings.Tls.CertDir, settings.Api.Port)
             .AddAllowlist(settings.Allowlist)
             .AddCache(settings.Cache)
             .AddHeaders(settings.Headers, new HostSet(settings.Tls.InsecureHosts))
@@ -56,6 +56,7 @@ internal static class ProxyProgram
         {
             endpoints.MapHealth(app.Services.GetRequiredService<CertificateAuthority>().CertificatePath);
             endpoints.MapMetrics();
+            endpoints.MapRevocationList();
             endpoints.MapExplain();
             endpoints.MapConfiguration();
             endpoints.MapAllowlist();
