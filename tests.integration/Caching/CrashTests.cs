@@ -34,7 +34,12 @@ public sealed class CrashTests
 
         var stats = await CacheStats.ReadAsync(proxy.Api);
         Assert.Equal(paths.Sum(path => blobs.Content(path).LongLength), stats.CurrentSize);
-        Assert.Equal(Fills, Directory.EnumerateFiles(proxy.CacheFolder, "*.meta", SearchOption.AllDirectories).Count());
+        // An entry serves at once; its files take their names when they are safe on the disk.
+        for (var looks = 0; Entries() < Fills && looks < 100; looks++)
+            await Task.Delay(50);
+        Assert.Equal(Fills, Entries());
         Assert.Empty(Directory.EnumerateFiles(proxy.CacheFolder, "*tmp*", SearchOption.AllDirectories));
+
+        int Entries() => Directory.EnumerateFiles(proxy.CacheFolder, "*.meta", SearchOption.AllDirectories).Count();
     }
 }
