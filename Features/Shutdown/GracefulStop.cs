@@ -32,7 +32,7 @@ internal sealed partial class GracefulStop(WebApplication app, TimeSpan drainLim
         try
         {
             await app.StartAsync(_asked.Token);
-            LogReady(string.Join(' ', app.Urls.Select(url => url["http://".Length..])));
+            LogReady(string.Join(' ', app.Urls.Select(url => url[(url.IndexOf("//", StringComparison.Ordinal) + 2)..])));
         }
         catch (OperationCanceledException) when (_asked.IsCancellationRequested)
         {
