@@ -18,33 +18,11 @@ internal static class DirectOutput
 
     /// <summary>Runs <paramref name="next"/> with such an output, if the connection has a socket. What stands before it in the pipeline must
     /// have sent all it has.</summary>
-    public static async Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next)
-    {
-        if (connection.Features.Get<IConnectionSocketFeature>()?.Socket is not { } socket)
-        {
-            await next(connection);
-            return;
-        }
-
-        var original = connection.Transport;
-        connection.Transport = new Duplex(
-            original.Input, PipeWriter.Create(new Output(socket), new StreamPipeWriterOptions(minimumBufferSize: BlockSize)));
-        try
-        {
-            await next(connection);
-        }
-        finally
-        {
-            connection.Transport = original;
-        }
-    }
-
-    private sealed class Duplex(PipeReader input, PipeWriter output) : IDuplexPipe
-    {
-        public PipeReader Input => input;
-
-        public PipeWriter Output => output;
-    }
+    public static Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next) =>
+        connection.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket
+            ? OutputStage.RunAsync(
+                connection, PipeWriter.Create(new Output(socket), new StreamPipeWriterOptions(minimumBufferSize: BlockSize)), next)
+            : next(connection);
 
     /// <summary>Like the transport's pipe, it swallows what a client that is gone no longer gets: reading tells that it is.</summary>
     private sealed class Output(Socket socket) : Stream

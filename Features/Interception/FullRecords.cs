@@ -15,31 +15,9 @@ internal static class FullRecords
     private const int BlockSize = 32 << 10;
 
     /// <summary>Runs <paramref name="next"/> with such a writer if the connection is one over TLS.</summary>
-    public static async Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next)
-    {
-        if (connection.Features.Get<ISslStreamFeature>()?.SslStream is not { } tls)
-        {
-            await next(connection);
-            return;
-        }
-
-        var original = connection.Transport;
-        connection.Transport = new Duplex(
-            original.Input, PipeWriter.Create(tls, new StreamPipeWriterOptions(minimumBufferSize: BlockSize, leaveOpen: true)));
-        try
-        {
-            await next(connection);
-        }
-        finally
-        {
-            connection.Transport = original;
-        }
-    }
-
-    private sealed class Duplex(PipeReader input, PipeWriter output) : IDuplexPipe
-    {
-        public PipeReader Input => input;
-
-        public PipeWriter Output => output;
-    }
+    public static Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next) =>
+        connection.Features.Get<ISslStreamFeature>()?.SslStream is { } tls
+            ? OutputStage.RunAsync(
+                connection, PipeWriter.Create(tls, new StreamPipeWriterOptions(minimumBufferSize: BlockSize, leaveOpen: true)), next)
+            : next(connection);
 }
