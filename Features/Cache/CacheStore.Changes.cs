@@ -121,7 +121,11 @@ internal sealed partial class CacheStore
         {
             _flushes.Release();
             temporary.Delete();
-            _open.Unpin(entry);
+            // The next to want a small one reads it into memory.
+            if (entry.Size <= StoredBody.MemoryLimit)
+                _open.Remove(entry);
+            else
+                _open.Unpin(entry);
             body.Release();
         }
     }

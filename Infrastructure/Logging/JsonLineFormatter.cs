@@ -17,10 +17,9 @@ internal sealed class JsonLineFormatter : ITextFormatter
         {
             writer.WriteStartObject();
             writer.WriteString("time", logEvent.Timestamp.UtcDateTime);
-            writer.WriteString("level", KeyValueFormatter.LevelWord(logEvent.Level).ToLowerInvariant());
-            writer.WriteString("message", KeyValueFormatter.IsEvent(logEvent.MessageTemplate)
-                ? KeyValueFormatter.EventName(logEvent.MessageTemplate)
-                : logEvent.RenderMessage(CultureInfo.InvariantCulture));
+            writer.WriteString("level", LevelWord(logEvent.Level));
+            var layout = EventLayout.Of(logEvent.MessageTemplate);
+            writer.WriteString("message", layout.IsEvent ? layout.Name : logEvent.RenderMessage(CultureInfo.InvariantCulture));
             foreach (var property in logEvent.MessageTemplate.Tokens.OfType<PropertyToken>())
             {
                 if (logEvent.Properties.TryGetValue(property.PropertyName, out var value))
@@ -35,6 +34,14 @@ internal sealed class JsonLineFormatter : ITextFormatter
         output.Write(Encoding.UTF8.GetString(buffer.GetBuffer().AsSpan(0, (int)buffer.Length)));
         output.Write('\n');
     }
+
+    private static string LevelWord(LogEventLevel level) => level switch
+    {
+        LogEventLevel.Verbose or LogEventLevel.Debug => "debug",
+        LogEventLevel.Information => "info",
+        LogEventLevel.Warning => "warn",
+        _ => "error",
+    };
 
     private static void Write(Utf8JsonWriter writer, string name, LogEventPropertyValue value)
     {

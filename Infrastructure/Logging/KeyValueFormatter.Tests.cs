@@ -50,11 +50,48 @@ public class KeyValueFormatterTests
         Assert.Equal(20_000, lines.Distinct().Count(l => l.StartsWith("INFO  request    number=", StringComparison.Ordinal)));
     }
 
+    [Fact]
+    public void A_reader_that_is_too_slow_costs_lines_and_is_told_how_many()
+    {
+        using var reader = new SlowReader();
+        using (var logger = new LoggerConfiguration().WriteTo.Sink(new LineSink(new KeyValueFormatter(), reader)).CreateLogger())
+        {
+            logger.Information("first {Number}", 1);
+            Assert.True(reader.Asked.Wait(TimeSpan.FromSeconds(10)));
+            var text = new string('x', 1 << 20);
+            for (var i = 0; i < 20; i++)
+                logger.Information("much {Text}", text);
+            reader.Reads.Set();
+        }
+
+        var lines = Encoding.UTF8.GetString(reader.Received.ToArray()).TrimEnd('\n').Split('\n');
+        Assert.Equal("INFO  first      number=1", lines[0]);
+        Assert.Equal(16, lines.Count(l => l.StartsWith("INFO  much ", StringComparison.Ordinal)));
+        Assert.Equal("WARN  4 log lines were dropped: the log's reader is too slow", lines[^1]);
+    }
+
     private static string[] Lines(Serilog.Formatting.ITextFormatter formatter, Action<ILogger> write)
     {
         var output = new MemoryStream();
         using (var logger = new LoggerConfiguration().WriteTo.Sink(new LineSink(formatter, output)).CreateLogger())
             write(logger);
         return Encoding.UTF8.GetString(output.ToArray()).TrimEnd('\n').Split('\n');
+    }
+
+    private sealed class SlowReader : MemoryStream
+    {
+        public ManualResetEventSlim Asked { get; } = new();
+
+        public ManualResetEventSlim Reads { get; } = new();
+
+        /// <summary>What arrived; the sink disposes the reader itself.</summary>
+        public MemoryStream Received { get; } = new();
+
+        public override void Write(ReadOnlySpan<byte> buffer)
+        {
+            Asked.Set();
+            Reads.Wait(TimeSpan.FromSeconds(10));
+            Received.Write(buffer);
+        }
     }
 }

@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Globalization;
 using Serilog.Events;
 using Serilog.Formatting;
-using Serilog.Parsing;
 
 namespace Discobot.Infrastructure.Logging;
 
@@ -10,14 +9,15 @@ namespace Discobot.Infrastructure.Logging;
 /// key=value pairs; other templates are sentences and rendered as such.</summary>
 internal sealed class KeyValueFormatter : ITextFormatter
 {
-    // Punctuation that only sentences have.
-    private static readonly SearchValues<char> SentenceMarks = SearchValues.Create(":(,\"'=");
+    // What needs no quotes: visible characters of ASCII but the quote itself. Rarer ones are looked at one by one.
+    private static readonly SearchValues<char> Plain = SearchValues.Create([.. Enumerable.Range('!', '~' - '!' + 1).Select(c => (char)c).Where(c => c != '"')]);
 
     public void Format(LogEvent logEvent, TextWriter output)
     {
-        output.Write(LevelWord(logEvent.Level).PadRight(6));
-        if (IsEvent(logEvent.MessageTemplate))
-            WriteEvent(logEvent, output);
+        output.Write(LevelColumn(logEvent.Level));
+        var layout = EventLayout.Of(logEvent.MessageTemplate);
+        if (layout.IsEvent)
+            WriteEvent(logEvent, layout, output);
         else
             output.Write(OneLine(logEvent.RenderMessage(CultureInfo.InvariantCulture)));
         if (logEvent.Exception is { } exception)
@@ -25,46 +25,26 @@ internal sealed class KeyValueFormatter : ITextFormatter
         output.Write('\n');
     }
 
-    public static string LevelWord(LogEventLevel level) => level switch
-    {
-        LogEventLevel.Verbose or LogEventLevel.Debug => "DEBUG",
-        LogEventLevel.Information => "INFO",
-        LogEventLevel.Warning => "WARN",
-        _ => "ERROR",
-    };
-
-    /// <summary>The words of an event template, without its properties.</summary>
-    public static string EventName(MessageTemplate template) =>
-        template.Tokens.FirstOrDefault() is TextToken text ? text.Text.Trim() : "";
-
-    /// <summary>Whether the template is words followed by nothing but properties.</summary>
-    public static bool IsEvent(MessageTemplate template)
-    {
-        var tokens = 0;
-        foreach (var token in template.Tokens)
-        {
-            var text = (token as TextToken)?.Text;
-            if (tokens++ == 0 ? text is null || text.AsSpan().ContainsAny(SentenceMarks) : !string.IsNullOrWhiteSpace(text ?? " "))
-                return false;
-        }
-
-        return tokens > 1;
-    }
-
     /// <summary>The bare text of a property: strings unquoted, everything else in invariant form.</summary>
     public static string Text(LogEventPropertyValue value) =>
         value is ScalarValue scalar ? Convert.ToString(scalar.Value, CultureInfo.InvariantCulture) ?? "" : value.ToString();
 
-    private static void WriteEvent(LogEvent logEvent, TextWriter output)
+    private static string LevelColumn(LogEventLevel level) => level switch
     {
-        output.Write(EventName(logEvent.MessageTemplate).PadRight(10));
-        foreach (var token in logEvent.MessageTemplate.Tokens)
+        LogEventLevel.Verbose or LogEventLevel.Debug => "DEBUG ",
+        LogEventLevel.Information => "INFO  ",
+        LogEventLevel.Warning => "WARN  ",
+        _ => "ERROR ",
+    };
+
+    private static void WriteEvent(LogEvent logEvent, EventLayout layout, TextWriter output)
+    {
+        output.Write(layout.Column);
+        foreach (var (property, before) in layout.Pairs)
         {
-            if (token is not PropertyToken property || !logEvent.Properties.TryGetValue(property.PropertyName, out var value))
+            if (!logEvent.Properties.TryGetValue(property, out var value))
                 continue;
-            output.Write(' ');
-            output.Write(property.PropertyName.ToLowerInvariant());
-            output.Write('=');
+            output.Write(before);
             output.Write(Quote(Text(value)));
         }
     }
@@ -72,10 +52,19 @@ internal sealed class KeyValueFormatter : ITextFormatter
     // A value comes from the network: it must neither end the line nor forge another pair.
     private static string Quote(string text)
     {
-        var plain = text.Length > 0;
+        var odd = text.AsSpan().IndexOfAnyExcept(Plain);
+        return text.Length > 0 && (odd < 0 || IsPlain(text.AsSpan(odd))) ? text : $"\"{Escape(text)}\"";
+    }
+
+    private static bool IsPlain(ReadOnlySpan<char> text)
+    {
         foreach (var c in text)
-            plain &= c > ' ' && c != '"' && !char.IsControl(c);
-        return plain ? text : $"\"{Escape(text)}\"";
+        {
+            if (c is <= ' ' or '"' || char.IsControl(c))
+                return false;
+        }
+
+        return true;
     }
 
     private static string OneLine(string text) => text.Any(char.IsControl) ? Escape(text) : text;

@@ -18,16 +18,21 @@ internal static class LoggingSetup
         var sink = new LineSink(options.Format == LogFormat.Json ? new JsonLineFormatter() : new KeyValueFormatter(), output);
         var logger = new LoggerConfiguration()
             .MinimumLevel.ControlledBy(level)
-            // The framework's own chatter says nothing to those who run a proxy; its warnings do.
-            .MinimumLevel.Override("Microsoft", LogEventLevel.Warning)
-            // A start that fails is told once, on stderr, by the command.
-            .MinimumLevel.Override("Microsoft.Extensions.Hosting", LogEventLevel.Fatal)
-            .MinimumLevel.Override("Yarp", LogEventLevel.Error)
             .WriteTo.Sink(sink)
             .CreateLogger();
         return services
             .AddSingleton(level)
-            .AddLogging(logging => logging.ClearProviders().SetMinimumLevel(LogLevel.Trace).AddSerilog(logger, dispose: true));
+            // Made by the container, so that it disposes it, and all lines are written.
+            .AddSingleton<ILoggerProvider>(_ => new SerilogBridge(logger))
+            .AddLogging(logging => logging
+                .SetMinimumLevel(LogLevel.Trace)
+                // The framework's own chatter says nothing to those who run a proxy; its warnings do.
+                .AddFilter("Microsoft", LogLevel.Warning)
+                // A start that fails is told once, on stderr, by the command.
+                .AddFilter("Microsoft.Extensions.Hosting", LogLevel.None)
+                // Whoever listens to this one gets an activity and a scope for each request.
+                .AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None)
+                .AddFilter("Yarp", LogLevel.Error));
     }
 
     public static LogEventLevel ToSerilog(LogLevel level) => level switch
