@@ -50,7 +50,7 @@ internal sealed partial class CacheHits(CacheStore store, CacheStats stats, ILog
         response.Headers["X-Cache"] = "HIT";
         response.Headers["X-Cache-Date"] = body.StoredAt;
         response.Headers.AcceptRanges = "bytes";
-        RegistryFields.Complete(response.Headers, target, context);
+        RegistryFields.Complete(response.Headers, target, body, context);
 
         end = body.Length;
         long from = 0;
@@ -105,11 +105,11 @@ internal sealed partial class CacheHits(CacheStore store, CacheStats stats, ILog
 /// <summary>What registry clients expect on answers under <c>/v2/</c>, also when the body was stored from a CDN's answer.</summary>
 internal static class RegistryFields
 {
-    public static void Complete(IHeaderDictionary headers, CacheTarget target, HttpContext context)
+    public static void Complete(IHeaderDictionary headers, CacheTarget target, StoredBody body, HttpContext context)
     {
-        if (target.Digest is not { IsAddress: true } digest || !ProxiedRequest.Of(context).PathAndQuery.StartsWith("/v2/", StringComparison.Ordinal))
+        if (target.Digest is not { IsAddress: true } || !ProxiedRequest.Of(context).PathAndQuery.StartsWith("/v2/", StringComparison.Ordinal))
             return;
-        headers.TryAdd("Docker-Content-Digest", $"sha256:{digest.Hash}");
+        headers.TryAdd("Docker-Content-Digest", body.Digest);
         headers.TryAdd("Docker-Distribution-Api-Version", "registry/2.0");
     }
 }

@@ -24,6 +24,7 @@ internal sealed class StoredBody
         (Entry, Metadata, Bytes, Stamp, _file) = (entry, metadata, bytes, stamp, file);
         Fields = [.. metadata.Headers.GroupBy(h => h.Key, h => h.Value, StringComparer.OrdinalIgnoreCase)
             .Select(g => KeyValuePair.Create(g.Key, new StringValues([.. g])))];
+        Digest = $"sha256:{entry.Digest}";
         StoredAt = DateTimeOffset.FromUnixTimeMilliseconds(entry.StoredAt).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
         _intact = new(() => stamp == Entry.VerifiedStamp ? Task.FromResult(true) : CheckAsync(checks));
     }
@@ -34,6 +35,9 @@ internal sealed class StoredBody
 
     /// <summary>The stored header fields as an answer carries them.</summary>
     public KeyValuePair<string, StringValues>[] Fields { get; }
+
+    /// <summary>As registries name it: <c>sha256:</c> and 64 digits.</summary>
+    public string Digest { get; }
 
     /// <summary>When it was stored (RFC 3339).</summary>
     public string StoredAt { get; }

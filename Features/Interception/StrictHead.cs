@@ -24,7 +24,7 @@ internal static class StrictHead
     {
         if (rawTarget.AsSpan().ContainsAnyExcept(Visible))
             return Malformed("a control character or a blank in its target");
-        foreach (var name in request.Headers.Keys)
+        foreach (var (name, _) in request.Headers)
         {
             if (name.AsSpan(name[0] == ':' ? 1 : 0).ContainsAnyExcept(Token))
                 return Malformed("a field whose name is no token");

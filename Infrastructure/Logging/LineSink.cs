@@ -17,7 +17,7 @@ internal sealed class LineSink : ILogEventSink, IDisposable
 
     private readonly Lock _lock = new();
     private readonly AutoResetEvent _waiting = new(false);
-    private readonly ManualResetEventSlim _ended = new(false);
+    private readonly ManualResetEventSlim _ended = new(false, spinCount: 0);
     private readonly ITextFormatter _formatter;
     private readonly Stream _output;
     private readonly Thread _writer;
