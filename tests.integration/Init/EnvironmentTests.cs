@@ -59,6 +59,18 @@ public sealed class EnvironmentTests(RunningSessions sessions)
         Assert.DoesNotContain(variables, v => v.Contains("PROXY=", StringComparison.OrdinalIgnoreCase) || v.Contains("CERT", StringComparison.Ordinal) || v.StartsWith("NODE", StringComparison.Ordinal));
     }
 
+    /// <summary>It would call itself.</summary>
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task The_proxy_itself_has_none_of_its_own(Distro distro)
+    {
+        var session = await sessions.OfAsync(distro);
+        var log = await session.OutputAsync();
+        var proxy = log[(log.IndexOf("proxy started (pid=", StringComparison.Ordinal) + 19)..].Split(')')[0];
+        var variables = await session.ShellAsync($"tr '\\0' '\\n' < /proc/{proxy}/environ");
+        Assert.Contains("SESSION_ID=session-1\n", variables, StringComparison.Ordinal);
+        Assert.DoesNotContain("17080", variables, StringComparison.Ordinal);
+    }
+
     /// <summary>Login shells, and the interactive ones of <c>docker exec -it</c>, of every kind that the image has.</summary>
     [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
     public async Task Every_shell_of_the_image_has_the_nine(Distro distro)

@@ -85,7 +85,7 @@ public sealed class WorkspaceTests
     {
         await using var container = new SessionContainer(distro);
         container.Prepare("mkdir -p /.workspace/.discobot/hooks");
-        Hook(container, "10-user", "blocking: true", "id -u; echo $HTTP_PROXY; exit 4");
+        Hook(container, "10-user", "blocking: true", "id -u; env; exit 4");
         Hook(container, "20-root", "run_as: root", "echo ran as root");
         // Its child keeps the output open; its line is longer than any buffer.
         Hook(container, "30-long", "blocking: true", "sleep 100 & head -c 200000 /dev/zero | tr '\\0' x; echo end");
@@ -94,7 +94,7 @@ public sealed class WorkspaceTests
         Assert.Equal(0, await container.RunAsync());
         var log = await container.OutputAsync();
         Assert.Contains("[10-user] 1000", log, StringComparison.Ordinal);
-        Assert.Contains("[10-user] http://localhost:17080", log, StringComparison.Ordinal);
+        Assert.All(ProxyVariables.Nine, variable => Assert.Contains($"[10-user] {variable}\n", log, StringComparison.Ordinal));
         Assert.Contains("\"lastExitCode\":4", log, StringComparison.Ordinal);
         Assert.Contains("xend", log, StringComparison.Ordinal);
         Assert.Contains("hook 20-root asks for root and is not run", log, StringComparison.Ordinal);
