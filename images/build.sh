@@ -17,10 +17,18 @@ image() {
     docker build -q -t "$name" "$@" >artifacts/image.log 2>&1 || { cat artifacts/image.log >&2; die "$name could not be built"; }
 }
 
+# What it is, and that it is not what its name says where a stand-in took the base's place.
+describe() {
+    local size kind
+    size=$(docker image inspect -f '{{.Size}}' "discobot:$1" | numfmt --to=si)
+    kind=$(docker image inspect -f '{{with .Config.Labels}}{{index . "discobot.stand-in"}}{{end}}' "discobot:$1")
+    say "discobot:$1 (${size}B)${kind:+, a STAND-IN: $kind}"
+}
+
 build() {
     local name=$1; shift
     image "discobot:$name" -f "images/$name/Dockerfile" "$@" $context
-    say "discobot:$name ($(docker image inspect -f '{{.Size}}' "discobot:$name" | numfmt --to=si)B)"
+    describe "$name"
 }
 
 for distro in debian alpine fedora; do

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Text;
 using System.Text.Json;
 using Discobot.Features.Certificates;
-using Discobot.Features.Configuration;
 using Discobot.Features.Init;
 using Discobot.Features.TrustStore;
 using Discobot.Infrastructure.Native;
@@ -31,24 +30,10 @@ internal static class DoctorCommand
         using var spawner = new Spawner();
         var paths = new ContainerPaths();
         var path = Environment.GetEnvironmentVariable("PATH") ?? "/usr/local/bin:/usr/bin:/bin";
-        var doctor = new Doctor(paths, Proxy(paths), () => Trust(paths), new DoctorClients(new ToolRun(spawner), path, url));
+        var doctor = new Doctor(paths, ContainerProxy.Summary(paths), () => Trust(paths), new DoctorClients(new ToolRun(spawner), path, url));
         var findings = await doctor.RunAsync(cancellation);
         Console.Out.Write(asJson ? Json(findings) : Table(findings));
         return findings.Any(f => f.Works == false) ? ExitCode.Failed : ExitCode.Fine;
-    }
-
-    // Only root and the proxy may read its configuration; others are told of the usual ports.
-    private static ProxySummary Proxy(ContainerPaths paths)
-    {
-        try
-        {
-            var sources = SettingsSources.Of(paths.ProxyConfig, ContainerInit.OwnEnvironment());
-            return sources.Load().Value is { } settings ? new ProxySummary { Port = settings.Proxy.Port, ApiPort = settings.Api.Port } : new();
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            return new();
-        }
     }
 
     private static (bool Trusted, string Message) Trust(ContainerPaths paths)

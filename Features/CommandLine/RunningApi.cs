@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Discobot.Features.Init;
 
 namespace Discobot.Features.CommandLine;
 
@@ -15,7 +16,7 @@ internal sealed class RunningApi
     {
         Description = "Where the proxy's API listens.",
         HelpName = "URL",
-        DefaultValueFactory = _ => new Uri($"http://127.0.0.1:{Environment.GetEnvironmentVariable("API_PORT") ?? "17081"}"),
+        DefaultValueFactory = _ => new Uri($"http://127.0.0.1:{ContainerProxy.Summary(new ContainerPaths()).ApiPort}"),
         CustomParser = ParseAddress,
     };
 

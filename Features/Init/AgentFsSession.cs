@@ -9,9 +9,12 @@ namespace Discobot.Features.Init;
 /// </summary>
 internal sealed class AgentFsSession(Container container)
 {
+    /// <summary>The file in a session's overlay directory that says its database was moved there.</summary>
+    public const string Moved = ".migrated";
+
     private const string Directory = ".agentfs";
     private const string MountPoint = ".migration";
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan MountLimit = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(50);
 
@@ -76,9 +79,10 @@ internal sealed class AgentFsSession(Container container)
             Mounts.Remove(container.Paths.Home);
         }
 
+        // Before the rename: a directory that counts says where its content is from.
+        using (var session = overlays.OpenChild(unfinished)!)
+            session.WriteBytes(Moved, System.Text.Encoding.ASCII.GetBytes(DateTimeOffset.UtcNow.ToString("O") + "\n"), 0x1A4, Owner.Root);
         overlays.Rename(unfinished, overlays, id);
-        using var session = overlays.OpenChild(id)!;
-        session.WriteBytes(".migrated", System.Text.Encoding.ASCII.GetBytes(DateTimeOffset.UtcNow.ToString("O") + "\n"), 0x1A4, Owner.Root);
     }
 
     private async Task MountAtAsync(string target, CancellationToken cancellationToken)
@@ -105,14 +109,17 @@ internal sealed class AgentFsSession(Container container)
     private async Task RunAsync(string[] arguments, CancellationToken cancellationToken)
     {
         var result = await container.Tools.RunAsync(Command(arguments), Limit, line => container.Log.Info($"  [agentfs] {line}"), cancellationToken);
+        if (result.TimedOut)
+            throw new StartupException($"agentfs {arguments[0]} did not end within {Limit.TotalSeconds} s");
         if (!result.Succeeded)
             throw new StartupException($"agentfs {arguments[0]} failed with exit code {result.ExitCode}");
     }
 
     private Launch Command(string[] arguments)
     {
-        var program = container.FindProgram("agentfs") ?? throw new StartupException(
-            $"session {container.Session.SessionId} is kept in AgentFS, and the program agentfs is not on PATH: put it into the image");
+        var program = container.FindProgram("agentfs") ?? throw new StartupException((HasDatabase
+            ? $"session {container.Session.SessionId} is kept in AgentFS"
+            : "DISCOBOT_FILESYSTEM=agentfs asks for AgentFS") + ", and the program agentfs is not on PATH: put it into the image");
         return new Launch("agentfs", [program, .. arguments])
         {
             User = container.Agent.Name,

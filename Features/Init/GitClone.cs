@@ -13,21 +13,32 @@ internal sealed partial class GitClone(Container container)
     /// <exception cref="StartupException">git is missing, failed or took more than half an hour.</exception>
     public async Task RunAsync(string source, string target, CancellationToken cancellationToken)
     {
-        var git = container.FindProgram("git") ?? throw new StartupException($"git is not installed, so {Redact(source)} cannot be cloned");
+        var git = container.FindProgram("git") ?? throw new StartupException(
+            $"git is not installed, so {Redact(source)} cannot be cloned: put git into the image, or mount a directory without .git, which is copied");
         container.Log.Info($"cloning {Redact(source)}");
 
         // Hard links would share files with the source, and giving them to the agent would change the source.
         await GitAsync([git, "clone", "--single-branch", "--no-hardlinks", "--", source, target], cancellationToken);
-        var commit = container.Session.WorkspaceCommit;
-        if (commit.Length == 0)
-            return;
-        if (!await TryGitAsync([git, "-C", target, "cat-file", "-e", commit + "^{commit}"], Quiet, cancellationToken))
-            await GitAsync([git, "-C", target, "fetch", "origin", commit], cancellationToken);
-        await GitAsync([git, "-C", target, "checkout", "-B", Branch, commit, "--"], cancellationToken);
+        if (container.Session.WorkspaceCommit is { Length: > 0 } commit)
+            await GitAsync([git, "-C", target, "checkout", "-B", Branch, await FetchAsync(git, source, target, commit, cancellationToken), "--"], cancellationToken);
     }
 
     /// <summary>Takes user and password out of URLs.</summary>
     public static string Redact(string text) => Credentials().Replace(text, "$1***@");
+
+    // The clone has one branch. A commit beyond it is asked for by name; the beginning of one is known only where everything is.
+    private async Task<string> FetchAsync(string git, string source, string target, string commit, CancellationToken cancellationToken)
+    {
+        string[] isThere = [git, "-C", target, "cat-file", "-e", commit + "^{commit}"];
+        if (await TryGitAsync(isThere, Quiet, cancellationToken))
+            return commit;
+        if (await TryGitAsync([git, "-C", target, "fetch", "origin", commit], Quiet, cancellationToken))
+            return "FETCH_HEAD";
+        await GitAsync([git, "-C", target, "fetch", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"], cancellationToken);
+        return await TryGitAsync(isThere, Quiet, cancellationToken)
+            ? commit
+            : throw new StartupException($"WORKSPACE_COMMIT {commit} is no commit, branch or tag of {Redact(source)}");
+    }
 
     private async Task GitAsync(string[] command, CancellationToken cancellationToken)
     {

@@ -13,16 +13,18 @@ internal sealed class SessionFilesystem(Container container)
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         var agentFs = new AgentFsSession(container);
-        var hasOverlay = Directory.Exists(Path.Combine(container.Paths.Data, OverlayDirectory, container.Session.SessionId, "upper"));
         var wantsAgentFs = container.Session.Filesystem == FilesystemChoice.AgentFs;
-        if (wantsAgentFs && hasOverlay)
-            container.Log.Warning("DISCOBOT_FILESYSTEM=agentfs, but this session has its work in OverlayFS already: OverlayFS is used");
+        var overlay = Path.Combine(container.Paths.Data, OverlayDirectory, container.Session.SessionId);
+        if (Directory.Exists(Path.Combine(overlay, "upper")))
+        {
+            WarnOfOther(wantsAgentFs, agentFs.HasDatabase && !File.Exists(Path.Combine(overlay, AgentFsSession.Moved)));
+        }
         else if (wantsAgentFs)
         {
             await agentFs.MountAsync(cancellationToken);
             return;
         }
-        else if (!hasOverlay && agentFs.HasDatabase)
+        else if (agentFs.HasDatabase)
         {
             await agentFs.MigrateAsync(cancellationToken);
         }
@@ -55,6 +57,15 @@ internal sealed class SessionFilesystem(Container container)
         {
             throw new StartupException($"{error.Message}. {Advice(error.Number)} Nothing of the session was changed.");
         }
+    }
+
+    // Work in OverlayFS is never replaced by what a database holds: which of them is newer nobody can tell.
+    private void WarnOfOther(bool wantsAgentFs, bool hasOwnDatabase)
+    {
+        if (wantsAgentFs)
+            container.Log.Warning("DISCOBOT_FILESYSTEM=agentfs, but this session has its work in OverlayFS already: OverlayFS is used");
+        if (hasOwnDatabase)
+            container.Log.Warning("this session has its work in OverlayFS and an AgentFS database that was not moved there: OverlayFS is used, the database stays as it is");
     }
 
     private static string Advice(int number) => number switch

@@ -1,6 +1,4 @@
-using System.Text;
 using Discobot.Integration.Fixtures;
-using DotNet.Testcontainers.Builders;
 using DotNet.Testcontainers.Containers;
 
 namespace Discobot.Integration.Allowlist;
@@ -16,15 +14,7 @@ public sealed class LearningTests(NetworkFixture fixture) : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        var (certificate, key) = fixture.Authority.IssuePem("packages.test");
-        _server = Engine.Container(Engine.Tools)
-            .WithEntrypoint("python3", "/tools/packages.py", "/tls/server.crt", "/tls/server.key", "packages.test")
-            .WithNetwork(fixture.Network).WithNetworkAliases("packages.test", "elsewhere.test")
-            .WithResourceMapping(Encoding.ASCII.GetBytes(certificate), "/tls/server.crt")
-            .WithResourceMapping(Encoding.ASCII.GetBytes(key), "/tls/server.key")
-            .WithWaitStrategy(Wait.ForUnixContainer().UntilMessageIsLogged("serving"))
-            .Build();
-        await _server.StartAsync();
+        _server = await PackageServer.StartAsync(fixture.Network, fixture.Authority);
         _proxy = await ProxyContainer.StartWithAsync(fixture.Network, fixture.Authority, "learning", "allowlist: {mode: learn}");
         _client = Engine.Container(Engine.Tools)
             .WithEntrypoint("sleep", "infinity")

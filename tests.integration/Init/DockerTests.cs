@@ -10,7 +10,10 @@ public sealed class DockerTests(RunningSessions sessions)
     [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
     public async Task A_second_pull_asks_the_registry_for_no_blob(Distro distro)
     {
-        await using var docker = await SessionDocker.OfAsync(await sessions.OfAsync(distro));
+        var session = await sessions.OfAsync(distro);
+        await using var docker = await SessionDocker.OfAsync(session);
+        if (docker.IsOfTheImage)
+            AssertOrder(await session.OutputAsync());
         var image = await sessions.Registry.PushAsync(300_000, 200_000);
         await docker.RunAsync("docker", "pull", image.ByTag);
         Assert.Equal(3, await BlobsAsync(image));
@@ -54,6 +57,14 @@ public sealed class DockerTests(RunningSessions sessions)
 
         foreach (var trouble in new[] { "cut off", "processes left", "killing it" })
             Assert.False(log.Contains(trouble, StringComparison.Ordinal), log);
+    }
+
+    // The first pull of all has to find the proxy, and the agent the daemon.
+    private static void AssertOrder(string log)
+    {
+        string[] order = ["HTTP proxy ready on port 17080\n", "Docker daemon started (pid=", "Docker daemon ready\n", "Docker daemon completed\n", "agent-api started (pid="];
+        var at = order.Select(line => log.IndexOf(line, StringComparison.Ordinal)).ToList();
+        Assert.True(!at.Contains(-1) && at.SequenceEqual(at.Order()), log);
     }
 
     private async Task<int> BlobsAsync(TestImage image) => (await sessions.Registry.RequestsAsync())

@@ -14,7 +14,7 @@ public sealed class DoctorTests(RunningSessions sessions)
         Assert.All(findings, f => Assert.True(f.GetProperty("result").GetString() is "ok" or "absent", f.ToString()));
         foreach (var name in new[] { "filesystem", "workspace", "workspace link", "proxy binary", "CA certificate", "login shells", "proxy", "API", "system", "wget" })
             Assert.Contains(findings, f => f.GetProperty("name").GetString() == name && f.GetProperty("result").GetString() == "ok");
-        foreach (var client in new[] { "curl", "wget", "git", "python3", "java", "docker" })
+        foreach (var client in new[] { "curl", "wget", "git", "python3", "node", "java", "docker" })
         {
             var isThere = (await session.TryAsync("sh", "-c", $"command -v {client}")).Code == 0;
             Assert.Contains(findings, f => f.GetProperty("name").GetString() == client && (f.GetProperty("result").GetString() == "ok") == isThere);

@@ -46,6 +46,31 @@ public sealed class EnvironmentTests(RunningSessions sessions)
         Assert.All(Nine, variable => Assert.Contains(variable, variables));
     }
 
+    [Theory, MemberData(nameof(NestedTests.WithDocker), MemberType = typeof(NestedTests))]
+    public async Task The_Docker_daemon_has_none_when_the_proxy_is_not_up(Distro distro)
+    {
+        await using var container = new SessionContainer(distro) { Docker = true };
+        container.Prepare("rm /opt/discobot/bin/proxy");
+        await container.StartAsync();
+        await container.SeeAsync("startup completed");
+        Assert.Contains("Docker daemon ready", await container.OutputAsync(), StringComparison.Ordinal);
+        var variables = (await container.ShellAsync("cat /proc/$(cat /var/run/docker.pid)/environ | tr '\\0' '\\n'")).Split('\n');
+        Assert.Contains("SESSION_ID=session-1", variables);
+        Assert.DoesNotContain(variables, v => v.Contains("PROXY=", StringComparison.OrdinalIgnoreCase) || v.Contains("CERT", StringComparison.Ordinal) || v.StartsWith("NODE", StringComparison.Ordinal));
+    }
+
+    /// <summary>It would call itself.</summary>
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task The_proxy_itself_has_none_of_its_own(Distro distro)
+    {
+        var session = await sessions.OfAsync(distro);
+        var log = await session.OutputAsync();
+        var proxy = log[(log.IndexOf("proxy started (pid=", StringComparison.Ordinal) + 19)..].Split(')')[0];
+        var variables = await session.ShellAsync($"tr '\\0' '\\n' < /proc/{proxy}/environ");
+        Assert.Contains("SESSION_ID=session-1\n", variables, StringComparison.Ordinal);
+        Assert.DoesNotContain("17080", variables, StringComparison.Ordinal);
+    }
+
     /// <summary>Login shells, and the interactive ones of <c>docker exec -it</c>, of every kind that the image has.</summary>
     [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
     public async Task Every_shell_of_the_image_has_the_nine(Distro distro)
@@ -61,8 +86,13 @@ public sealed class EnvironmentTests(RunningSessions sessions)
         {
             if ((await session.TryAsync("sh", "-c", $"command -v {shell.Split(' ')[0]}")).Code != 0)
                 continue;
-            var variables = (await session.ExecAsync([.. shell.Split(' '), "env"])).Split('\n').Select(l => l.TrimEnd('\r'));
-            Assert.All(Nine, variable => Assert.True(variables.Contains(variable), $"{shell}: no {variable}"));
+            foreach (var user in new[] { "root", "discobot" })
+            {
+                var variables = (await session.ExecAsync(["discobot", "exec", "--user", user, "--", .. shell.Split(' '), "env"])).Split('\n').Select(l => l.TrimEnd('\r'));
+                Assert.All(Nine, variable => Assert.True(variables.Contains(variable), $"{shell} of {user}: no {variable}"));
+                Assert.True(variables.Any(v => v.StartsWith("SSL_CERT_FILE=/", StringComparison.Ordinal)), $"{shell} of {user}: no bundle");
+            }
+
             seen.Add(shell);
         }
 
@@ -84,10 +114,10 @@ public sealed class EnvironmentTests(RunningSessions sessions)
         Assert.Single((await container.ReadAsync("/etc/profile")).Split('\n'), l => l.StartsWith("export HTTP_PROXY", StringComparison.Ordinal));
     }
 
-    [Fact]
-    public async Task Only_the_nine_are_set_when_the_configuration_says_so()
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task Only_the_nine_are_set_when_the_configuration_says_so(Distro distro)
     {
-        await using var container = new SessionContainer(Distro.Debian);
+        await using var container = new SessionContainer(distro);
         container.Prepare("mkdir -p /.workspace/.discobot/proxy; printf 'init:\\n  extra_env: false\\n' > /.workspace/.discobot/proxy/config.yaml");
         container.Environment["WORKSPACE_PATH"] = "/.workspace";
         container.Agent("env; exit 0");

@@ -20,14 +20,25 @@ public sealed class SecurityTests
             ls /.data/discobot /.data/.overlayfs 2>/dev/null && echo LEAK lower
             for p in /proc/[0-9]*; do case "$(tr '\0' ' ' < $p/cmdline)" in *bin/proxy*|*discobot\ init*)
                 kill -TERM ${p#/proc/} 2>/dev/null && echo LEAK kill; cat $p/environ >/dev/null 2>&1 && echo LEAK environ; cat $p/mem > /dev/null 2>&1 && echo LEAK memory; found=$found${p#/proc/}.;; esac; done
-            [ "$found" ] && echo looked at $found; exit 0
+            echo looked at $found
+            change='{"allowlist":{"enabled":true}}'; json='Content-Type: application/json'; config=http://localhost:17081/api/config
+            if command -v curl >/dev/null; then curl -sS -i -H "$json" -d "$change" $config; else env -u http_proxy wget -O - --header "$json" --post-data "$change" $config 2>&1; fi
+            exit 0
             """);
         Assert.Equal(0, await container.RunAsync());
         var log = await container.OutputAsync();
         Assert.Contains("reads certificate", log, StringComparison.Ordinal);
-        Assert.Contains("\nlooked at 1.", log, StringComparison.Ordinal);
+        // Process 1 and the proxy.
+        Assert.Matches("\nlooked at 1\\.[0-9]+\\.\n", log);
         Assert.DoesNotContain("LEAK", log, StringComparison.Ordinal);
-        Assert.Equal("proxy 600\n", await AfterwardsAsync(container));
+        Assert.Contains("401 Unauthorized", log, StringComparison.Ordinal);
+        container.Agent("sleep 1000");
+        await container.StartAsync();
+        log = await container.SeeAsync("startup completed");
+        Assert.Equal("discobot-proxy 600\ndiscobot-proxy 600\nroot 640\nroot 755\n", await container.ShellAsync(
+            "stat -c '%U %a' /.data/proxy/certs/ca.key /.data/proxy/api.token /.data/proxy/config.yaml /opt/discobot/bin/discobot"));
+        var proxy = log[(log.IndexOf("proxy started (pid=", StringComparison.Ordinal) + 19)..].Split(')')[0];
+        Assert.Equal("discobot-proxy\n", await container.ShellAsync($"stat -c %U /proc/{proxy}"));
     }
 
     /// <summary>Links in every place where root works at the next start: nothing outside the session changes.</summary>
@@ -60,13 +71,5 @@ public sealed class SecurityTests
         await container.StartAsync();
         await container.SeeAsync("startup completed");
         Assert.Equal("file\nroot\n", await container.ShellAsync("ls /victim; stat -c %U /victim/file"));
-    }
-
-    private static async Task<string> AfterwardsAsync(SessionContainer container)
-    {
-        container.Agent("sleep 1000");
-        await container.StartAsync();
-        await container.SeeAsync("startup completed");
-        return (await container.ShellAsync("stat -c '%U %a' /.data/proxy/certs/ca.key")).Replace("discobot-", "", StringComparison.Ordinal);
     }
 }

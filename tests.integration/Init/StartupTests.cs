@@ -34,13 +34,15 @@ public sealed class StartupTests
     {
         await using var container = new SessionContainer(distro);
         container.Prepare("rm /opt/discobot/bin/proxy; mkdir -p /etc/profile.d; echo export HTTP_PROXY=http://localhost:17080 > /etc/profile.d/discobot-proxy.sh");
-        container.Agent("ls /etc/profile.d; " + ShowEnvironment);
+        container.Agent("ls /etc/profile.d; env; env -i sh -l -c env; " + ShowEnvironment);
         Assert.Equal(7, await container.RunAsync());
         var log = await container.OutputAsync();
         Assert.Contains("discobot-agent: Proxy daemon not started: proxy binary not found at /opt/discobot/bin/proxy\n", log, StringComparison.Ordinal);
+        Assert.Contains("\nHOME=/home/discobot\n", log, StringComparison.Ordinal);
         Assert.DoesNotContain("PROXY=", log, StringComparison.OrdinalIgnoreCase);
-        Assert.DoesNotContain("NODE_EXTRA", log, StringComparison.Ordinal);
-        Assert.DoesNotContain("discobot-proxy.sh", log, StringComparison.Ordinal);
+        foreach (var name in new[] { "NODE_", "CERT", "CA_", "JAVA_", "UV_" })
+            Assert.False(log.Split('\n').Any(line => line.Contains(name, StringComparison.Ordinal) && line.Contains('=', StringComparison.Ordinal)), log);
+        Assert.DoesNotContain("\ndiscobot-proxy.sh\n", log, StringComparison.Ordinal);
     }
 
     [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
@@ -130,12 +132,13 @@ public sealed class StartupTests
         container.Prepare("rm /opt/discobot/bin/proxy");
         container.Program("/opt/discobot/bin/never", "exec sleep 1000");
         container.Prepare("mv /opt/discobot/bin/never /opt/discobot/bin/proxy");
-        container.Agent("ps | grep '[s]leep 1000'; " + ShowEnvironment);
+        container.Agent("for p in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $p; echo; done; " + ShowEnvironment);
         Assert.Equal(7, await container.RunAsync());
         var log = await container.OutputAsync();
         Assert.Contains("discobot-agent: warning: proxy did not become ready: timeout waiting for proxy health check\n", log, StringComparison.Ordinal);
         // The runtime's timers may be a millisecond early.
         Assert.InRange(SecondsOf("HTTP proxy", log), 9.9, 11);
+        Assert.Contains("discobot init", log, StringComparison.Ordinal);
         Assert.DoesNotContain("sleep 1000", log, StringComparison.Ordinal);
         Assert.DoesNotContain("HTTP_PROXY", log, StringComparison.Ordinal);
     }

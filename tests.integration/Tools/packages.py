@@ -1,4 +1,5 @@
-"""What agents work with, over https on port 443: an npm registry at /npm and a git repository at /repo.git, both served as the world does it.
+"""What agents work with, over https on port 443: an npm registry at /npm and a git repository at /repo.git, both served as the world does it;
+the repository once more at /private.git, for those who send a password.
 
 usage: packages.py CERTIFICATE KEY NAME"""
 import base64, hashlib, http.server, io, json, os, ssl, subprocess, sys, tarfile, urllib.parse
@@ -38,12 +39,25 @@ def make_repository():
         subprocess.run(["git", "-C", directory, *words], check=True, env=GIT, stdout=sys.stderr)
     os.makedirs("/srv/work")
     os.makedirs("/srv/git")
-    git("init", "-q")
-    with open("/srv/work/file", "w") as file:
-        file.write("cloned")
-    git("add", "file")
-    git("commit", "-q", "-m", "first")
+    git("init", "-q", "-b", "main")
+
+    def commit(text, *then):
+        with open("/srv/work/file", "w") as file:
+            file.write(text)
+        git("add", "file")
+        git("commit", "-q", "-m", text)
+        for words in then:
+            git(*words)
+    commit("first", ["tag", "v1"])
+    commit("cloned")
+    # What a clone of the main branch does not bring: another branch, and a tag that is on none.
+    git("checkout", "-q", "-b", "feature")
+    commit("of the feature")
+    git("checkout", "-q", "--detach", "main")
+    commit("of nobody", ["tag", "-a", "-m", "x", "loose"])
+    git("checkout", "-q", "main")
     git("clone", "-q", "--bare", "/srv/work", "/srv/git/repo.git")
+    os.symlink("repo.git", "/srv/git/private.git")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -51,7 +65,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = urllib.parse.unquote(self.path.split("?")[0])
-        if path.startswith("/repo.git/"):
+        if path.startswith("/private.git/") and self.headers.get("Authorization") != "Basic " + base64.b64encode(b"user:geheim").decode():
+            return self.answer(401, {"WWW-Authenticate": 'Basic realm="private"'}, b"")
+        if path.startswith(("/repo.git/", "/private.git/")):
             return self.git(path)
         self.answer(200 if path in FILES else 404, {"Content-Type": "application/octet-stream" if path.endswith(".tgz") else "application/json"},
                     FILES.get(path, b"{}"))

@@ -1,0 +1,79 @@
+using System.Diagnostics;
+using System.Text.RegularExpressions;
+using Discobot.Integration.Fixtures;
+using Discobot.Integration.Init;
+
+namespace Discobot.Integration.Images;
+
+/// <summary>The <c>docker run</c> line of the README, as it stands there, with somebody typing at its terminal.</summary>
+public sealed partial class ReadmeTests : IDisposable
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("readme-").FullName;
+
+    public void Dispose() => Directory.Delete(_directory, true);
+
+    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    public async Task The_line_runs_the_agent_at_the_terminal_and_what_it_changed_is_there_the_next_time(Distro distro)
+    {
+        await File.WriteAllTextAsync(Path.Combine(_directory, "file"), "content of mine\n");
+        await using var volume = await DataVolume.CreateAsync();
+        var line = await LineAsync(distro, volume);
+
+        // The terminal shows what is typed as well: what is looked for is not in it.
+        var (code, said) = await TypeAsync(line, "cat file; echo sum $((40 + 2)) of $(id -un) via $HTTPS_PROXY; echo changed > file; exit 5");
+        Assert.True(code == 5, $"{line}: {code}\n{said}");
+        Assert.Contains("HTTP proxy ready on port 17080", said, StringComparison.Ordinal);
+        Assert.Contains("content of mine", said, StringComparison.Ordinal);
+        Assert.Contains("sum 42 of discobot via http://localhost:17080", said, StringComparison.Ordinal);
+
+        (code, said) = await TypeAsync(line, "cat /workspace/file; exit 6");
+        Assert.True(code == 6 && said.Contains("changed\n", StringComparison.Ordinal), $"{line}: {code}\n{said}");
+        Assert.Equal("content of mine\n", await File.ReadAllTextAsync(Path.Combine(_directory, "file")));
+    }
+
+    // As it stands but for the names: the image, a volume of the test's own, a shell that the image has.
+    private static async Task<string> LineAsync(Distro distro, DataVolume volume)
+    {
+        var readme = await File.ReadAllTextAsync(Path.Combine(Binary.Checkout, "README.md"));
+        var line = Line().Match(readme).Value.Replace("\\\n", "", StringComparison.Ordinal);
+        Assert.Contains(" --privileged ", line, StringComparison.Ordinal);
+        if (!await RunsAsync(distro, "--privileged", "/bin/true"))
+            line = line.Replace("--privileged", string.Join(' ', Unprivileged().Match(readme).Groups["option"].Captures.Select(c => c.Value.ReplaceLineEndings(" "))), StringComparison.Ordinal);
+        if (!await RunsAsync(distro, "--init", "/bin/bash"))
+            line = line.Replace("/bin/bash", "/bin/sh", StringComparison.Ordinal);
+        return line.Replace("demo:/.data", $"{volume.Name}:/.data", StringComparison.Ordinal)
+            .Replace("discobot:debian", distro.Image, StringComparison.Ordinal)
+            .Replace("docker run ", $"docker run --label {Engine.Label} ", StringComparison.Ordinal);
+    }
+
+    private static async Task<bool> RunsAsync(Distro distro, string option, string program)
+    {
+        string[] run = ["run", "--rm", "--label", Engine.Label, option, "--entrypoint", program, distro.Image, "-c", "true"];
+        using var docker = Process.Start(new ProcessStartInfo("docker", run) { RedirectStandardError = true })!;
+        await docker.StandardError.ReadToEndAsync();
+        await docker.WaitForExitAsync();
+        return docker.ExitCode == 0;
+    }
+
+    // script(1) brings the terminal that `docker run -t` asks for.
+    private async Task<(int Code, string Output)> TypeAsync(string command, string typed)
+    {
+        using var script = Process.Start(new ProcessStartInfo("script", ["-qec", command, "/dev/null"])
+        {
+            WorkingDirectory = _directory,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+        })!;
+        await script.StandardInput.WriteLineAsync(typed);
+        await script.StandardInput.FlushAsync();
+        var said = await script.StandardOutput.ReadToEndAsync().WaitAsync(SessionContainer.Patience);
+        await script.WaitForExitAsync();
+        return (script.ExitCode, said.Replace("\r\n", "\n", StringComparison.Ordinal));
+    }
+
+    [GeneratedRegex(@"^docker run -it(?:[^\n]*\\\n)*[^\n]*", RegexOptions.Multiline)]
+    private static partial Regex Line();
+
+    [GeneratedRegex(@"Where `--privileged` is not granted:\n(?:[^`]*`(?<option>[^`]*)`)+?[^`]*for Docker inside")]
+    private static partial Regex Unprivileged();
+}
