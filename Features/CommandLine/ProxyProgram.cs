@@ -69,7 +69,7 @@ internal static class ProxyProgram
     }
 
     // Our own CA is trusted by the system once it is installed; nothing upstream may be signed by it.
-    private static X509Certificate2Collection UpstreamRoots(IServiceProvider services) => SystemRoots.Load(
+    private static Task<X509Certificate2Collection> UpstreamRoots(IServiceProvider services) => SystemRoots.LoadAsync(
         services.GetRequiredService<ProxySettings>().Tls.ExtraCa,
         services.GetRequiredService<ILogger<UpstreamTrust>>(),
         services.GetRequiredService<CertificateAuthority>().Fingerprint);

@@ -18,7 +18,7 @@ internal static class InterceptionFeature
     /// <param name="roots">Whom upstreams may be signed by.</param>
     public static IServiceCollection AddInterception(
         this IServiceCollection services, ProxyOptions proxy, TlsOptions tls, OwnListeners own,
-        IReadOnlyDictionary<string, string> environment, Func<IServiceProvider, X509Certificate2Collection> roots)
+        IReadOnlyDictionary<string, string> environment, Func<IServiceProvider, Task<X509Certificate2Collection>> roots)
     {
         services.AddHttpForwarder();
         services.TryAddSingleton<ISocksServer, NoSocks>();

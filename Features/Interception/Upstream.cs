@@ -15,11 +15,12 @@ internal sealed class Upstream : IUpstream, IDisposable
     private readonly Dialer _dialer;
     private readonly OpenTraffic _traffic;
     private readonly ParentProxies _parents;
+    private readonly UpstreamTrust _trust;
 
     public Upstream(Dialer dialer, OpenTraffic traffic, ParentProxies parents, UpstreamTrust trust)
     {
-        (_dialer, _traffic, _parents) = (dialer, traffic, parents);
-        var handler = CreateHandler(trust);
+        (_dialer, _traffic, _parents, _trust) = (dialer, traffic, parents, trust);
+        var handler = CreateHandler();
         Invoker = new HttpMessageInvoker(parents.Any ? new ParentForwarding(dialer, parents, handler) : handler);
     }
 
@@ -32,7 +33,7 @@ internal sealed class Upstream : IUpstream, IDisposable
 
     public void Dispose() => Invoker.Dispose();
 
-    private SocketsHttpHandler CreateHandler(UpstreamTrust trust) => new()
+    private SocketsHttpHandler CreateHandler() => new()
     {
         // Never the process's own choice: HTTP_PROXY of the container names us. Tunnels through a parent are made below, when connecting.
         UseProxy = _parents.Any,
@@ -42,7 +43,7 @@ internal sealed class Upstream : IUpstream, IDisposable
         UseCookies = false,
         ActivityHeadersPropagator = DistributedContextPropagator.CreateNoOutputPropagator(),
         ConnectCallback = ConnectAsync,
-        SslOptions = trust.ClientOptions(),
+        SslOptions = _trust.Options,
         ConnectTimeout = TimeSpan.FromSeconds(15),
         EnableMultipleHttp2Connections = true,
         InitialHttp2StreamWindowSize = 1024 * 1024,
@@ -64,19 +65,25 @@ internal sealed class Upstream : IUpstream, IDisposable
             return _traffic.Share(await _dialer.ConnectToParentAsync(parent, cancellation));
         var target = new ConnectTarget(ConnectTarget.Normalize(context.DnsEndPoint.Host), context.DnsEndPoint.Port);
         var stream = _traffic.Watch(target, await _dialer.ConnectAsync(target, address.Scheme, cancellation));
-        return address.Scheme == Uri.UriSchemeHttps ? new ReadAheadStream(stream) : stream;
+        if (address.Scheme != Uri.UriSchemeHttps)
+            return stream;
+        await _trust.Loaded.WaitAsync(cancellation);
+        return new ReadAheadStream(stream);
     }
 }
 
 /// <summary>How upstream certificates are judged: against the distribution's roots and <c>tls.extra_ca</c>.</summary>
-/// <param name="roots">The trusted roots.</param>
-/// <param name="insecure">Hosts whose certificate is not looked at (<c>tls.insecure_hosts</c>).</param>
-internal sealed partial class UpstreamTrust(X509Certificate2Collection roots, IReadOnlyCollection<HostPattern> insecure, ILogger<UpstreamTrust> log)
+internal sealed partial class UpstreamTrust
 {
-    private readonly HostSet _insecure = new(insecure);
+    private readonly HostSet _insecure;
+    private readonly ILogger<UpstreamTrust> _log;
 
-    public SslClientAuthenticationOptions ClientOptions()
+    /// <param name="roots">The trusted roots, on their way.</param>
+    /// <param name="insecure">Hosts whose certificate is not looked at (<c>tls.insecure_hosts</c>).</param>
+    /// <param name="log">Told who is not verified.</param>
+    public UpstreamTrust(Task<X509Certificate2Collection> roots, IReadOnlyCollection<HostPattern> insecure, ILogger<UpstreamTrust> log)
     {
+        (_insecure, _log) = (new HostSet(insecure), log);
         foreach (var pattern in insecure)
             LogInsecure(pattern);
         var policy = new X509ChainPolicy
@@ -86,8 +93,8 @@ internal sealed partial class UpstreamTrust(X509Certificate2Collection roots, IR
             // Missing intermediates are the server's mistake; fetching them would be traffic nobody asked for.
             DisableCertificateDownloads = true,
         };
-        policy.CustomTrustStore.AddRange(roots);
-        return new SslClientAuthenticationOptions
+        Loaded = LoadAsync(policy, roots);
+        Options = new SslClientAuthenticationOptions
         {
             CertificateChainPolicy = policy,
 #pragma warning disable CA5359 // It does not accept everything: it throws, so that the client learns which check failed.
@@ -95,6 +102,14 @@ internal sealed partial class UpstreamTrust(X509Certificate2Collection roots, IR
 #pragma warning restore CA5359
         };
     }
+
+    /// <summary>For connections that are verified once <see cref="Loaded"/> is complete; nobody is trusted before.</summary>
+    public SslClientAuthenticationOptions Options { get; }
+
+    public Task Loaded { get; }
+
+    private static async Task LoadAsync(X509ChainPolicy policy, Task<X509Certificate2Collection> roots) =>
+        policy.CustomTrustStore.AddRange(await roots);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "upstreams not verified {Host}")]
     private partial void LogInsecure(HostPattern host);

@@ -22,7 +22,8 @@ internal static class SystemRoots
     // Only when there is no bundle: single files, one certificate each.
     private static readonly string[] BundleDirectories = ["etc/ssl/certs", "etc/pki/tls/certs"];
 
-    /// <summary>Loads the roots once; costs about 10 ms for a usual bundle.</summary>
+    /// <summary>Loads the roots once: the files that are named at once, the system's beside what else is to be done, as a usual bundle takes
+    /// as long as a third of the whole start.</summary>
     /// <param name="extraCaFiles">PEM files trusted besides the system's (<c>tls.extra_ca</c>); these must be readable.</param>
     /// <param name="logger">Told what was loaded and what could not be.</param>
     /// <param name="exceptFingerprint">
@@ -33,19 +34,25 @@ internal static class SystemRoots
     /// <param name="root">Where the file system begins.</param>
     /// <param name="environment">Reads SSL_CERT_FILE and SSL_CERT_DIR; the process's own environment when null.</param>
     /// <exception cref="IOException">A file of <paramref name="extraCaFiles"/> cannot be read or holds no certificate.</exception>
-    public static X509Certificate2Collection Load(
+    public static Task<X509Certificate2Collection> LoadAsync(
         IEnumerable<string> extraCaFiles,
         ILogger logger,
         string? exceptFingerprint = null,
         string root = "/",
         Func<string, string?>? environment = null)
     {
+        var extra = extraCaFiles.SelectMany(ReadExtraFile).ToList();
+        return Task.Run(() => Load(extra, SystemFiles(root, environment ?? Environment.GetEnvironmentVariable), exceptFingerprint, logger));
+    }
+
+    private static X509Certificate2Collection Load(
+        List<X509Certificate2> extra, IEnumerable<string> systemFiles, string? exceptFingerprint, ILogger logger)
+    {
         var roots = new Dictionary<string, X509Certificate2>(StringComparer.Ordinal);
-        foreach (var file in SystemFiles(root, environment ?? Environment.GetEnvironmentVariable))
+        foreach (var file in systemFiles)
             Add(roots, ReadSystemFile(file, logger));
         var fromSystem = roots.Count;
-        foreach (var file in extraCaFiles)
-            Add(roots, ReadExtraFile(file));
+        Add(roots, extra);
         if (exceptFingerprint is not null)
             roots.Remove(exceptFingerprint);
 

@@ -57,6 +57,7 @@ public sealed class LeafTlsTests(NetworkFixture fixture) : IAsyncLifetime
         Assert.NotEmpty(ciphers);
         Assert.All(ciphers, line => Assert.True(line.Contains("TLSv1.3") || line.Contains("ECDHE-ECDSA"), line));
         Assert.All(ciphers, line => Assert.Matches(@" (?:128|256) bits ", line));
+        Assert.Matches("^Preferred TLSv1.3 .*TLS_AES_128_GCM_SHA256", ciphers[0]);
     }
 
     private static string Text(JsonElement finding, string name) => finding.GetProperty(name).GetString()!;
