@@ -195,6 +195,36 @@ public class SocksServerTests
         }
     }
 
+    [Theory]
+    [InlineData(64 << 10)]
+    [InlineData(16 << 20)]
+    public async Task A_client_that_reads_in_fits_and_starts_gets_everything_in_order(int pause)
+    {
+        var body = RandomNumberGenerator.GetBytes(48 << 20);
+        using var upstream = new Upstream(async (stream, socket) =>
+        {
+            await stream.WriteAsync(body);
+            socket.Shutdown(SocketShutdown.Send);
+            await stream.CopyToAsync(Stream.Null);
+        });
+        await using var fixture = await SocksFixture.StartAsync();
+        var (tunnel, _) = await fixture.AskAsync(SocksFixture.Connect(upstream.EndPoint));
+        await using (tunnel)
+        {
+            var got = new byte[body.Length + 1];
+            var length = 0;
+            for (int read; (read = await tunnel.ReadAsync(got.AsMemory(length, Math.Min(pause, got.Length - length)))) > 0;)
+            {
+                // Now and then long enough for everything between here and the upstream to be full.
+                if (length / pause != (length + read) / pause)
+                    await Task.Delay(1);
+                length += read;
+            }
+
+            Assert.Equal((body.Length, body.Length), (length, body.AsSpan().CommonPrefixLength(got.AsSpan(0, length))));
+        }
+    }
+
     [Fact]
     public async Task An_upstream_that_resets_ends_the_tunnel()
     {

@@ -11,12 +11,13 @@ namespace Discobot.Infrastructure.Wire;
 /// <remarks>Bytes sent here overtake bytes still in the pipe: a connection that is going to be relayed uses only one of the two.</remarks>
 internal sealed class ClientOutput(ConnectionContext connection)
 {
-    private readonly Socket? _socket = connection.Features.Get<IConnectionSocketFeature>()?.Socket;
+    /// <summary>Null where the connection has none.</summary>
+    public Socket? Socket { get; } = connection.Features.Get<IConnectionSocketFeature>()?.Socket;
 
     /// <exception cref="IOException">The client is gone.</exception>
     public async ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellation)
     {
-        if (_socket is null)
+        if (Socket is null)
         {
             if ((await connection.Transport.Output.WriteAsync(bytes, cancellation)).IsCompleted)
                 throw new ConnectionAbortedException("The client reads no more.");
@@ -26,7 +27,7 @@ internal sealed class ClientOutput(ConnectionContext connection)
         try
         {
             while (!bytes.IsEmpty)
-                bytes = bytes[await _socket.SendAsync(bytes, cancellation)..];
+                bytes = bytes[await Socket.SendAsync(bytes, cancellation)..];
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
@@ -37,9 +38,9 @@ internal sealed class ClientOutput(ConnectionContext connection)
     /// <summary>Tells the client that no more will come; it may go on sending.</summary>
     public async ValueTask EndAsync()
     {
-        if (_socket is null)
+        if (Socket is null)
             await connection.Transport.Output.CompleteAsync();
         else
-            _socket.Shutdown(SocketShutdown.Send);
+            Socket.Shutdown(SocketShutdown.Send);
     }
 }
