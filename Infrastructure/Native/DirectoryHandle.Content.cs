@@ -68,7 +68,7 @@ internal sealed partial class DirectoryHandle
     }
 
     /// <summary>Copies a regular file into another directory, under a temporary name until it is whole.</summary>
-    public void CopyFile(FileName name, DirectoryHandle target, Owner owner)
+    public void CopyFile(FileName name, DirectoryHandle target, Owner owner, CancellationToken cancellationToken)
     {
         using var source = OpenRegular(name) ?? throw new LibcException("open", $"{_name}/{name}", LibcException.NotFound);
         var status = Read(source, "", Libc.EmptyPath)!.Value;
@@ -76,27 +76,34 @@ internal sealed partial class DirectoryHandle
         target.Remove(temporary);
         using (var made = target.CreateFile(temporary, status.Permissions & 0x1FF, owner))
         {
-            CopyContent(source, made);
+            CopyContent(source, made, status.Size, cancellationToken);
             File.SetLastWriteTimeUtc(made, status.Modified.UtcDateTime);
         }
 
         target.Rename(temporary, target, name);
     }
 
-    private static void CopyContent(SafeFileHandle source, SafeFileHandle target)
+    private static void CopyContent(SafeFileHandle source, SafeFileHandle target, long size, CancellationToken cancellationToken)
     {
+        const int Piece = 64 << 20;
         nint copied;
-        while ((copied = Libc.CopyFileRange(source, 0, target, 0, 1 << 30, 0)) > 0)
+        long length = 0;
+        while ((copied = Libc.CopyFileRange(source, 0, target, 0, Piece, 0)) > 0)
         {
+            length += copied;
+            cancellationToken.ThrowIfCancellationRequested();
         }
 
-        if (copied == 0)
+        if (copied == 0 && length >= size)
             return;
 
-        // Not between these two file systems, or not on this kernel: by hand, from the start.
+        // Not between these two file systems, or not on this kernel, some of which say 0 then: by hand, from the start.
         var buffer = new byte[256 * 1024];
         long offset = 0;
         for (int read; (read = RandomAccess.Read(source, buffer, offset)) > 0; offset += read)
+        {
             RandomAccess.Write(target, buffer.AsSpan(0, read), offset);
+            cancellationToken.ThrowIfCancellationRequested();
+        }
     }
 }

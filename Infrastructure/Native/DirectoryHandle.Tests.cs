@@ -64,7 +64,7 @@ public sealed class DirectoryHandleTests : IDisposable
         Assert.Null(_directory.ReadBytes("none", 10));
         Assert.Null(_directory.Status("none"));
         _directory.Remove("none");
-        _directory.RemoveTree("none");
+        _directory.RemoveTree("none", CancellationToken.None);
     }
 
     [Fact]
@@ -74,7 +74,7 @@ public sealed class DirectoryHandleTests : IDisposable
         File.WriteAllText(Path.Combine(outside, "kept"), "");
         Directory.CreateDirectory(Path.Combine(_path, "tree", "deep"));
         File.CreateSymbolicLink(Path.Combine(_path, "tree", "deep", "link"), outside);
-        _directory.RemoveTree("tree");
+        _directory.RemoveTree("tree", CancellationToken.None);
         Assert.False(Directory.Exists(Path.Combine(_path, "tree")));
         Assert.True(File.Exists(Path.Combine(outside, "kept")));
     }

@@ -34,7 +34,7 @@ internal sealed class TreeCopy(Owner? owner)
                     CopyDirectory(source, name, status, target, cancellationToken);
                 break;
             case FileKind.Regular when existing is null:
-                source.CopyFile(name, target, owner ?? status.Owner);
+                source.CopyFile(name, target, owner ?? status.Owner, cancellationToken);
                 Copied++;
                 break;
             case FileKind.Symlink when existing is null:
