@@ -39,12 +39,15 @@ internal sealed partial class ShellProfile(Container container)
         }
     }
 
-    /// <summary>Takes everything away again, as when the proxy is not up.</summary>
-    public void Remove()
+    /// <summary>Takes away what an earlier start wrote: this one's proxy is not up yet, and may never be.</summary>
+    public Task RemoveAsync(CancellationToken cancellationToken)
     {
-        File.Delete(Path.Combine(ProfileDirectory, FileName));
+        var path = Path.Combine(ProfileDirectory, FileName);
+        if (Path.Exists(path))
+            File.Delete(path);
         Every(container.Paths.In("/etc/profile"), []);
         EveryInteractive([]);
+        return Task.CompletedTask;
     }
 
     // Shells that are no login shells read these: bash on Debian, Alpine and Fedora, and zsh always.
