@@ -26,8 +26,8 @@ internal sealed partial class GitClone(Container container)
         await GitAsync([git, "-C", target, "checkout", "-B", Branch, commit, "--"], cancellationToken);
     }
 
-    /// <summary>Takes user and password out of URLs.</summary>
-    public static string Redact(string text) => Credentials().Replace(text, "$1***@");
+    /// <summary>Takes user and password out of URLs, and what follows a question mark.</summary>
+    public static string Redact(string text) => Query().Replace(Credentials().Replace(text, "$1***@"), "$1?***");
 
     private async Task GitAsync(string[] command, CancellationToken cancellationToken)
     {
@@ -37,12 +37,10 @@ internal sealed partial class GitClone(Container container)
 
     private async Task<bool> TryGitAsync(string[] command, Action<string> line, CancellationToken cancellationToken)
     {
-        var environment = new Dictionary<string, string>(container.Environment)
-        {
-            ["GIT_TERMINAL_PROMPT"] = "0",
-            ["GIT_ASKPASS"] = "true",
-            ["SSH_ASKPASS"] = "true",
-        };
+        // Our own proxy is not up yet.
+        var environment = ProxyEnvironment.Without(container.Environment, container.Proxy.Port);
+        environment["GIT_TERMINAL_PROMPT"] = "0";
+        environment["GIT_ASKPASS"] = environment["SSH_ASKPASS"] = "true";
         environment.TryAdd("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oStrictHostKeyChecking=accept-new");
         environment.TryAdd("HOME", "/root");
         var launch = new Launch("git", command) { Environment = environment };
@@ -56,4 +54,7 @@ internal sealed partial class GitClone(Container container)
     // Up to the last '@' of the authority: passwords hold '@' and ':' as well.
     [GeneratedRegex(@"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s]*@", RegexOptions.CultureInvariant)]
     private static partial Regex Credentials();
+
+    [GeneratedRegex(@"([A-Za-z][A-Za-z0-9+.-]*://[^\s?'""]*)\?[^\s'""]*", RegexOptions.CultureInvariant)]
+    private static partial Regex Query();
 }
