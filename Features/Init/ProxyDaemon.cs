@@ -21,7 +21,14 @@ internal sealed class ProxyDaemon(Container container)
             return;
         container.ProxyReady = true;
         container.Running.Supervise("proxy", child, StartAsync, container.Log);
-        new ShellProfile(container).Write();
+        try
+        {
+            new ShellProfile(container).Write();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            container.Log.Warning($"login shells do not get the proxy's environment: {error.Message}");
+        }
     }
 
     private async Task<ChildProcess?> StartAsync(CancellationToken cancellationToken)

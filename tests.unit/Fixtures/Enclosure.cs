@@ -135,10 +135,10 @@ internal sealed class Enclosure : IDisposable
         return _process!.ExitCode;
     }
 
-    public async Task SeeAsync(string text)
+    public async Task SeeAsync(string text, int times = 1)
     {
         var watch = Stopwatch.StartNew();
-        while (!Output.Contains(text, StringComparison.Ordinal))
+        while (Output.Split(text).Length <= times)
         {
             Assert.True(watch.Elapsed < Patience && !_process!.HasExited, $"never seen: {text}\n{Output}");
             await Task.Delay(20);
