@@ -15,7 +15,7 @@ internal sealed class ContainerFixture : IDisposable
             Directory.CreateDirectory(At(directory));
         File.WriteAllText(At("etc/passwd"), "root:x:0:0::/root:/bin/sh\n");
         File.WriteAllText(At("etc/group"), "root:x:0:\n");
-        var environment = variables.Append(("SESSION_ID", "s1")).Append(("PATH", $"{At("bin")}:/usr/local/bin:/usr/bin:/bin")).ToDictionary(v => v.Item1, v => v.Item2);
+        var environment = variables.Append(("SESSION_ID", "s1")).Append(("PATH", $"{At("bin")}:/usr/local/bin:/usr/bin:/bin")).DistinctBy(v => v.Item1).ToDictionary(v => v.Item1, v => v.Item2);
         var errors = new List<string>();
         var session = SessionOptions.Read(environment, errors);
         Assert.Empty(errors);

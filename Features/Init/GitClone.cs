@@ -4,13 +4,15 @@ using Discobot.Infrastructure.Native;
 namespace Discobot.Features.Init;
 
 /// <summary>Clones a repository by the <c>git</c> of the image, without ever asking for a password.</summary>
-internal sealed partial class GitClone(Container container)
+/// <param name="container">Whose git and environment it is.</param>
+/// <param name="limit">How long each command may take; half an hour by default.</param>
+internal sealed partial class GitClone(Container container, TimeSpan? limit = null)
 {
     private const string Branch = "discobot-session";
-    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(30);
+    private readonly TimeSpan _limit = limit ?? TimeSpan.FromMinutes(30);
 
     /// <summary>Clones into a directory that does not exist yet, and checks the asked-for commit out on a branch of its own.</summary>
-    /// <exception cref="StartupException">git is missing, failed or took more than half an hour.</exception>
+    /// <exception cref="StartupException">git is missing, failed or took too long.</exception>
     public async Task RunAsync(string source, string target, CancellationToken cancellationToken)
     {
         var git = container.FindProgram("git") ?? throw new StartupException($"git is not installed, so {Redact(source)} cannot be cloned");
@@ -21,7 +23,7 @@ internal sealed partial class GitClone(Container container)
         var commit = container.Session.WorkspaceCommit;
         if (commit.Length == 0)
             return;
-        if (!await TryGitAsync([git, "-C", target, "cat-file", "-e", commit + "^{commit}"], Quiet, cancellationToken))
+        if (!(await RunGitAsync([git, "-C", target, "cat-file", "-e", commit + "^{commit}"], Quiet, cancellationToken)).Succeeded)
             await GitAsync([git, "-C", target, "fetch", "origin", commit], cancellationToken);
         await GitAsync([git, "-C", target, "checkout", "-B", Branch, commit, "--"], cancellationToken);
     }
@@ -31,11 +33,15 @@ internal sealed partial class GitClone(Container container)
 
     private async Task GitAsync(string[] command, CancellationToken cancellationToken)
     {
-        if (!await TryGitAsync(command, line => container.Log.Info($"  [git] {Redact(line)}"), cancellationToken))
-            throw new StartupException($"git {command.First(a => a is "clone" or "fetch" or "checkout")} failed");
+        var result = await RunGitAsync(command, line => container.Log.Info($"  [git] {Redact(line)}"), cancellationToken);
+        if (!result.Succeeded)
+        {
+            var verb = command.First(a => a is "clone" or "fetch" or "checkout");
+            throw new StartupException(result.TimedOut ? $"git {verb} was ended: it took longer than {_limit.TotalMinutes:0.##} minutes" : $"git {verb} failed");
+        }
     }
 
-    private async Task<bool> TryGitAsync(string[] command, Action<string> line, CancellationToken cancellationToken)
+    private Task<ToolResult> RunGitAsync(string[] command, Action<string> line, CancellationToken cancellationToken)
     {
         // Our own proxy is not up yet.
         var environment = ProxyEnvironment.Without(container.Environment, container.Proxy.Port);
@@ -44,7 +50,7 @@ internal sealed partial class GitClone(Container container)
         environment.TryAdd("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oStrictHostKeyChecking=accept-new");
         environment.TryAdd("HOME", "/root");
         var launch = new Launch("git", command) { Environment = environment };
-        return (await container.Tools.RunAsync(launch, Limit, line, cancellationToken)).Succeeded;
+        return container.Tools.RunAsync(launch, _limit, line, cancellationToken);
     }
 
     private static void Quiet(string line)
