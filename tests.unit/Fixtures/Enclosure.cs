@@ -66,6 +66,9 @@ internal sealed class Enclosure : IDisposable
     /// <summary>What is put before the executable, when it is not to be process 1.</summary>
     public IReadOnlyList<string> Under { get; set; } = [];
 
+    /// <summary>Whether it has a terminal, as with <c>docker run -t</c>.</summary>
+    public bool Terminal { get; set; }
+
     /// <summary>Everything written since the last start.</summary>
     public string Output
     {
@@ -102,11 +105,12 @@ internal sealed class Enclosure : IDisposable
         lock (_output)
             _output.Clear();
         var runtime = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(typeof(object).Assembly.Location)!, "../../.."));
-        var info = new ProcessStartInfo("unshare",
+        string[] command =
         [
-            "-m", "-p", "-f", "-n", "--kill-child", "sh", "-c", Enter, "sh", Root, _volume, AppContext.BaseDirectory, runtime, Before,
+            "unshare", "-m", "-p", "-f", "-n", "--kill-child", "sh", "-c", Enter, "sh", Root, _volume, AppContext.BaseDirectory, runtime, Before,
             "env", "-i", .. Variables.Select(v => $"{v.Key}={v.Value}"), .. Under, "/opt/discobot/lib/discobot", "init",
-        ])
+        ];
+        var info = new ProcessStartInfo("env", Terminal ? ["script", "-qec", string.Join(' ', command.Select(Quote)), "/dev/null"] : command)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -186,6 +190,8 @@ internal sealed class Enclosure : IDisposable
         Assert.Equal(0, process.ExitCode);
     }
 
+    private static string Quote(string argument) => $"'{argument.Replace("'", "'\\''", StringComparison.Ordinal)}'";
+
     private int Inner(int generation)
     {
         var id = _process!.Id;
@@ -197,6 +203,6 @@ internal sealed class Enclosure : IDisposable
     private void Note(string? line)
     {
         lock (_output)
-            _output.Append(line).Append('\n');
+            _output.Append(line?.TrimEnd('\r')).Append('\n');
     }
 }
