@@ -23,7 +23,7 @@ public sealed class InitProcessTests : IDisposable
     public void Dispose() => _inside.Dispose();
 
     [Fact]
-    public async Task It_starts_in_the_seeds_order_and_with_the_seeds_lines_and_ends_with_the_agents_code()
+    public async Task It_starts_in_the_documented_order_and_lines_and_ends_with_the_agents_code()
     {
         _inside.Variables["NO_PROXY"] = "corp.example";
         _inside.Agent("echo user $(id -u) in $(pwd -P); for v in HTTP_PROXY NO_PROXY all_proxy; do eval echo agent has $v=\\$$v; done; cat /etc/profile.d/discobot-proxy.sh; exit 7");

@@ -90,6 +90,20 @@ public sealed class DirectoryHandleTests : IDisposable
     }
 
     [Fact]
+    public void A_directory_appears_with_its_owner_and_its_rights_and_what_an_interrupted_one_left_is_cleared()
+    {
+        // Where it cannot be renamed it stays under its other name, as after a kill.
+        File.WriteAllText(Path.Combine(_path, "a"), "in the way");
+        Assert.Throws<LibcException>(() => _directory.CreateChild("a", 0x1ED, Self));
+        var unfinished = Assert.Single(Directory.GetDirectories(_path));
+        File.Delete(Path.Combine(_path, "a"));
+        using var made = _directory.CreateChild("a", 0x1ED, new Owner(1000, 1001));
+        Assert.Equal((new Owner(1000, 1001), 0x1EDu), (made.Status().Owner, made.Status().Permissions));
+        Assert.False(Directory.Exists(unfinished));
+        Assert.Equal([Path.Combine(_path, "a")], Directory.GetFileSystemEntries(_path));
+    }
+
+    [Fact]
     public void Modes_are_as_asked_whatever_the_umask()
     {
         using var made = _directory.OpenOrCreate("a/b", 0x1FF, Self);
