@@ -56,6 +56,15 @@ public sealed class BaseHomeTests : IDisposable
     }
 
     [Fact]
+    public async Task A_base_home_that_another_system_gave_to_the_agent_is_closed_to_it()
+    {
+        _fixture.Write(".data/discobot/file", "kept");
+        ContainerFixture.Sh("chown nobody \"$1\"; chmod 755 \"$1\"", _fixture.At(".data/discobot"));
+        await RunAsync();
+        Assert.Equal((Owner.Root, 0x1C0u), (StatusOf("").Owner, StatusOf("").Permissions));
+    }
+
+    [Fact]
     public async Task FIFOs_sockets_and_devices_in_the_image_hold_nothing_up()
     {
         ContainerFixture.Sh("mkfifo \"$1/fifo\"; mknod \"$1/null\" c 1 3", _fixture.At("home/discobot"));

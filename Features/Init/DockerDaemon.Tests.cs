@@ -6,7 +6,7 @@ namespace Discobot.Features.Init;
 /// <summary>The whole init in namespaces with a dockerd that only answers, which is all that the start asks of it.</summary>
 public sealed class DockerDaemonTests : IDisposable
 {
-    private const string Daemon = """
+    internal const string Daemon = """
         [ -e /var/run/docker.pid ] && { echo docker.pid is there; exit 1; }
         echo $$ > /var/run/docker.pid; echo "$*" > /tmp/arguments; env > /tmp/environment
         exec python3 -c '

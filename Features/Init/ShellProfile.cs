@@ -10,9 +10,6 @@ internal sealed partial class ShellProfile(Container container)
     private const string FileName = "discobot-proxy.sh";
     private const string SeenFile = "/etc/profile.d/" + FileName;
 
-    private const UnixFileMode Readable =
-        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
-
     private string ProfileDirectory => container.Paths.In("/etc/profile.d");
 
     /// <summary>Writes the variables for login shells, and has the start-up files of other shells read them.</summary>
@@ -22,9 +19,8 @@ internal sealed partial class ShellProfile(Container container)
         if (Directory.Exists(ProfileDirectory))
         {
             var text = "# Written by discobot at each start of the container: the HTTP proxy's environment.\n" + string.Join('\n', exports) + "\n";
-            var path = Path.Combine(ProfileDirectory, FileName);
-            if (!File.Exists(path) || File.ReadAllText(path) != text)
-                AtomicFile.Write(path, Encoding.UTF8.GetBytes(text), Readable);
+            using var directory = DirectoryHandle.OpenTrusted(ProfileDirectory);
+            directory.WriteBytes(FileName, Encoding.UTF8.GetBytes(text), 0x1A4 /* 0644 */, new Owner(Libc.GetUser(), Libc.GetUserGroup()));
             Every(container.Paths.In("/etc/profile"), []);
             EveryInteractive([$"[ -r {SeenFile} ] && . {SeenFile}"]);
         }
