@@ -23,7 +23,8 @@ internal static class InitCommand
 
     private static async Task<int> RunAsync(IReadOnlyList<string> arguments)
     {
-        // Before anything else: process 1 gets no signal that it has no handler for.
+        // Before anything else: process 1 gets no signal that it has no handler for. The runtime's own way is to ignore SIGPIPE.
+        IgnoredSignals.Restore(but: Signal.Pipe);
         using var signals = new StopSignals();
         using var orphans = new Orphans();
         using var spawner = new Spawner();

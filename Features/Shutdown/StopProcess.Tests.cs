@@ -98,6 +98,15 @@ public sealed class StopProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task A_stop_is_heard_though_whoever_started_the_init_ignored_its_signal()
+    {
+        NoProxy();
+        _inside.Under = ["sh", "-c", "trap '' TERM INT QUIT; exec \"$@\"", "sh"];
+        _inside.Agent(Patient);
+        await StopWhenReadyAsync(0);
+    }
+
+    [Fact]
     public async Task Other_signals_are_the_agents()
     {
         NoProxy();
