@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Discobot.Tests.Fixtures;
 
 namespace Discobot.Rules;
 
@@ -91,9 +92,7 @@ public sealed partial class DependencyRules
 
     private static IEnumerable<string> SourceFiles()
     {
-        var top = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(top, "Discobot.sln")))
-            top = Path.GetDirectoryName(top) ?? throw new DirectoryNotFoundException("The tests do not run inside a checkout.");
+        var top = Checkout.Top();
         return from folder in new[] { "Features", "Infrastructure" }
                where Directory.Exists(Path.Combine(top, folder))
                from file in Directory.EnumerateFiles(Path.Combine(top, folder), "*.cs", SearchOption.AllDirectories)

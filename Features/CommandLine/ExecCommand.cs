@@ -14,6 +14,11 @@ internal static class ExecCommand
     {
         var user = new Option<string?>("--user") { Description = "Name or number from /etc/passwd." };
         var death = new Option<string?>("--pdeathsig") { Description = "Signal the kernel sends when the parent dies." };
+        death.Validators.Add(value =>
+        {
+            if (value.GetValueOrDefault<string>() is { } name && SignalNames.FromName(name) is null)
+                value.AddError($"--pdeathsig: there is no signal {name}");
+        });
         var session = new Option<bool>("--setsid") { Description = "Lead a new session." };
         var group = new Option<bool>("--setpgid") { Description = "Lead a new process group." };
         var foreground = new Option<bool>("--foreground") { Description = "Give the terminal to that group." };

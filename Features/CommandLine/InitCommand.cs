@@ -23,12 +23,17 @@ internal static class InitCommand
 
     private static async Task<int> RunAsync(IReadOnlyList<string> arguments)
     {
-        // Before anything else: process 1 gets no signal that it has no handler for.
+        // Before anything else: process 1 gets no signal that it has no handler for. The runtime's own way is to ignore SIGPIPE.
+        IgnoredSignals.Restore(but: Signal.Pipe);
         using var signals = new StopSignals();
+        using var orphans = new Orphans();
         using var spawner = new Spawner();
         var environment = ContainerInit.OwnEnvironment();
         var paths = new ContainerPaths();
         var log = new InitLog(Console.Out, Console.Error, environment.GetValueOrDefault("DISCOBOT_DEBUG") == "1");
+        // The container trusts the authority of one place, so the proxy may use no other.
+        if (environment.Remove("CERT_DIR"))
+            log.Warning($"CERT_DIR is ignored: in a container the authority is in {paths.Certificates}");
         var init = new ContainerInit(paths, Services(paths, environment, log), log, spawner);
         var outcome = await init.RunAsync(environment, arguments, signals);
         return await new OrderlyStop(log, TimeProvider.System).RunAsync(outcome);

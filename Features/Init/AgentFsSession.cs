@@ -66,7 +66,7 @@ internal sealed class AgentFsSession(Container container)
     {
         var unfinished = id + ".moving";
         using var overlays = data.OpenOrCreate(SessionFilesystem.OverlayDirectory, 0x1C0, Owner.Root);
-        overlays.RemoveTree(unfinished);
+        overlays.RemoveTree(unfinished, cancellationToken);
         SessionFilesystem.MountOverlay(container, unfinished, container.Paths.Home);
         try
         {

@@ -30,7 +30,7 @@ internal sealed class BaseHome(Container container)
     // Under another name until it is complete: an interrupted copy must not count as one.
     private void MakeWhole(DirectoryHandle image, DirectoryHandle data, CancellationToken cancellationToken)
     {
-        data.RemoveTree(Staging);
+        data.RemoveTree(Staging, cancellationToken);
         using (var staging = data.CreateChild(Staging, 0x1C0, Self))
             Copy(image, staging, cancellationToken);
         data.Rename(Staging, data, Name);

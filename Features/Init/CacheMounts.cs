@@ -10,10 +10,14 @@ namespace Discobot.Features.Init;
 internal sealed class CacheMounts(Container container)
 {
     private const int LargestFile = 1 << 20;
+    private const int MostPaths = 64;
+
+    /// <summary>Mounted whenever any is.</summary>
+    public const string First = ".cache";
 
     private static readonly string[] Paths =
     [
-        ".cache", ".npm", ".pnpm-store", ".yarn", ".local/share/uv", "go/pkg/mod", ".cargo/registry", ".cargo/git", ".bundle", ".gem",
+        First, ".npm", ".pnpm-store", ".yarn", ".local/share/uv", "go/pkg/mod", ".cargo/registry", ".cargo/git", ".bundle", ".gem",
         ".m2/repository", ".gradle/caches", ".gradle/wrapper", ".nuget/packages", ".composer/cache", ".bun/install/cache",
         ".docker/buildx", ".ccache", ".vscode-server", ".cursor-server", ".zed_server",
     ];
@@ -23,10 +27,12 @@ internal sealed class CacheMounts(Container container)
         var shared = container.Paths.SharedCache;
 
         // Only a real volume: a directory that something left behind would hide the caches of the home.
-        var mounted = Directory.Exists(shared) && Mounts.TypeAt(shared) is not null;
-        if (container.Session.CacheEnabled == false || !(mounted || (container.Session.CacheEnabled == true && Directory.Exists(shared))))
+        if (!(container.Session.CacheEnabled ?? Mounts.TypeAt(shared) is not null))
             return Task.CompletedTask;
-        using var cache = DirectoryHandle.OpenTrusted(shared);
+        using var data = DirectoryHandle.OpenTrusted(container.Paths.Data);
+        using var cache = data.OpenChild("cache");
+        if (cache is null)
+            return Task.CompletedTask;
         using var home = DirectoryHandle.OpenTrusted(container.Paths.Home);
         foreach (var path in Paths.Concat(AdditionalPaths(home)).Distinct())
         {
@@ -72,6 +78,8 @@ internal sealed class CacheMounts(Container container)
             var paths = new List<string>();
             foreach (var entry in json.RootElement.GetProperty("additionalPaths").EnumerateArray())
             {
+                if (paths.Count == MostPaths)
+                    throw new InvalidOperationException($"more than {MostPaths} paths");
                 if (Within(entry.GetString() ?? "") is { } path)
                     paths.Add(path);
                 else

@@ -8,7 +8,7 @@ internal sealed class CertificateTrust(Container container)
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         if (container.Authority is { } authority)
-            await authority;
+            await authority.WaitAsync(cancellationToken);
         using (var certificates = DirectoryHandle.OpenTrusted(container.Paths.Certificates))
         {
             foreach (var name in certificates.Entries())

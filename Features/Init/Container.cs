@@ -47,9 +47,6 @@ internal sealed class Container(
     /// <summary>The certificate authority, being made while the workspace is cloned.</summary>
     public Task? Authority { get; set; }
 
-    /// <summary>Whether <see cref="Proxy"/> is what lies in the proxy's file; one of an earlier start must not be used.</summary>
-    public bool ProxyConfigured { get; set; }
-
     /// <summary>What the configuration in force says; the defaults until it is read.</summary>
     public ProxySummary Proxy { get; set; } = new();
 

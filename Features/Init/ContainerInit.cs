@@ -17,8 +17,6 @@ internal sealed class ContainerInit(ContainerPaths paths, InitServices services,
     public async Task<InitOutcome> RunAsync(
         IReadOnlyDictionary<string, string> environment, IReadOnlyList<string> agentArguments, StopSignals signals)
     {
-        // Not process 1 (docker run --init): orphans come to us all the same, and the stop finds them.
-        _ = Libc.ProcessControl(Libc.SetChildSubreaper, 1, 0, 0, 0);
         Environment.CurrentDirectory = paths.Root;
         if (Prepare(environment, agentArguments) is not { } container)
         {
@@ -44,7 +42,7 @@ internal sealed class ContainerInit(ContainerPaths paths, InitServices services,
             log.Info("startup interrupted");
         }
 
-        return outcome with { AskedToStop = signals.First };
+        return outcome with { AskedToStop = signals.First, StopBudget = outcome.StopBudget - signals.Since };
     }
 
     private Container? Prepare(IReadOnlyDictionary<string, string> environment, IReadOnlyList<string> agentArguments)
@@ -56,6 +54,8 @@ internal sealed class ContainerInit(ContainerPaths paths, InitServices services,
             errors.Add($"AGENT_USER {session.AgentUser} is not in {paths.Etc}/passwd");
         foreach (var error in errors)
             log.Error(error);
+        foreach (var ignored in session?.Ignored ?? [])
+            log.Warning(ignored);
         return session is null || user is null
             ? null
             : new Container(paths, session, user, environment, services, log, spawner) { AgentArguments = agentArguments };
@@ -73,7 +73,7 @@ internal sealed class ContainerInit(ContainerPaths paths, InitServices services,
 /// <summary>Why the container has to stop, and what has to be stopped.</summary>
 /// <param name="Running">Everything that was started.</param>
 /// <param name="AskedToStop">The signal that asked; null when the agent ended or the start failed.</param>
-/// <param name="StopBudget">How long the stop may take.</param>
+/// <param name="StopBudget">How long the stop may take from now on.</param>
 internal sealed record InitOutcome(RunningProcesses Running, Signal? AskedToStop, TimeSpan StopBudget)
 {
     public static readonly TimeSpan DefaultBudget = TimeSpan.FromSeconds(10);

@@ -7,6 +7,8 @@ internal sealed record ContainerPaths(string Root = "/")
     /// <summary>As processes in the container see it, which is what environment variables hold.</summary>
     public const string CaCertificateSeen = "/.data/proxy/certs/ca.crt";
 
+    public const string WorkspaceSeen = "/home/discobot/workspace";
+
     /// <summary>The system's bundle for Java. Not on the volume: it belongs to the image's own bundle.</summary>
     public const string JavaTrustStoreSeen = "/var/lib/discobot/java-cacerts.p12";
 
@@ -31,7 +33,7 @@ internal sealed record ContainerPaths(string Root = "/")
     /// <summary>The home as the image has it, and the place where the session's home is mounted.</summary>
     public string Home => In("/home/discobot");
 
-    public string Workspace => In("/home/discobot/workspace");
+    public string Workspace => In(WorkspaceSeen);
 
     public string WorkspaceLink => In("/workspace");
 

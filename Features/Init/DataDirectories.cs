@@ -15,10 +15,11 @@ internal sealed class DataDirectories(Container container)
         ChooseProxyUser();
         Directory.CreateDirectory(container.Paths.Data);
         using var data = DirectoryHandle.OpenTrusted(container.Paths.Data);
+        WarnOfKnownKey(data);
         TakeOver(data);
-        using var proxy = Prepare(data, "proxy", 0x1C9 /* 0711 */);
-        using var certificates = Prepare(proxy, "certs", 0x1C9);
-        using var cache = Prepare(proxy, "cache", 0x1C0 /* 0700 */);
+        using var proxy = Prepare(data, "proxy", 0x1C9 /* 0711 */, cancellationToken);
+        using var certificates = Prepare(proxy, "certs", 0x1C9, cancellationToken);
+        using var cache = Prepare(proxy, "cache", 0x1C0 /* 0700 */, cancellationToken);
 
         // An RSA key takes a while: it is made while the workspace is cloned. The step that needs it waits for it.
         container.Authority = Task.Run(() => container.Services.EnsureAuthority(container.Paths.Certificates, cancellationToken), cancellationToken);
@@ -48,8 +49,26 @@ internal sealed class DataDirectories(Container container)
         data.SetPermissions(0x1ED);
     }
 
+    // On volumes of other systems these directories were the agent's: a key that belongs to it, it may have put there and know.
+    private void WarnOfKnownKey(DirectoryHandle data)
+    {
+        try
+        {
+            using var certificates = data.TryOpen("proxy/certs");
+            if (container.Agent.User != Libc.GetUser() && certificates?.Status("ca.key")?.Owner.User == container.Agent.User)
+            {
+                container.Log.Warning($"{certificates}/ca.key belonged to {container.Agent.Name}, who may know it: "
+                    + "`discobot ca rotate` makes another, and a restart trusts it");
+            }
+        }
+        catch (LibcException)
+        {
+            // Links and files in the place of directories are told of when they are removed.
+        }
+    }
+
     // Its owner tells whether a directory is as we leave it: only then the tree below, large with a full cache, needs no walk.
-    private DirectoryHandle Prepare(DirectoryHandle parent, string name, uint permissions)
+    private DirectoryHandle Prepare(DirectoryHandle parent, string name, uint permissions, CancellationToken cancellationToken)
     {
         if (parent.Status(name) is { Kind: not FileKind.Directory } found)
         {
@@ -60,7 +79,7 @@ internal sealed class DataDirectories(Container container)
         var directory = parent.OpenChild(name) ?? parent.CreateChild(name, permissions, container.ProxyOwner);
         var status = directory.Status();
         if (status.Owner != container.ProxyOwner)
-            directory.SetOwnerOfTree(container.ProxyOwner);
+            directory.SetOwnerOfTree(container.ProxyOwner, cancellationToken);
         if (status.Permissions != permissions)
             directory.SetPermissions(permissions);
         return directory;

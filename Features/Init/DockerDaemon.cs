@@ -16,6 +16,7 @@ internal sealed class DockerDaemon(Container container)
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
+        _nested.Withdraw();
         if (container.FindProgram("dockerd") is not { } program)
         {
             container.Log.Debug("Docker daemon not started: no dockerd on PATH");
@@ -35,7 +36,8 @@ internal sealed class DockerDaemon(Container container)
         users.AddToGroup(container.Agent.Name, Group);
         new ControlGroups(container).AllowNesting();
         Directory.CreateDirectory(container.Paths.In("/var/run"));
-        Directory.CreateDirectory(container.Paths.Docker, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        using var data = DirectoryHandle.OpenTrusted(container.Paths.Data);
+        data.OpenOrCreate("docker", 0x1C0, new Owner(Libc.GetUser(), Libc.GetUserGroup())).Dispose();
     }
 
     private async Task<ChildProcess?> StartAsync(string program, CancellationToken cancellationToken)

@@ -19,19 +19,13 @@ internal sealed record Finding(string Area, string Name, bool? Works, string Det
 /// <param name="clients">Tries the clients of the image.</param>
 internal sealed class Doctor(ContainerPaths paths, ProxySummary proxy, Func<(bool Trusted, string Message)> trust, DoctorClients clients)
 {
-    private const string Restart = "restart the container and read `docker logs` from its start";
+    public const string Restart = "restart the container and read `docker logs` from its start";
 
     /// <summary>Runs every check.</summary>
     public async Task<IReadOnlyList<Finding>> RunAsync(CancellationToken cancellationToken)
     {
-        var findings = new List<Finding>
+        var findings = new List<Finding>(new DoctorSteps(paths).Look())
         {
-            Step("filesystem", Mounts.TypeAt(paths.Home) is not null, $"{paths.Home}: {Mounts.TypeAt(paths.Home) ?? "not mounted"}", "run the container with --privileged and a volume at /.data"),
-            Step("workspace", Directory.Exists(paths.Workspace), paths.Workspace, "check WORKSPACE_PATH"),
-            Step("workspace link", new DirectoryInfo(paths.WorkspaceLink).LinkTarget is not null, $"{paths.WorkspaceLink} leads to the workspace", "empty /workspace in the image"),
-            Step("proxy binary", File.Exists(paths.ProxyBinary), paths.ProxyBinary, "ln -s discobot /opt/discobot/bin/proxy in the image"),
-            Step("CA certificate", File.Exists(paths.CaCertificate), paths.CaCertificate, Restart),
-            Step("login shells", File.Exists(paths.In("/etc/profile.d/discobot-proxy.sh")), "/etc/profile.d/discobot-proxy.sh", "the proxy was not up at the start: " + Restart),
             await PortAsync("proxy", proxy.Port, cancellationToken),
             await PortAsync("API", proxy.ApiPort, cancellationToken),
             Trust(),
@@ -40,8 +34,6 @@ internal sealed class Doctor(ContainerPaths paths, ProxySummary proxy, Func<(boo
         findings.AddRange(await clients.TryAllAsync(cancellationToken));
         return findings;
     }
-
-    private static Finding Step(string name, bool works, string detail, string fix) => new("step", name, works, detail, works ? null : fix);
 
     private static async Task<Finding> PortAsync(string name, int port, CancellationToken cancellationToken)
     {

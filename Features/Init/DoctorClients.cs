@@ -26,6 +26,16 @@ internal sealed class DoctorClients(ToolRun tools, string path, string url)
     private const string Java =
         "class T { public static void main(String[] a) throws Exception { ((java.net.HttpURLConnection) new java.net.URL(a[0]).openConnection()).getResponseCode(); } }";
 
+    private const string Past = "goes past the proxy: HTTPS_PROXY does not name it";
+
+    // Whom the user has excepted from the proxy is to be asked through it here all the same.
+    private const string Shell = $$"""
+        for f in /etc/profile.d/discobot-proxy.sh /etc/profile; do [ -r $f ] && { p=$PATH; . $f; PATH=$p; break; }; done
+        export GIT_TERMINAL_PROMPT=0 NO_PROXY={{ProxyEnvironment.Local}} no_proxy={{ProxyEnvironment.Local}}
+        case $0,$HTTPS_PROXY in docker,*|*,http://localhost:*) exec "$@";; esac
+        echo '{{Past}}' >&2; exit 1
+        """;
+
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
 
     // A page that is no repository, or not there, is an answer as well. Java compiles the source only where the image has a compiler.
@@ -49,15 +59,15 @@ internal sealed class DoctorClients(ToolRun tools, string path, string url)
     {
         if (!path.Split(':').Any(directory => File.Exists(Path.Combine(directory, client.Name))))
             return new Finding("client", client.Name, null, "not in this image", null);
-        const string Shell = "[ -r /etc/profile.d/discobot-proxy.sh ] && . /etc/profile.d/discobot-proxy.sh; export GIT_TERMINAL_PROMPT=0; exec \"$@\"";
         var said = new List<string>();
-        var launch = new Launch(client.Name, ["/bin/sh", "-c", Shell, "sh", .. client.Command]);
+        var launch = new Launch(client.Name, ["/bin/sh", "-c", Shell, client.Name, .. client.Command]);
         var result = await tools.RunAsync(launch, Limit, said.Add, cancellationToken);
         if (client.Unknown is { } unknown && said.Exists(line => line.Contains(unknown, StringComparison.Ordinal)))
             return new Finding("client", client.Name, null, "without a compiler: cannot be tried", null);
         var works = result.Succeeded || (!result.TimedOut && said.Exists(client.IsAnswer));
         var reason = result.TimedOut ? "no answer within 20 s" : said.LastOrDefault(line => line.Length > 0) ?? $"exit code {result.ExitCode}";
-        return new Finding("client", client.Name, works, works ? client.Detail ?? $"reaches {url}" : reason, works ? null : client.Fix);
+        return new Finding("client", client.Name, works, works ? client.Detail ?? $"reaches {url}" : reason,
+            works ? null : reason == Past ? Doctor.Restart : client.Fix);
     }
 
     /// <param name="Name">The program looked for on PATH.</param>

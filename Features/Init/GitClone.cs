@@ -4,13 +4,15 @@ using Discobot.Infrastructure.Native;
 namespace Discobot.Features.Init;
 
 /// <summary>Clones a repository by the <c>git</c> of the image, without ever asking for a password.</summary>
-internal sealed partial class GitClone(Container container)
+/// <param name="container">Whose git and environment it is.</param>
+/// <param name="limit">How long each command may take; half an hour by default.</param>
+internal sealed partial class GitClone(Container container, TimeSpan? limit = null)
 {
     private const string Branch = "discobot-session";
-    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(30);
+    private readonly TimeSpan _limit = limit ?? TimeSpan.FromMinutes(30);
 
     /// <summary>Clones into a directory that does not exist yet, and checks the asked-for commit out on a branch of its own.</summary>
-    /// <exception cref="StartupException">git is missing, failed or took more than half an hour.</exception>
+    /// <exception cref="StartupException">git is missing, failed or took too long.</exception>
     public async Task RunAsync(string source, string target, CancellationToken cancellationToken)
     {
         var git = container.FindProgram("git") ?? throw new StartupException(
@@ -23,48 +25,52 @@ internal sealed partial class GitClone(Container container)
             await GitAsync([git, "-C", target, "checkout", "-B", Branch, await FetchAsync(git, source, target, commit, cancellationToken), "--"], cancellationToken);
     }
 
-    /// <summary>Takes user and password out of URLs.</summary>
-    public static string Redact(string text) => Credentials().Replace(text, "$1***@");
+    /// <summary>Takes user and password out of URLs, and what follows a question mark.</summary>
+    public static string Redact(string text) => Query().Replace(Credentials().Replace(text, "$1***@"), "$1?***");
 
     // The clone has one branch. A commit beyond it is asked for by name; the beginning of one is known only where everything is.
     private async Task<string> FetchAsync(string git, string source, string target, string commit, CancellationToken cancellationToken)
     {
         string[] isThere = [git, "-C", target, "cat-file", "-e", commit + "^{commit}"];
-        if (await TryGitAsync(isThere, Quiet, cancellationToken))
+        if (await SucceedsAsync(isThere, cancellationToken))
             return commit;
-        if (await TryGitAsync([git, "-C", target, "fetch", "origin", commit], Quiet, cancellationToken))
+        if (await SucceedsAsync([git, "-C", target, "fetch", "origin", commit], cancellationToken))
             return "FETCH_HEAD";
         await GitAsync([git, "-C", target, "fetch", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"], cancellationToken);
-        return await TryGitAsync(isThere, Quiet, cancellationToken)
+        return await SucceedsAsync(isThere, cancellationToken)
             ? commit
             : throw new StartupException($"WORKSPACE_COMMIT {commit} is no commit, branch or tag of {Redact(source)}");
     }
 
     private async Task GitAsync(string[] command, CancellationToken cancellationToken)
     {
-        if (!await TryGitAsync(command, line => container.Log.Info($"  [git] {Redact(line)}"), cancellationToken))
-            throw new StartupException($"git {command.First(a => a is "clone" or "fetch" or "checkout")} failed");
+        var result = await RunGitAsync(command, line => container.Log.Info($"  [git] {Redact(line)}"), cancellationToken);
+        if (!result.Succeeded)
+        {
+            var verb = command.First(a => a is "clone" or "fetch" or "checkout");
+            throw new StartupException(result.TimedOut ? $"git {verb} was ended: it took longer than {_limit.TotalMinutes:0.##} minutes" : $"git {verb} failed");
+        }
     }
 
-    private async Task<bool> TryGitAsync(string[] command, Action<string> line, CancellationToken cancellationToken)
+    private Task<ToolResult> RunGitAsync(string[] command, Action<string> line, CancellationToken cancellationToken)
     {
-        var environment = new Dictionary<string, string>(container.Environment)
-        {
-            ["GIT_TERMINAL_PROMPT"] = "0",
-            ["GIT_ASKPASS"] = "true",
-            ["SSH_ASKPASS"] = "true",
-        };
+        // Our own proxy is not up yet.
+        var environment = ProxyEnvironment.Without(container.Environment, container.Proxy.Port);
+        environment["GIT_TERMINAL_PROMPT"] = "0";
+        environment["GIT_ASKPASS"] = environment["SSH_ASKPASS"] = "true";
         environment.TryAdd("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oStrictHostKeyChecking=accept-new");
         environment.TryAdd("HOME", "/root");
         var launch = new Launch("git", command) { Environment = environment };
-        return (await container.Tools.RunAsync(launch, Limit, line, cancellationToken)).Succeeded;
+        return container.Tools.RunAsync(launch, _limit, line, cancellationToken);
     }
 
-    private static void Quiet(string line)
-    {
-    }
+    private async Task<bool> SucceedsAsync(string[] command, CancellationToken cancellationToken)
+        => (await RunGitAsync(command, static _ => { }, cancellationToken)).Succeeded;
 
     // Up to the last '@' of the authority: passwords hold '@' and ':' as well.
     [GeneratedRegex(@"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s]*@", RegexOptions.CultureInvariant)]
     private static partial Regex Credentials();
+
+    [GeneratedRegex(@"([A-Za-z][A-Za-z0-9+.-]*://[^\s?'""]*)\?[^\s'""]*", RegexOptions.CultureInvariant)]
+    private static partial Regex Query();
 }

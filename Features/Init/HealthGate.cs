@@ -25,16 +25,16 @@ internal sealed class HealthGate(int proxyPort, int apiPort)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(Limit);
+        var serving = ServesAsync(proxy.Id, limit.Token);
         try
         {
-            while (!proxy.Exited.IsCompleted)
+            if (await Task.WhenAny(serving, proxy.Exited) == serving)
             {
-                if (await IsHealthyAsync(proxy.Id, limit.Token) && await AnswersAsync(limit.Token))
-                    return null;
-                await Task.WhenAny(proxy.Exited, Task.Delay(Poll, limit.Token));
-                limit.Token.ThrowIfCancellationRequested();
+                await serving;
+                return null;
             }
 
+            await limit.CancelAsync();
             return $"it ended with exit code {await proxy.Exited}";
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
@@ -59,6 +59,12 @@ internal sealed class HealthGate(int proxyPort, int apiPort)
         {
             return false;
         }
+    }
+
+    private async Task ServesAsync(int processId, CancellationToken cancellationToken)
+    {
+        while (!await IsHealthyAsync(processId, cancellationToken) || !await AnswersAsync(cancellationToken))
+            await Task.Delay(Poll, cancellationToken);
     }
 
     private async Task<bool> IsHealthyAsync(int processId, CancellationToken cancellationToken)

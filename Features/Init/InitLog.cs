@@ -21,8 +21,8 @@ internal sealed class InitLog(TextWriter output, TextWriter errors, bool debug =
             Write(output, $"debug: {text}");
     }
 
-    /// <summary>A step is done; its share of the start-up time comes first.</summary>
-    public void Completed(TimeSpan duration, string step) => Info($"[{Seconds(duration)}] {step} completed");
+    /// <summary>A step has ended; its share of the start-up time comes first.</summary>
+    public void Ended(TimeSpan duration, string step, string how) => Info($"[{Seconds(duration)}] {step} {how}");
 
     public static string Seconds(TimeSpan duration) => duration.TotalSeconds.ToString("0.000", CultureInfo.InvariantCulture) + "s";
 

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Discobot.Features.Init;
 
 /// <summary>
@@ -9,12 +11,12 @@ internal sealed class LocalhostName(Container container)
     public Task RunAsync(CancellationToken cancellationToken)
     {
         var path = container.Paths.In("/etc/hosts");
-        var old = File.Exists(path) ? File.ReadAllText(path) : "";
+        var old = File.Exists(path) ? Encoding.Latin1.GetString(File.ReadAllBytes(path)) : "";
         var text = Rewrite(old);
 
         // In place: Docker mounts this very file, so nothing can be renamed over it.
         if (text != old)
-            File.WriteAllText(path, text);
+            File.WriteAllBytes(path, Encoding.Latin1.GetBytes(text));
         return Task.CompletedTask;
     }
 

@@ -21,6 +21,28 @@ public sealed class ManagedBlockTests
         Assert.StartsWith("before\nafter\n", changed, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_block_whose_end_somebody_took_away_does_not_take_what_follows()
+    {
+        var broken = ManagedBlock.Put("before\n", ["old"]).Replace("# discobot: end\n", "after\n", StringComparison.Ordinal);
+        var changed = ManagedBlock.Put(broken, ["new"]);
+        Assert.Contains("after\n", changed, StringComparison.Ordinal);
+        Assert.Equal(changed, ManagedBlock.Put(changed, ["new"]));
+    }
+
+    [Fact]
+    public void A_file_that_is_no_UTF8_keeps_its_bytes_and_our_lines_are_UTF8()
+    {
+        var path = Path.GetTempFileName();
+        File.WriteAllBytes(path, [0xE4, (byte)'\n']);
+        Assert.True(ManagedBlock.PutInto(path, ["ü"]));
+        Assert.False(ManagedBlock.PutInto(path, ["ü"]));
+        var bytes = File.ReadAllBytes(path);
+        Assert.Equal(0xE4, bytes[0]);
+        Assert.True(bytes.AsSpan().IndexOf("\nü\n"u8) > 0);
+        File.Delete(path);
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("a=1\nb=2\n")]

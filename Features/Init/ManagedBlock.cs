@@ -12,20 +12,7 @@ internal static class ManagedBlock
     /// <summary>The text with our block holding <paramref name="lines"/>, at its end when it had none; without block when there are no lines.</summary>
     public static string Put(string text, IReadOnlyList<string> lines)
     {
-        var kept = new StringBuilder();
-        var inside = false;
-        foreach (var line in text.Split('\n'))
-        {
-            if (line == Begin)
-                inside = true;
-            else if (line == End && inside)
-                inside = false;
-            else if (!inside)
-                kept.Append(line).Append('\n');
-        }
-
-        // Split made one empty line of the last newline.
-        var rest = kept.ToString()[..^1];
+        var rest = Without(text);
         if (lines.Count == 0)
             return rest;
         var separator = rest.Length == 0 || rest.EndsWith('\n') ? "" : "\n";
@@ -36,16 +23,30 @@ internal static class ManagedBlock
     /// <returns>Whether the file was changed.</returns>
     public static bool PutInto(string path, IReadOnlyList<string> lines)
     {
-        var old = File.Exists(path) ? File.ReadAllText(path) : "";
-        var text = Put(old, lines);
+        // Latin-1 keeps every byte of a file whose encoding is not ours to know; our own lines are UTF-8 in it.
+        var old = File.Exists(path) ? Encoding.Latin1.GetString(File.ReadAllBytes(path)) : "";
+        var text = Put(old, [.. lines.Select(line => Encoding.Latin1.GetString(Encoding.UTF8.GetBytes(line)))]);
         if (text == old)
             return false;
         using var directory = DirectoryHandle.OpenTrusted(Path.GetDirectoryName(path)!);
         var name = Path.GetFileName(path);
         if (directory.Status(name) is { Kind: FileKind.Regular } status)
-            directory.WriteBytes(name, Encoding.UTF8.GetBytes(text), status.Permissions, status.Owner);
+            directory.WriteBytes(name, Encoding.Latin1.GetBytes(text), status.Permissions, status.Owner);
         else
-            File.WriteAllText(path, text);
+            File.WriteAllBytes(path, Encoding.Latin1.GetBytes(text));
         return true;
+    }
+
+    // A beginning without an end is a line alone: what follows it is somebody else's.
+    private static string Without(string text)
+    {
+        var lines = text.Split('\n').ToList();
+        for (int begin; (begin = lines.IndexOf(Begin)) >= 0;)
+        {
+            var end = lines.IndexOf(End, begin);
+            lines.RemoveRange(begin, end < 0 ? 1 : end - begin + 1);
+        }
+
+        return string.Join('\n', lines);
     }
 }

@@ -33,6 +33,9 @@ internal sealed class NestedDocker(Container container)
         directory.CreateSymlink("runc", SeenExecutable);
     }
 
+    /// <summary>Takes away what an earlier start offered: nothing can be reached yet, and may never be.</summary>
+    public void Withdraw() => Offer(null);
+
     /// <summary>When the daemon answers, and with it its bridge has an address.</summary>
     public void Connect()
     {
@@ -40,7 +43,7 @@ internal sealed class NestedDocker(Container container)
         try
         {
             if (address is not null && !container.NestedReady)
-                container.Running.InBackground(new NestedRelay(container.Proxy.Port).Listen(address));
+                container.Running.InBackground("relay for nested containers", new NestedRelay(container.Proxy.Port).Listen(address), container.Log);
             container.NestedReady = address is not null;
         }
         catch (SocketException error)
@@ -49,26 +52,25 @@ internal sealed class NestedDocker(Container container)
             address = null;
         }
 
-        Offer(container.Paths.Home, container.Agent.Owner, address);
-        Offer(container.Paths.In("/root"), Owner.Root, address);
+        Offer(address);
     }
 
     /// <summary>The docker client's settings with the proxy for new containers; without, when there is none. What somebody else wrote
     /// there about proxies stays.</summary>
     /// <param name="text">The file.</param>
     /// <param name="proxy">Null takes ours away.</param>
-    /// <param name="port">By which ours are known.</param>
+    /// <param name="direct">What goes without it, our own exceptions first.</param>
     /// <returns>Null when nothing is to be changed.</returns>
     /// <exception cref="JsonException">The text is no JSON object.</exception>
-    public static string? Settings(string text, string? proxy, int port)
+    public static string? Settings(string text, string? proxy, string direct)
     {
         var settings = string.IsNullOrWhiteSpace(text) ? [] : JsonNode.Parse(text) as JsonObject ?? throw new JsonException("not an object");
         var proxies = settings["proxies"] as JsonObject ?? [];
-        if (proxies["default"] is JsonObject existing && !IsOurs(existing, port))
+        if (proxies["default"] is JsonObject existing && !IsOurs(existing))
             return null;
         proxies.Remove("default");
         if (proxy is not null)
-            proxies["default"] = new JsonObject { ["httpProxy"] = proxy, ["httpsProxy"] = proxy, ["noProxy"] = "localhost,127.0.0.1,::1" };
+            proxies["default"] = new JsonObject { ["httpProxy"] = proxy, ["httpsProxy"] = proxy, ["noProxy"] = direct };
         settings.Remove("proxies");
         if (proxies.Count > 0)
             settings["proxies"] = proxies;
@@ -76,8 +78,20 @@ internal sealed class NestedDocker(Container container)
         return result == text ? null : result;
     }
 
-    private static bool IsOurs(JsonObject settings, int port)
-        => settings["httpProxy"] is JsonValue value && value.TryGetValue<string>(out var text) && text.EndsWith($":{port}", StringComparison.Ordinal);
+    // By their form, since address and port may have been others: a bridge's address for both, and our exceptions first.
+    private static bool IsOurs(JsonObject settings)
+        => Text(settings, "httpProxy") is { } http && http == Text(settings, "httpsProxy")
+            && Uri.TryCreate(http, UriKind.Absolute, out var uri) && IPAddress.TryParse(uri.Host, out _)
+            && Text(settings, "noProxy").StartsWith(ProxyEnvironment.Local, StringComparison.Ordinal);
+
+    private static string Text(JsonObject settings, string name)
+        => settings[name] is JsonValue value && value.TryGetValue<string>(out var text) ? text : "";
+
+    private void Offer(IPAddress? address)
+    {
+        Offer(container.Paths.Home, container.Agent.Owner, address);
+        Offer(container.Paths.In("/root"), Owner.Root, address);
+    }
 
     // The agent may rearrange its home at any time: no link is followed.
     private void Offer(string home, Owner owner, IPAddress? address)
@@ -87,7 +101,7 @@ internal sealed class NestedDocker(Container container)
             using var top = DirectoryHandle.OpenTrusted(home);
             using var directory = address is null ? top.OpenChild(".docker") : top.OpenOrCreate(".docker", 0x1C0, owner);
             var old = directory?.ReadBytes("config.json", LargestFile) is { } bytes ? Encoding.UTF8.GetString(bytes) : "";
-            if (directory is not null && Settings(old, address is null ? null : $"http://{address}:{container.Proxy.Port}", container.Proxy.Port) is { } text)
+            if (directory is not null && Settings(old, address is null ? null : $"http://{address}:{container.Proxy.Port}", ProxyEnvironment.Exceptions(container)) is { } text)
                 directory.WriteBytes("config.json", Encoding.UTF8.GetBytes(text), 0x180, owner);
         }
         catch (Exception error) when (error is IOException or JsonException)

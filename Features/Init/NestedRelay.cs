@@ -12,6 +12,7 @@ namespace Discobot.Features.Init;
 internal sealed class NestedRelay(int port)
 {
     private const string Bridge = "docker0";
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
     /// <summary>The address by which nested containers know this one; null when Docker has no bridge of its own.</summary>
     public static IPAddress? FindAddress()
@@ -33,7 +34,17 @@ internal sealed class NestedRelay(int port)
         using (listener)
         {
             while (true)
-                _ = PassOnAsync(await listener.AcceptTcpClientAsync(cancellationToken), cancellationToken);
+            {
+                try
+                {
+                    _ = PassOnAsync(await listener.AcceptTcpClientAsync(cancellationToken), cancellationToken);
+                }
+                catch (SocketException)
+                {
+                    // That client left again, or there are too many: the next may be luckier.
+                    await Task.Delay(Pause, cancellationToken);
+                }
+            }
         }
     }
 

@@ -25,7 +25,6 @@ internal sealed class ProxyConfig(Container container)
         using var proxy = DirectoryHandle.OpenTrusted(container.Paths.Proxy);
         proxy.WriteBytes("config.yaml", Encoding.UTF8.GetBytes(choice.Text), 0x1A0 /* 0640 */, new Owner(Libc.GetUser(), container.ProxyOwner.Group));
         container.Proxy = choice.Summary;
-        container.ProxyConfigured = true;
         return Task.CompletedTask;
     }
 

@@ -8,35 +8,27 @@ internal sealed class ProxyDaemon(Container container)
     private const string SeenBinary = "/opt/discobot/bin/proxy";
     private const string SeenConfig = "/.data/proxy/config.yaml";
 
-    private readonly ShellProfile _profile = new(container);
-
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         if (!File.Exists(container.Paths.ProxyBinary))
         {
             container.Log.Info($"Proxy daemon not started: proxy binary not found at {SeenBinary}");
-            _profile.Remove();
-            return;
-        }
-
-        if (!container.ProxyConfigured)
-        {
-            container.Log.Warning("Proxy daemon not started: its configuration could not be written");
-            _profile.Remove();
             return;
         }
 
         container.Log.Info($"found proxy at {SeenBinary}, starting HTTP proxy...");
-        var child = await StartAsync(cancellationToken);
-        if (child is null)
-        {
-            _profile.Remove();
+        if (await StartAsync(cancellationToken) is not { } child)
             return;
-        }
-
         container.ProxyReady = true;
-        _profile.Write();
         container.Running.Supervise("proxy", child, StartAsync, container.Log);
+        try
+        {
+            new ShellProfile(container).Write();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            container.Log.Warning($"login shells do not get the proxy's environment: {error.Message}");
+        }
     }
 
     private async Task<ChildProcess?> StartAsync(CancellationToken cancellationToken)
@@ -55,7 +47,7 @@ internal sealed class ProxyDaemon(Container container)
             return child;
         }
 
-        container.Log.Warning($"proxy did not become ready: {failure}");
+        container.Log.Info($"proxy did not become ready: {failure}");
         child.SendToGroup(Signal.Kill);
         await child.Exited;
         container.Running.Proxy = null;

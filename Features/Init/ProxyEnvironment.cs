@@ -3,15 +3,15 @@ namespace Discobot.Features.Init;
 /// <summary>The variables that send clients through the proxy and let them trust it.</summary>
 internal static class ProxyEnvironment
 {
-    private static readonly string[] Local = ["localhost", "127.0.0.1", "::1"];
+    /// <summary>What never goes through the proxy.</summary>
+    public const string Local = "localhost,127.0.0.1,::1";
 
     /// <summary>The nine variables that every client in the container gets, and those that point more clients at the trusted authorities.</summary>
     /// <param name="container">Whose proxy it is; the user's own NO_PROXY entries are kept.</param>
     public static IReadOnlyList<KeyValuePair<string, string>> Variables(Container container)
     {
         var proxy = $"http://localhost:{container.Proxy.Port}";
-        IReadOnlyList<string> exceptions = [.. Local.Concat(OwnExceptions(container.Environment)).Distinct()];
-        var direct = string.Join(',', exceptions);
+        var direct = Exceptions(container);
         var variables = new List<KeyValuePair<string, string>>
         {
             new("HTTP_PROXY", proxy), new("HTTPS_PROXY", proxy), new("ALL_PROXY", proxy), new("NO_PROXY", direct),
@@ -22,7 +22,7 @@ internal static class ProxyEnvironment
         else
             variables.Add(new("NODE_EXTRA_CA_CERTS", ContainerPaths.CaCertificateSeen));
         if (container.HasJavaTrust)
-            variables.Add(new(JavaOptions.Variable, JavaOptions.Value(container.Proxy.Port, exceptions, container.Environment.GetValueOrDefault(JavaOptions.Variable))));
+            variables.Add(new(JavaOptions.Variable, JavaOptions.Value(container.Proxy.Port, direct.Split(','), container.Environment.GetValueOrDefault(JavaOptions.Variable))));
         return variables;
     }
 
@@ -53,13 +53,14 @@ internal static class ProxyEnvironment
         }
 
         yield return new("NODE_EXTRA_CA_CERTS", authority);
-        yield return new("DENO_CERT", authority);
+        yield return new("DENO_CERT", bundle ?? authority);
         yield return new("NODE_USE_ENV_PROXY", "1");
         yield return new("UV_SYSTEM_CERTS", "true");
         yield return new("UV_NATIVE_TLS", "true");
     }
 
-    private static string[] OwnExceptions(IReadOnlyDictionary<string, string> environment)
-        => $"{environment.GetValueOrDefault("NO_PROXY")},{environment.GetValueOrDefault("no_proxy")}"
-            .Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+    /// <summary>What goes without the proxy, with commas between: ourselves, and what the user has excepted.</summary>
+    public static string Exceptions(Container container) => string.Join(',',
+        $"{Local},{container.Environment.GetValueOrDefault("NO_PROXY")},{container.Environment.GetValueOrDefault("no_proxy")}"
+            .Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Distinct());
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init;
@@ -6,7 +7,7 @@ namespace Discobot.Features.Init;
 internal sealed class RunningProcesses : IDisposable
 {
     private readonly CancellationTokenSource _stopping = new();
-    private readonly List<Task> _watches = [];
+    private readonly ConcurrentBag<Task> _watches = [];
 
     public ChildProcess? AgentApi { get; set; }
 
@@ -22,8 +23,11 @@ internal sealed class RunningProcesses : IDisposable
     public void Supervise(string name, ChildProcess child, Func<CancellationToken, Task<ChildProcess?>> restart, InitLog log)
         => _watches.Add(WatchAsync(name, child, restart, log, new Backoff(TimeProvider.System)));
 
-    /// <summary>Runs something beside everything else until it ends or the stop begins.</summary>
-    public void InBackground(Func<CancellationToken, Task> run) => _watches.Add(UntilStopAsync(run));
+    /// <summary>Runs something beside everything else until it ends or the stop begins. Its failure is told and fails nothing else.</summary>
+    /// <param name="name">For the log.</param>
+    /// <param name="run">What is run.</param>
+    /// <param name="log">Where its failure is told.</param>
+    public void InBackground(string name, Func<CancellationToken, Task> run, InitLog log) => _watches.Add(UntilStopAsync(name, run, log));
 
     /// <summary>Ends the watch: nothing is started again after this.</summary>
     public async Task BeginStopAsync()
@@ -34,7 +38,7 @@ internal sealed class RunningProcesses : IDisposable
 
     public void Dispose() => _stopping.Dispose();
 
-    private async Task UntilStopAsync(Func<CancellationToken, Task> run)
+    private async Task UntilStopAsync(string name, Func<CancellationToken, Task> run, InitLog log)
     {
         try
         {
@@ -44,35 +48,43 @@ internal sealed class RunningProcesses : IDisposable
         {
             // Ended with the container.
         }
+        catch (Exception error)
+        {
+            log.Error($"{name} failed: {error.Message}");
+        }
     }
 
-    private async Task WatchAsync(string name, ChildProcess child, Func<CancellationToken, Task<ChildProcess?>> restart, InitLog log, Backoff backoff)
-    {
-        var current = child;
-        try
+    private Task WatchAsync(string name, ChildProcess child, Func<CancellationToken, Task<ChildProcess?>> restart, InitLog log, Backoff backoff)
+        => UntilStopAsync(name, async stopping =>
         {
-            for (; ; )
+            for (ChildProcess? current = child; ;)
             {
                 if (current is not null)
                 {
-                    var code = await current.Exited.WaitAsync(_stopping.Token);
+                    var code = await current.Exited.WaitAsync(stopping);
                     log.Error($"{name} (pid={current.Id}) ended unexpectedly with exit code {code}");
                 }
 
                 var delay = backoff.Next();
                 if (delay > TimeSpan.Zero)
                     log.Info($"starting {name} again in {InitLog.Seconds(delay)}");
-                await Task.Delay(delay, _stopping.Token);
-                current = await restart(_stopping.Token);
+                await Task.Delay(delay, stopping);
+                current = await TryAsync(name, restart, log, stopping);
             }
-        }
-        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        }, log);
+
+    // What fails now may work at the next try.
+    private static async Task<ChildProcess?> TryAsync(
+        string name, Func<CancellationToken, Task<ChildProcess?>> restart, InitLog log, CancellationToken stopping)
+    {
+        try
         {
-            // The orderly stop has begun.
+            return await restart(stopping);
         }
-        catch (Exception error) when (error is IOException or System.ComponentModel.Win32Exception)
+        catch (Exception error) when (!stopping.IsCancellationRequested)
         {
-            log.Error($"{name} cannot be started again: {error.Message}");
+            log.Error($"{name} could not be started again: {error.Message}");
+            return null;
         }
     }
 }

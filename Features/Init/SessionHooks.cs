@@ -19,7 +19,7 @@ internal sealed class SessionHooks(Container container)
             await RunAsync(hook, path, cancellationToken);
         var rest = hooks.Where(h => !h.Hook.Blocking).ToList();
         if (rest.Count > 0)
-            container.Running.InBackground(stop => RunAllAsync(rest, stop));
+            container.Running.InBackground("session hooks", stop => RunAllAsync(rest, stop), container.Log);
     }
 
     private async Task RunAllAsync(List<(SessionHook Hook, string Path)> hooks, CancellationToken cancellationToken)

@@ -35,8 +35,8 @@ internal sealed partial record SessionOptions
     /// <summary>How long whoever stops the container waits before it kills it. Docker's own limit is ten seconds.</summary>
     public TimeSpan StopBudget { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Keeps the container alive after a failed start, for inspection.</summary>
-    public bool DebugHold { get; init; }
+    /// <summary>Values that mean nothing and count as not set, each with its rule.</summary>
+    public IReadOnlyList<string> Ignored { get; init; } = [];
 
     /// <summary>Reads the variables, collecting every error.</summary>
     public static SessionOptions? Read(IReadOnlyDictionary<string, string> environment, List<string> errors)
@@ -50,10 +50,10 @@ internal sealed partial record SessionOptions
             WorkspacePath = Check(value("WORKSPACE_PATH", ""), WorkspacePattern(), "WORKSPACE_PATH",
                 "must be a git URL or an absolute path without control characters, at most 4096 characters", errors),
             WorkspaceCommit = Check(value("WORKSPACE_COMMIT", ""), CommitPattern(), "WORKSPACE_COMMIT",
-                "must be a commit, branch or tag: letters, digits, '.', '_', '/' or '-', not starting with '-'", errors),
+                "must be a commit, branch or tag: at most 255 letters, digits, '.', '_', '/' or '-', the first a letter, digit or '_'", errors),
             AgentBinary = Check(value("AGENT_BINARY", "/opt/discobot/bin/discobot-agent-api"), PathPattern(), "AGENT_BINARY",
-                "must be an absolute path", errors),
-            AgentUser = Check(value("AGENT_USER", "discobot"), UserPattern(), "AGENT_USER", "must be a user name or number", errors),
+                "must be an absolute path without control characters, at most 4096 characters", errors),
+            AgentUser = Check(value("AGENT_USER", "discobot"), UserPattern(), "AGENT_USER", "must be a user name or number: 1 to 32 letters, digits, '_', '.' or '-', the first a letter, digit or '_'", errors),
             Filesystem = value("DISCOBOT_FILESYSTEM", "").ToLowerInvariant() switch
             {
                 "overlayfs" => FilesystemChoice.Overlay,
@@ -62,10 +62,21 @@ internal sealed partial record SessionOptions
             },
             CacheEnabled = environment.TryGetValue("CACHE_ENABLED", out var cache) && cache.Length > 0 ? cache != "false" : null,
             StopBudget = ReadBudget(value("DISCOBOT_STOP_BUDGET", "10"), errors),
-            DebugHold = value("DISCOBOT_DEBUG_HOLD", "") == "1",
+            Ignored = [.. Meaningless(value("DISCOBOT_FILESYSTEM", ""), value("CACHE_ENABLED", ""))],
         };
         return errors.Count == 0 ? options : null;
     }
+
+    // Containers that were made for these variables may hold anything in them: that stays no reason not to start.
+    private static IEnumerable<string> Meaningless(string filesystem, string cache)
+    {
+        if (filesystem.ToLowerInvariant() is not ("" or "overlayfs" or "agentfs"))
+            yield return $"DISCOBOT_FILESYSTEM must be overlayfs or agentfs: {Shown(filesystem)} is ignored";
+        if (cache is not ("" or "false" or "true"))
+            yield return $"CACHE_ENABLED must be true or false: {Shown(cache)} counts as true";
+    }
+
+    private static string Shown(string value) => $"'{new string([.. value.Take(40).Select(c => char.IsControl(c) ? '?' : c)])}'";
 
     private static TimeSpan ReadBudget(string text, List<string> errors)
     {

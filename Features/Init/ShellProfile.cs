@@ -10,9 +10,6 @@ internal sealed partial class ShellProfile(Container container)
     private const string FileName = "discobot-proxy.sh";
     private const string SeenFile = "/etc/profile.d/" + FileName;
 
-    private const UnixFileMode Readable =
-        UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
-
     private string ProfileDirectory => container.Paths.In("/etc/profile.d");
 
     /// <summary>Writes the variables for login shells, and has the start-up files of other shells read them.</summary>
@@ -22,9 +19,8 @@ internal sealed partial class ShellProfile(Container container)
         if (Directory.Exists(ProfileDirectory))
         {
             var text = "# Written by discobot at each start of the container: the HTTP proxy's environment.\n" + string.Join('\n', exports) + "\n";
-            var path = Path.Combine(ProfileDirectory, FileName);
-            if (!File.Exists(path) || File.ReadAllText(path) != text)
-                AtomicFile.Write(path, Encoding.UTF8.GetBytes(text), Readable);
+            using var directory = DirectoryHandle.OpenTrusted(ProfileDirectory);
+            directory.WriteBytes(FileName, Encoding.UTF8.GetBytes(text), 0x1A4 /* 0644 */, new Owner(Libc.GetUser(), Libc.GetUserGroup()));
             Every(container.Paths.In("/etc/profile"), []);
             EveryInteractive([$"[ -r {SeenFile} ] && . {SeenFile}"]);
         }
@@ -39,12 +35,15 @@ internal sealed partial class ShellProfile(Container container)
         }
     }
 
-    /// <summary>Takes everything away again, as when the proxy is not up.</summary>
-    public void Remove()
+    /// <summary>Takes away what an earlier start wrote: this one's proxy is not up yet, and may never be.</summary>
+    public Task RemoveAsync(CancellationToken cancellationToken)
     {
-        File.Delete(Path.Combine(ProfileDirectory, FileName));
+        var path = Path.Combine(ProfileDirectory, FileName);
+        if (Path.Exists(path))
+            File.Delete(path);
         Every(container.Paths.In("/etc/profile"), []);
         EveryInteractive([]);
+        return Task.CompletedTask;
     }
 
     // Shells that are no login shells read these: bash on Debian, Alpine and Fedora, and zsh always.

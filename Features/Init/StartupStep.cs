@@ -13,8 +13,9 @@ internal enum OnFailure
 /// <summary>One step of the start-up.</summary>
 /// <param name="Name">For the log.</param>
 /// <param name="OnFailure">What becomes of the start when it throws.</param>
+/// <param name="Needs">Steps above it without which it is not run.</param>
 /// <param name="RunAsync">Does it.</param>
-internal sealed record StartupStep(string Name, OnFailure OnFailure, Func<CancellationToken, Task> RunAsync);
+internal sealed record StartupStep(string Name, OnFailure OnFailure, string[] Needs, Func<CancellationToken, Task> RunAsync);
 
 /// <summary>A step failed in a way that its message explains completely.</summary>
 internal sealed class StartupException(string message) : Exception(message);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Discobot.Infrastructure.Native;
 
@@ -14,6 +15,7 @@ internal sealed class StopSignals : IDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly List<PosixSignalRegistration> _registrations = [];
     private int _asked;
+    private long _askedAt;
 
     public StopSignals()
     {
@@ -28,6 +30,9 @@ internal sealed class StopSignals : IDisposable
 
     /// <summary>The signal that asked; null as long as none did.</summary>
     public Signal? First => _asked == 0 ? null : (Signal)_asked;
+
+    /// <summary>How long ago the first one asked; nothing as long as none did.</summary>
+    public TimeSpan Since => _asked == 0 ? TimeSpan.Zero : Stopwatch.GetElapsedTime(_askedAt);
 
     /// <summary>Who gets the forwarded signals.</summary>
     public RunningProcesses? Receiver { get; set; }
@@ -52,6 +57,9 @@ internal sealed class StopSignals : IDisposable
     private void Stop(PosixSignalContext context, Signal signal)
     {
         context.Cancel = true;
+        if (First is not null)
+            return;
+        _askedAt = Stopwatch.GetTimestamp();
         if (Interlocked.CompareExchange(ref _asked, (int)signal, 0) == 0)
             _stop.Cancel();
     }

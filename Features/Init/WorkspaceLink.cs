@@ -5,7 +5,7 @@ namespace Discobot.Features.Init;
 /// <summary>Makes <c>/workspace</c> lead to the workspace in the session's home.</summary>
 internal sealed class WorkspaceLink(Container container)
 {
-    private const string Target = "/home/discobot/workspace";
+    private const string Target = ContainerPaths.WorkspaceSeen;
 
     public Task RunAsync(CancellationToken cancellationToken)
     {

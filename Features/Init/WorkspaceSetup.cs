@@ -16,7 +16,7 @@ internal sealed class WorkspaceSetup(Container container)
         using var home = DirectoryHandle.OpenTrusted(Path.Combine(container.Paths.Data, BaseHome.Name));
         if (home.Status(Name) is not null)
             return;
-        home.RemoveTree(Staging);
+        home.RemoveTree(Staging, cancellationToken);
         var source = container.Session.WorkspacePath;
         var staging = Path.Combine(container.Paths.Data, BaseHome.Name, Staging);
         if (source.Length == 0)
@@ -27,7 +27,7 @@ internal sealed class WorkspaceSetup(Container container)
             CopyPlain(container.Paths.In(source), home, cancellationToken);
 
         using (var made = home.OpenChild(Staging) ?? throw new StartupException($"{staging} was not made"))
-            made.SetOwnerOfTree(container.Agent.Owner);
+            made.SetOwnerOfTree(container.Agent.Owner, cancellationToken);
         home.Rename(Staging, home, Name);
     }
 

@@ -1,4 +1,4 @@
-using System.Globalization;
+using System.Diagnostics;
 using Discobot.Features.Init;
 using Discobot.Infrastructure.Native;
 
@@ -8,25 +8,36 @@ namespace Discobot.Features.Shutdown;
 internal sealed class Leftovers(InitLog log)
 {
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan Dying = TimeSpan.FromMilliseconds(200);
 
     /// <summary>Sends TERM to all of them, and KILL to those that are there after the limit.</summary>
-    public async Task StopAsync(TimeSpan limit)
+    /// <returns>False when some had to be killed.</returns>
+    public async Task<bool> StopAsync(TimeSpan limit)
     {
-        var watch = System.Diagnostics.Stopwatch.StartNew();
         var left = Find();
         if (left.Count == 0)
-            return;
+            return true;
         log.Info($"processes left: {left.Count}, ending them");
         SendAll(left, Signal.Terminate);
-        while (watch.Elapsed < limit && left.Count > 0)
+        if (await AreGoneAsync(limit, static _ => { }))
+            return true;
+        log.Warning("processes left that did not end, killing them");
+        await AreGoneAsync(Dying, static left => SendAll(left, Signal.Kill));
+        return false;
+    }
+
+    private static async Task<bool> AreGoneAsync(TimeSpan limit, Action<List<int>> urge)
+    {
+        var watch = Stopwatch.StartNew();
+        for (var left = Find(); left.Count > 0; left = Find())
         {
+            urge(left);
+            if (watch.Elapsed >= limit)
+                return false;
             await Task.Delay(Poll);
-            left = Find();
         }
 
-        SendAll(left, Signal.Kill);
-        while (watch.Elapsed < limit + TimeSpan.FromMilliseconds(200) && Find().Count > 0)
-            await Task.Delay(Poll);
+        return true;
     }
 
     private static void SendAll(List<int> processes, Signal signal)
@@ -37,40 +48,8 @@ internal sealed class Leftovers(InitLog log)
 
     private static List<int> Find()
     {
+        var tree = ProcessTree.Read();
         var self = Environment.ProcessId;
-        var parents = new Dictionary<int, int>();
-        foreach (var path in Directory.EnumerateDirectories("/proc"))
-        {
-            if (int.TryParse(Path.GetFileName(path), NumberStyles.None, CultureInfo.InvariantCulture, out var id) && ParentOfLiving(path) is { } parent)
-                parents[id] = parent;
-        }
-
-        return [.. parents.Keys.Where(id => id != self && (self == 1 || Descends(id, self, parents)))];
-    }
-
-    private static bool Descends(int id, int ancestor, Dictionary<int, int> parents)
-    {
-        for (var steps = 0; steps < parents.Count && parents.TryGetValue(id, out var parent); steps++, id = parent)
-        {
-            if (parent == ancestor)
-                return true;
-        }
-
-        return false;
-    }
-
-    // proc(5), stat: "pid (name) state ppid …", where the name may hold anything. Zombies have ended already.
-    private static int? ParentOfLiving(string path)
-    {
-        try
-        {
-            var stat = File.ReadAllText(path + "/stat");
-            var fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-            return fields[0] is "Z" or "X" ? null : int.Parse(fields[1], CultureInfo.InvariantCulture);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            return null;
-        }
+        return [.. self == 1 ? tree.Running.Where(id => id != self) : tree.DescendantsOf(self)];
     }
 }

@@ -25,15 +25,16 @@ internal sealed class OrderlyStop(InitLog log, TimeProvider time)
         var watch = Stopwatch.StartNew();
         var running = outcome.Running;
         log.Info(Reason(outcome));
-        await running.BeginStopAsync();
         var budget = new StopBudget(time, outcome.StopBudget,
             [Needed(running.AgentApi, AgentLimit), Needed(running.Proxy, ProxyLimit), Needed(running.Docker, DockerLimit), LeftoversLimit]);
+        var quiet = running.BeginStopAsync();
         var clean = await StopAsync(running.AgentApi, budget.For(0));
+        await quiet;
         clean &= await StopAsync(running.Proxy, budget.For(1));
         if (running.Docker is not null)
             await new DockerClients().LeaveAsync(budget.For(2) / 2);
         clean &= await StopAsync(running.Docker, budget.For(2));
-        await new Leftovers(log).StopAsync(budget.For(3));
+        clean &= await new Leftovers(log).StopAsync(budget.For(3));
         var code = ExitCode(outcome, clean);
         log.Info($"[{InitLog.Seconds(watch.Elapsed)}] stopped, exit code {code}");
         return code;

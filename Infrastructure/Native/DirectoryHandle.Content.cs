@@ -76,7 +76,7 @@ internal sealed partial class DirectoryHandle
         target.Remove(temporary);
         using (var made = target.CreateFile(temporary, status.Permissions & 0x1FF, owner))
         {
-            CopyContent(source, made, cancellationToken);
+            CopyContent(source, made, status.Size, cancellationToken);
             File.SetLastWriteTimeUtc(made, status.Modified.UtcDateTime);
         }
 
@@ -84,22 +84,27 @@ internal sealed partial class DirectoryHandle
     }
 
     // In pieces, so that a stop does not have to wait for the end of a large file.
-    private static void CopyContent(SafeFileHandle source, SafeFileHandle target, CancellationToken cancellationToken)
+    private static void CopyContent(SafeFileHandle source, SafeFileHandle target, long size, CancellationToken cancellationToken)
     {
         const int Piece = 16 << 20;
         nint copied;
+        long length = 0;
         while ((copied = Libc.CopyFileRange(source, 0, target, 0, Piece, 0)) > 0)
+        {
+            length += copied;
             cancellationToken.ThrowIfCancellationRequested();
-        if (copied == 0)
+        }
+
+        if (copied == 0 && length >= size)
             return;
 
-        // Not between these two file systems, or not on this kernel: by hand, from the start.
+        // Not between these two file systems, or not on this kernel, some of which say 0 then: by hand, from the start.
         var buffer = new byte[256 * 1024];
         long offset = 0;
         for (int read; (read = RandomAccess.Read(source, buffer, offset)) > 0; offset += read)
         {
-            cancellationToken.ThrowIfCancellationRequested();
             RandomAccess.Write(target, buffer.AsSpan(0, read), offset);
+            cancellationToken.ThrowIfCancellationRequested();
         }
     }
 }

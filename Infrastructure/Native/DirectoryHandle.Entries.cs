@@ -56,8 +56,9 @@ internal sealed partial class DirectoryHandle
     }
 
     /// <summary>Removes an entry and everything below it, stopping at links and at other file systems.</summary>
-    public void RemoveTree(FileName name)
+    public void RemoveTree(FileName name, CancellationToken cancellationToken)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         if (Status(name) is not { } status)
             return;
         if (status.Kind == FileKind.Directory && OpenChild(name) is { } directory)
@@ -67,25 +68,27 @@ internal sealed partial class DirectoryHandle
                 if (directory.Status().Device != Status().Device)
                     throw new IOException($"{directory} is mounted: not removed");
                 foreach (var entry in directory.Entries())
-                    directory.RemoveTree(entry);
+                    directory.RemoveTree(entry, cancellationToken);
             }
         }
 
         Remove(name);
     }
 
-    /// <summary>Gives everything below this directory, and last itself, to somebody; links themselves, never their targets. Whose a
-    /// directory is therefore tells whether the walk came to its end.</summary>
-    public void SetOwnerOfTree(Owner owner)
+    /// <summary>Gives everything below this directory, and last itself, to somebody; links themselves, never their targets, and no file
+    /// that has a second name, which may be somewhere else. Whose a directory is therefore tells whether the walk came to its end.</summary>
+    public void SetOwnerOfTree(Owner owner, CancellationToken cancellationToken)
     {
         foreach (var name in Entries())
         {
-            if (Status(name)?.Kind == FileKind.Directory && OpenChild(name) is { } directory)
+            cancellationToken.ThrowIfCancellationRequested();
+            var status = Status(name);
+            if (status?.Kind == FileKind.Directory && OpenChild(name) is { } directory)
             {
                 using (directory)
-                    directory.SetOwnerOfTree(owner);
+                    directory.SetOwnerOfTree(owner, cancellationToken);
             }
-            else
+            else if (status is { Kind: not FileKind.Directory, Links: 1 })
             {
                 SetOwner(name, owner);
             }

@@ -64,7 +64,7 @@ public sealed class DirectoryHandleTests : IDisposable
         Assert.Null(_directory.ReadBytes("none", 10));
         Assert.Null(_directory.Status("none"));
         _directory.Remove("none");
-        _directory.RemoveTree("none");
+        _directory.RemoveTree("none", CancellationToken.None);
     }
 
     [Fact]
@@ -74,7 +74,7 @@ public sealed class DirectoryHandleTests : IDisposable
         File.WriteAllText(Path.Combine(outside, "kept"), "");
         Directory.CreateDirectory(Path.Combine(_path, "tree", "deep"));
         File.CreateSymbolicLink(Path.Combine(_path, "tree", "deep", "link"), outside);
-        _directory.RemoveTree("tree");
+        _directory.RemoveTree("tree", CancellationToken.None);
         Assert.False(Directory.Exists(Path.Combine(_path, "tree")));
         Assert.True(File.Exists(Path.Combine(outside, "kept")));
     }
@@ -87,6 +87,20 @@ public sealed class DirectoryHandleTests : IDisposable
             File.WriteAllText(Path.Combine(_path, name), "");
         Assert.Equal(names, _directory.Entries().Select(n => n.ToString()).ToHashSet());
         Assert.Equal(2000, _directory.Entries().Count);
+    }
+
+    [Fact]
+    public void A_directory_appears_with_its_owner_and_its_rights_and_what_an_interrupted_one_left_is_cleared()
+    {
+        // Where it cannot be renamed it stays under its other name, as after a kill.
+        File.WriteAllText(Path.Combine(_path, "a"), "in the way");
+        Assert.Throws<LibcException>(() => _directory.CreateChild("a", 0x1ED, Self));
+        var unfinished = Assert.Single(Directory.GetDirectories(_path));
+        File.Delete(Path.Combine(_path, "a"));
+        using var made = _directory.CreateChild("a", 0x1ED, new Owner(1000, 1001));
+        Assert.Equal((new Owner(1000, 1001), 0x1EDu), (made.Status().Owner, made.Status().Permissions));
+        Assert.False(Directory.Exists(unfinished));
+        Assert.Equal([Path.Combine(_path, "a")], Directory.GetFileSystemEntries(_path));
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Microsoft.Win32.SafeHandles;
 
 namespace Discobot.Infrastructure.Native;
@@ -65,23 +66,20 @@ internal sealed partial class DirectoryHandle : IDisposable
     }
 
     /// <summary>Opens one directory by its name in this one; null when there is none.</summary>
-    public DirectoryHandle? OpenChild(FileName name)
-    {
-        var handle = Libc.OpenAt(_handle, name.Bytes, Libc.ReadOnly | Libc.DirectoryOnly | Libc.NoFollow | Libc.CloseOnExec, 0);
-        if (!handle.IsInvalid)
-            return new DirectoryHandle(handle, $"{_name}/{name}");
-        var error = LibcException.Last("open", $"{_name}/{name} without following links");
-        return error.Number == LibcException.NotFound ? null : throw error;
-    }
+    public DirectoryHandle? OpenChild(FileName name) => OpenChild(name, name);
 
-    /// <summary>Makes a directory that does not exist yet, with exactly these rights.</summary>
+    /// <summary>Makes a directory that does not exist yet, with exactly these rights. It has them when its name appears: one that is
+    /// interrupted leaves nothing that would be taken for a directory of somebody else's.</summary>
     public DirectoryHandle CreateChild(FileName name, uint permissions, Owner owner)
     {
-        if (Libc.MakeDirectoryAt(_handle, name.Bytes, 0x1C0) != 0)
+        FileName unfinished = ".discobot-" + Convert.ToHexStringLower(SHA256.HashData(name.Bytes).AsSpan(0, 8));
+        Remove(unfinished);
+        if (Libc.MakeDirectoryAt(_handle, unfinished.Bytes, 0x1C0) != 0)
             throw LibcException.Last("mkdir", $"{_name}/{name}");
-        var made = OpenChild(name) ?? throw new LibcException("open", $"{_name}/{name}", LibcException.NotFound);
+        var made = OpenChild(unfinished, name) ?? throw new LibcException("open", $"{_name}/{name}", LibcException.NotFound);
         made.SetOwner(owner);
         made.SetPermissions(permissions);
+        Rename(unfinished, this, name);
         return made;
     }
 
@@ -105,6 +103,15 @@ internal sealed partial class DirectoryHandle : IDisposable
     public void Dispose() => _handle.Dispose();
 
     public override string ToString() => _name;
+
+    private DirectoryHandle? OpenChild(FileName name, FileName shown)
+    {
+        var handle = Libc.OpenAt(_handle, name.Bytes, Libc.ReadOnly | Libc.DirectoryOnly | Libc.NoFollow | Libc.CloseOnExec, 0);
+        if (!handle.IsInvalid)
+            return new DirectoryHandle(handle, $"{_name}/{shown}");
+        var error = LibcException.Last("open", $"{_name}/{shown} without following links");
+        return error.Number == LibcException.NotFound ? null : throw error;
+    }
 
     private static string[] Parts(string relative)
     {

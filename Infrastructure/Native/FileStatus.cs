@@ -25,8 +25,9 @@ internal enum FileKind
 /// <param name="Device">Identifies the file system, with <paramref name="Inode"/> the file.</param>
 /// <param name="Inode">The number within the file system.</param>
 /// <param name="Modified">Last change of the content.</param>
+/// <param name="Links">How many names the file has.</param>
 internal readonly record struct FileStatus(
-    FileKind Kind, uint Permissions, Owner Owner, long Size, ulong Device, ulong Inode, DateTimeOffset Modified)
+    FileKind Kind, uint Permissions, Owner Owner, long Size, ulong Device, ulong Inode, DateTimeOffset Modified, uint Links)
 {
     public static FileStatus From(in Libc.StatXBuffer buffer) => new(
         (buffer.Mode & 0xF000) switch
@@ -41,5 +42,6 @@ internal readonly record struct FileStatus(
         (long)buffer.Size,
         ((ulong)buffer.DeviceMajor << 32) | buffer.DeviceMinor,
         buffer.Inode,
-        DateTimeOffset.FromUnixTimeSeconds(buffer.ModifiedSeconds).AddTicks(buffer.ModifiedNanoseconds / 100));
+        DateTimeOffset.FromUnixTimeSeconds(buffer.ModifiedSeconds).AddTicks(buffer.ModifiedNanoseconds / 100),
+        buffer.Links);
 }

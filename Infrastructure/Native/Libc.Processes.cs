@@ -9,9 +9,13 @@ internal static partial class Libc
     public const int SetDumpable = 4;
     public const int SetChildSubreaper = 36;
     public const int SetMask = 2;
+    public const int NoHang = 1;
 
     [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
     public static partial int Kill(int pid, int signal);
+
+    [LibraryImport("libc", EntryPoint = "waitpid", SetLastError = true)]
+    public static partial int Wait(int pid, nint status, int options);
 
     [LibraryImport("libc", EntryPoint = "getppid")]
     public static partial int GetParent();

@@ -62,15 +62,10 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
             Environment.Exit(128 + (int)signal);
     }
 
-    // Ignored signals and the mask survive execve, and the .NET runtime ignores SIGPIPE.
+    // Ignored signals and the mask survive execve: the .NET runtime ignores SIGPIPE, and whoever started us may have ignored any.
     private static void DefaultSignals()
     {
-        foreach (var signal in Enum.GetValues<Signal>())
-        {
-            if (signal is not Signal.Kill)
-                Libc.SetDisposition((int)signal, 0);
-        }
-
+        IgnoredSignals.Restore();
         _ = Libc.SetSignalMask(Libc.SetMask, new ulong[16], 0);
     }
 

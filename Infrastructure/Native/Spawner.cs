@@ -55,8 +55,9 @@ internal sealed class Spawner(string executable = "/proc/self/exe") : IDisposabl
                 process.StandardInput.Close();
             started.SetResult(new ChildProcess(launch.Name, process));
         }
-        catch (Exception error) when (error is System.ComponentModel.Win32Exception or InvalidOperationException or IOException)
+        catch (Exception error)
         {
+            // For whoever asked: this thread has to live on.
             started.SetException(error);
         }
     }

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Discobot.Infrastructure.Native;
 
 /// <summary>How a tool ended.</summary>
@@ -24,51 +26,87 @@ internal sealed class ToolRun(Spawner spawner)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var child = await spawner.StartAsync(launch with { Capture = true, Foreground = false });
-        var output = Task.WhenAll(ReadAsync(child.Output, line), ReadAsync(child.Errors, line));
+        var lines = new Lines(line);
+        var output = Task.WhenAll(lines.ReadAsync(child.Output), lines.ReadAsync(child.Errors));
         var ended = await EndsWithinAsync(child.Exited, limit, cancellationToken);
         if (!ended)
-        {
-            child.SendToGroup(Signal.Terminate);
-            await EndsWithinAsync(child.Exited, Grace, CancellationToken.None);
-        }
+            await EndAsync(child);
 
         // What it left in the background may hold the pipes open: it gets a moment, then it ends as well.
-        if (!ended || !await EndsWithinAsync(output, Grace, CancellationToken.None))
+        else if (!await EndsWithinAsync(output, Grace, CancellationToken.None))
             child.SendToGroup(Signal.Kill);
         var code = await child.Exited;
         await EndsWithinAsync(output, Grace, CancellationToken.None);
+        lines.Close();
         cancellationToken.ThrowIfCancellationRequested();
         return new ToolResult(code, !ended);
+    }
+
+    // Who left the group still descends from it now; once it has ended, nobody could tell any more.
+    private static async Task EndAsync(ChildProcess child)
+    {
+        var family = ProcessTree.Read().DescendantsOf(child.Id).ToList();
+        SendToAll(child, family, Signal.Terminate);
+        await EndsWithinAsync(child.Exited, Grace, CancellationToken.None);
+        SendToAll(child, family, Signal.Kill);
+    }
+
+    private static void SendToAll(ChildProcess child, List<int> family, Signal signal)
+    {
+        child.SendToGroup(signal);
+        family.ForEach(id => _ = Libc.Kill(id, (int)signal));
     }
 
     private static async Task<bool> EndsWithinAsync(Task task, TimeSpan limit, CancellationToken cancellationToken)
         => await Task.WhenAny(task, Task.Delay(limit, cancellationToken)) == task;
 
-    private static async Task ReadAsync(StreamReader reader, Action<string> line)
+    /// <summary>Cuts what is read into lines. After the end it is read all the same, or whoever still holds the pipe would stand still.</summary>
+    private sealed class Lines(Action<string> line)
     {
-        var buffer = new char[4096];
-        var text = new System.Text.StringBuilder();
-        for (int read; (read = await reader.ReadAsync(buffer)) > 0;)
+        private readonly Lock _one = new();
+        private bool _closed;
+
+        public void Close()
         {
-            foreach (var c in buffer.AsSpan(0, read))
-            {
-                if (c != '\n' && text.Length < LongestLine)
-                    text.Append(c);
-                if (c != '\n' && text.Length < LongestLine)
-                    continue;
-                Emit(text, line);
-            }
+            lock (_one)
+                _closed = true;
         }
 
-        if (text.Length > 0)
-            Emit(text, line);
-    }
+        public async Task ReadAsync(StreamReader reader)
+        {
+            var buffer = new char[4096];
+            var text = new StringBuilder();
+            var goesOn = false;
+            for (int read; (read = await reader.ReadAsync(buffer)) > 0;)
+            {
+                foreach (var c in buffer.AsSpan(0, read))
+                    goesOn = Take(text, c, goesOn);
+            }
 
-    private static void Emit(System.Text.StringBuilder text, Action<string> line)
-    {
-        var complete = text.ToString().TrimEnd('\r');
-        text.Clear();
-        lock (line)
-            line(complete);
+            if (text.Length > 0)
+                Emit(text);
+        }
+
+        // True when the line was cut and may go on.
+        private bool Take(StringBuilder text, char c, bool goesOn)
+        {
+            if (c != '\n')
+                text.Append(c);
+            var full = text.Length == LongestLine;
+            if (full || (c == '\n' && (text.Length > 0 || !goesOn)))
+                Emit(text);
+            return full || (goesOn && c != '\n');
+        }
+
+        private void Emit(StringBuilder text)
+        {
+            var complete = text.ToString().TrimEnd('\r');
+            text.Clear();
+            lock (_one)
+            {
+                if (!_closed)
+                    line(complete);
+            }
+        }
     }
 }

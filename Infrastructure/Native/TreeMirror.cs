@@ -27,7 +27,7 @@ internal sealed class TreeMirror(TreeCopy copy)
             }
             else if (here is null || there is null || !Same(source, target, name, here.Value, there.Value))
             {
-                target.RemoveTree(name);
+                target.RemoveTree(name, cancellationToken);
             }
         }
     }

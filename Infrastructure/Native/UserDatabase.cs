@@ -61,7 +61,7 @@ internal sealed class UserDatabase(string etc)
     /// <summary>Adds a user to a group. Nothing happens when it is a member already.</summary>
     public void AddToGroup(string user, string group)
     {
-        var lines = File.ReadAllLines(GroupFile);
+        var lines = File.ReadAllLines(GroupFile, Encoding.Latin1);
         for (var i = 0; i < lines.Length; i++)
         {
             var fields = lines[i].Split(':');
@@ -77,7 +77,9 @@ internal sealed class UserDatabase(string etc)
         }
     }
 
-    private static List<string[]> Lines(string path) => [.. File.ReadLines(path).Select(line => line.Split(':'))];
+    // Latin-1 keeps every byte of real names whose encoding is not ours to know. Minimal images have neither file.
+    private static List<string[]> Lines(string path)
+        => File.Exists(path) ? [.. File.ReadLines(path, Encoding.Latin1).Select(line => line.Split(':'))] : [];
 
     private static bool TryNumber(string text, out uint number) => uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out number);
 
@@ -98,7 +100,7 @@ internal sealed class UserDatabase(string etc)
 
     private static void Append(string path, string line)
     {
-        var text = File.ReadAllText(path);
+        var text = File.Exists(path) ? File.ReadAllText(path, Encoding.Latin1) : "";
         Replace(path, text + (text.Length == 0 || text.EndsWith('\n') ? "" : "\n") + line + "\n");
     }
 
@@ -107,15 +109,13 @@ internal sealed class UserDatabase(string etc)
     {
         using var directory = DirectoryHandle.OpenTrusted(Path.GetDirectoryName(path)!);
         var name = Path.GetFileName(path);
-        var status = directory.Status(name)!.Value;
-        directory.WriteBytes(name, Encoding.UTF8.GetBytes(text), status.Permissions, status.Owner);
+        var (permissions, owner) = directory.Status(name) is { Kind: FileKind.Regular } status ? (status.Permissions, status.Owner) : (0x1A4u, Owner.Root);
+        directory.WriteBytes(name, Encoding.Latin1.GetBytes(text), permissions, owner);
     }
 
     private List<uint> GroupsOf(string name, uint primary)
     {
         var groups = new List<uint> { primary };
-        if (!File.Exists(GroupFile))
-            return groups;
         foreach (var fields in Lines(GroupFile))
         {
             if (fields.Length >= 4 && fields[3].Split(',').Contains(name) && TryNumber(fields[2], out var number) && number != primary)

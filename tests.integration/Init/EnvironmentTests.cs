@@ -10,7 +10,7 @@ public sealed class EnvironmentTests(RunningSessions sessions)
     private static readonly string[] Nine = [.. ProxyVariables.Nine.Select(v => v.EndsWith("::1", StringComparison.Ordinal) ? v + ",corp.example" : v)];
 
     private static readonly string[] Bundles =
-        ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "GIT_SSL_CAINFO", "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE"];
+        ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "GIT_SSL_CAINFO", "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE", "DENO_CERT"];
 
     [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
     public async Task The_agent_has_the_nine_and_those_that_point_at_the_full_bundle(Distro distro)
@@ -24,7 +24,6 @@ public sealed class EnvironmentTests(RunningSessions sessions)
             Assert.Equal("0", (await session.ShellAsync($"discobot trust status --json | grep -q '\"bundle\": \"{bundle}\"'; echo $?")).Trim());
         }
 
-        Assert.Contains("DENO_CERT=/.data/proxy/certs/ca.crt", variables);
         Assert.Contains("NODE_USE_ENV_PROXY=1", variables);
         Assert.Contains("UV_SYSTEM_CERTS=true", variables);
         Assert.Contains("UV_NATIVE_TLS=true", variables);
@@ -124,6 +123,6 @@ public sealed class EnvironmentTests(RunningSessions sessions)
         Assert.Equal(0, await container.RunAsync());
         var lines = (await container.OutputAsync()).Split('\n');
         Assert.All(ProxyVariables.Nine, variable => Assert.Contains(variable, lines));
-        Assert.DoesNotContain(lines, l => Bundles.Any(b => l.StartsWith(b, StringComparison.Ordinal)) || l.StartsWith("DENO", StringComparison.Ordinal));
+        Assert.DoesNotContain(lines, l => Bundles.Any(b => l.StartsWith(b, StringComparison.Ordinal)));
     }
 }

@@ -1,0 +1,58 @@
+using System.Text.Json;
+using Discobot.Tests.Fixtures;
+
+namespace Discobot.Features.Init;
+
+/// <summary>The command in the whole init in namespaces, where nothing outside can be reached: the clients get the proxy's own answer.</summary>
+public sealed class DoctorTests : IDisposable
+{
+    private const string Command = "/opt/discobot/lib/discobot doctor --json --url http://nowhere.invalid/";
+    private readonly Enclosure _inside = new();
+
+    public DoctorTests() => _inside.Agent("exec sleep 1000");
+
+    public void Dispose() => _inside.Dispose();
+
+    [Fact]
+    public async Task Every_step_port_and_trust_store_of_a_good_start_is_told_to_work_and_what_a_client_got_is_told()
+    {
+        await StartAsync();
+        var findings = await LookAsync();
+        string[] steps =
+        [
+            "localhost name", "git safe directories", "data directories", "base home", "workspace", "filesystem", "workspace link", "proxy config",
+            "CA certificate", "proxy binary", "login shells",
+        ];
+        foreach (var name in steps.Select(s => "step " + s).Concat(["port proxy", "port API", "trust system"]))
+            Assert.Equal("ok", findings[name].GetProperty("result").GetString());
+        Assert.Equal("absent", findings["step cache mounts"].GetProperty("result").GetString());
+        Assert.Equal("ok", findings["client curl"].GetProperty("result").GetString());
+    }
+
+    [Fact]
+    public async Task What_fails_has_a_fix_and_a_client_that_would_go_past_the_proxy_is_no_success()
+    {
+        _inside.Prepare("rm $1/opt/discobot/bin/proxy; printf '::1 localhost\\n' > $1/etc/hosts-later");
+        await StartAsync();
+        await _inside.InsideAsync("cat /etc/hosts-later > /etc/hosts; rm /workspace; /opt/discobot/lib/discobot trust remove");
+        var findings = await LookAsync();
+        foreach (var name in new[] { "step localhost name", "step workspace link", "step proxy binary", "step login shells", "port proxy", "port API", "trust system", "client curl" })
+        {
+            Assert.Equal("failed", findings[name].GetProperty("result").GetString());
+            Assert.NotEqual("", findings[name].GetProperty("fix").GetString());
+        }
+
+        Assert.Equal("goes past the proxy: HTTPS_PROXY does not name it", findings["client curl"].GetProperty("detail").GetString());
+        Assert.Equal("1\n", (await _inside.InsideAsync(Command + " > /dev/null; echo $?"))[^2..]);
+    }
+
+    private async Task StartAsync()
+    {
+        _inside.Start();
+        await _inside.SeeAsync("startup completed");
+    }
+
+    private async Task<Dictionary<string, JsonElement>> LookAsync()
+        => JsonDocument.Parse(await _inside.InsideAsync(Command)).RootElement.EnumerateArray()
+            .ToDictionary(f => $"{f.GetProperty("area").GetString()} {f.GetProperty("name").GetString()}");
+}

@@ -1,0 +1,89 @@
+using Discobot.Infrastructure.Native;
+using Discobot.Tests.Fixtures;
+
+namespace Discobot.Features.Init;
+
+/// <summary>What the agent finds, in the whole init in namespaces.</summary>
+public sealed class SessionProcessTests : IDisposable
+{
+    private readonly Enclosure _inside = new();
+
+    public void Dispose() => _inside.Dispose();
+
+    [Fact]
+    public async Task An_outer_proxy_is_the_proxys_parent_and_not_the_agents()
+    {
+        _inside.Variables["HTTPS_PROXY"] = "http://outer.example:3128";
+        _inside.Variables["CERT_DIR"] = "/tmp";
+        _inside.Agent("echo agent: $HTTPS_PROXY $CERT_DIR.; sleep 1000");
+        _inside.Start();
+        await _inside.SeeAsync("agent: http://localhost:17080 .\n");
+        Assert.Contains("warning: CERT_DIR is ignored", _inside.Output, StringComparison.Ordinal);
+        var proxy = _inside.Output.Split("proxy started (pid=")[1].Split(')')[0];
+        var environment = await _inside.InsideAsync($"tr '\\0' '\\n' < /proc/{proxy}/environ; grep Uid: /proc/{proxy}/status");
+        Assert.Contains("HTTPS_PROXY=http://outer.example:3128\n", environment, StringComparison.Ordinal);
+        Assert.DoesNotContain("localhost:17080", environment, StringComparison.Ordinal);
+        Assert.Contains($"Uid:\t{new UserDatabase(_inside.At("/etc")).Find("discobot-proxy")!.User}\t", environment, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Caches_of_the_project_are_shown_in_the_home_and_no_link_or_list_leads_them_elsewhere()
+    {
+        _inside.Prepare("""
+            rm $1/opt/discobot/bin/proxy; mkdir $1/shared $1/victim; w=$2/discobot/workspace; mkdir -p $w/.discobot $2/cache; ln -s /victim $w/elsewhere; ln -s /victim $2/discobot/.npm
+            echo '{"additionalPaths": ["/home/discobot/own/cache", "/home/discobot/workspace/elsewhere/x", "/home/discobot/../../etc", "/etc"]}' > $w/.discobot/cache.json
+            chown -R 1000:1000 $w
+            """);
+        _inside.Before = "mount --bind shared .data/cache";
+        _inside.Agent("echo kept > ~/own/cache/file; echo kept > ~/.cargo/registry/file; exit 0");
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        foreach (var told in new[] { "cache .npm not mounted", "cache workspace/elsewhere/x not mounted", "/home/discobot/../../etc is not below", "/etc is not below" })
+            Assert.Contains(told, _inside.Output, StringComparison.Ordinal);
+        foreach (var file in new[] { "own/cache/file", ".cargo/registry/file" })
+            Assert.Equal("kept\n", await File.ReadAllTextAsync(_inside.At("/shared/home/discobot/" + file)));
+        Assert.Empty(Directory.GetFileSystemEntries(_inside.At("/victim")));
+
+        // A list without end makes no mounts without end.
+        var many = string.Join(',', Enumerable.Range(0, 1000).Select(i => $"\"/home/discobot/many/{i}\""));
+        _inside.Agent($"mkdir -p workspace; echo '{{\"additionalPaths\": [{many}]}}' > .discobot/cache.json; exit 0");
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        Assert.Contains("cache.json not used: more than 64 paths", _inside.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task The_terminal_is_the_agents_where_there_is_one(bool terminal)
+    {
+        _inside.Terminal = terminal;
+        _inside.Prepare("rm $1/opt/discobot/bin/proxy");
+        _inside.Agent("[ -t 0 ] && echo terminal || echo none; read -r all < /proc/$$/stat; set -- ${all##*) }; [ $3 = $$ ] && echo leads; [ $3 = $6 ] && echo foreground; exit 0");
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        Assert.Contains(terminal ? "\nterminal\nleads\nforeground\n" : "\nnone\nleads\n", _inside.Output, StringComparison.Ordinal);
+    }
+
+    /// <summary>Each killed a little later than the one before, so that it meets another step; the start after them is whole.</summary>
+    [Fact]
+    public async Task A_start_killed_at_any_moment_is_repaired_by_the_next()
+    {
+        _inside.Prepare("mkdir -p $1/.workspace/deep $1/home/discobot/of/image; for i in $(seq 300); do echo $i > $1/.workspace/deep/$i; done; echo x > $1/home/discobot/of/image/x");
+        _inside.Variables["WORKSPACE_PATH"] = "/.workspace";
+        _inside.Agent("sleep 1000");
+        var met = new HashSet<string>();
+        for (var delay = 100; delay <= 2500; delay += 200)
+        {
+            _inside.Start();
+            await Task.Delay(delay);
+            _inside.Send(Signal.Kill);
+            await _inside.EndAsync();
+            met.Add(_inside.Output.Split('\n').LastOrDefault(l => l.EndsWith("completed", StringComparison.Ordinal))?.Split("] ")[1] ?? "nothing");
+        }
+
+        Assert.True(met.Count >= 3, string.Join(", ", met));
+        _inside.Agent("ls deep | wc -l; cat deep/300 ~/of/image/x; stat -c %U deep/7 ~/of ~/of/image; [ \"$HTTP_PROXY\" ] && echo proxied; exit 0");
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        Assert.Contains("\n300\n300\nx\ndiscobot\ndiscobot\ndiscobot\nproxied\n", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains("the CA is trusted", _inside.Output, StringComparison.Ordinal);
+    }
+}

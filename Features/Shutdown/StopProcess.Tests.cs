@@ -1,0 +1,136 @@
+using System.Diagnostics;
+using Discobot.Infrastructure.Native;
+using Discobot.Tests.Fixtures;
+
+namespace Discobot.Features.Shutdown;
+
+/// <summary>The stop of the whole init as process 1, in namespaces.</summary>
+public sealed class StopProcessTests : IDisposable
+{
+    private const string Patient = "trap 'exit 0' TERM; echo agent ready; while :; do sleep 0.05; done";
+    private readonly Enclosure _inside = new();
+
+    public void Dispose() => _inside.Dispose();
+
+    [Fact]
+    public async Task The_agent_ends_first_then_the_proxy_and_a_clean_stop_is_0()
+    {
+        _inside.Agent(Patient);
+        _inside.Start();
+        await _inside.SeeAsync("agent ready");
+        _inside.Send(Signal.Terminate);
+        Assert.True(await _inside.EndAsync() == 0, _inside.Output);
+        var at = new[] { "SIGTERM received, stopping", "agent-api stopped, exit code 0", "] proxy stopped, exit code 0", "] stopped, exit code 0" }
+            .Select(text => _inside.Output.IndexOf(text, StringComparison.Ordinal)).ToList();
+        Assert.True(!at.Contains(-1) && at.SequenceEqual(at.Order()), _inside.Output);
+    }
+
+    [Theory]
+    [InlineData("TERM")]
+    [InlineData("QUIT")]
+    public async Task An_agent_that_the_stop_ends_gives_128_and_the_number_of_TERM(string signal)
+    {
+        NoProxy();
+        _inside.Agent("echo agent ready; sleep 1000");
+        _inside.Start();
+        await _inside.SeeAsync("agent ready");
+        _inside.Send(SignalNames.FromName(signal)!.Value);
+        Assert.True(await _inside.EndAsync() == 143, _inside.Output);
+    }
+
+    [Fact]
+    public async Task Whoever_ignores_TERM_is_killed_with_its_group_and_what_left_it_within_the_budget()
+    {
+        NoProxy();
+        _inside.Variables["DISCOBOT_STOP_BUDGET"] = "3";
+        _inside.Agent("trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' & sleep 1000 & sleep 0.2; echo agent ready; while :; do wait; done");
+        var took = await StopWhenReadyAsync(137);
+        Assert.True(took < TimeSpan.FromSeconds(3.5), $"{took}\n{_inside.Output}");
+        Assert.Contains("processes left", _inside.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_forced_kill_is_never_a_0()
+    {
+        NoProxy();
+        _inside.Variables["DISCOBOT_STOP_BUDGET"] = "3";
+        _inside.Agent("setsid sh -c 'trap \"\" TERM; while :; do sleep 0.1; done' & sleep 0.2; " + Patient);
+        await StopWhenReadyAsync(137);
+        Assert.Contains("agent-api stopped, exit code 0", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains("processes left that did not end, killing them", _inside.Output, StringComparison.Ordinal);
+    }
+
+    /// <summary>The hook gets TERM and a second. What else ignores TERM may take what that leaves, and no more.</summary>
+    [Theory]
+    [InlineData(true, 5.8)]
+    [InlineData(false, 6.3)]
+    public async Task The_budget_counts_from_the_signal_though_a_hook_does_not_want_to_end(bool blocking, double limit)
+    {
+        NoProxy();
+        _inside.Variables["DISCOBOT_STOP_BUDGET"] = "6";
+        _inside.Program("/usr/local/bin/dockerd", "trap '' TERM\n" + Init.DockerDaemonTests.Daemon);
+        _inside.Prepare("mkdir -p $2/discobot/workspace/.discobot/hooks");
+        _inside.Program("/.data/discobot/workspace/.discobot/hooks/h",
+            $"#---\n# type: session\n# blocking: {(blocking ? "true" : "false")}\n#---\ntrap '' TERM; echo hook runs; while :; do sleep 0.1; done");
+        _inside.Agent("trap '' TERM; while :; do sleep 0.1; done");
+        _inside.Start();
+        await _inside.SeeAsync("hook runs");
+        if (!blocking)
+            await _inside.SeeAsync("startup completed");
+        var watch = Stopwatch.StartNew();
+        _inside.Send(Signal.Terminate);
+        await _inside.EndAsync();
+        Assert.Contains("Docker daemon (pid=", _inside.Output, StringComparison.Ordinal);
+        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(limit), $"{watch.Elapsed}\n{_inside.Output}");
+    }
+
+    [Fact]
+    public async Task A_stop_during_a_clone_ends_it_and_is_clean()
+    {
+        _inside.Program("/usr/local/bin/git", "echo git runs; exec sleep 1000");
+        _inside.Variables["WORKSPACE_PATH"] = "https://git.example/a.git";
+        _inside.Start();
+        await _inside.SeeAsync("git runs");
+        _inside.Send(Signal.Interrupt);
+        Assert.True(await _inside.EndAsync() == 0, _inside.Output);
+        Assert.Contains("startup interrupted\n", _inside.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("agent-api started", _inside.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_stop_is_heard_though_whoever_started_the_init_ignored_its_signal()
+    {
+        NoProxy();
+        _inside.Under = ["sh", "-c", "trap '' TERM INT QUIT; exec \"$@\"", "sh"];
+        _inside.Agent(Patient);
+        await StopWhenReadyAsync(0);
+    }
+
+    [Fact]
+    public async Task Other_signals_are_the_agents()
+    {
+        NoProxy();
+        _inside.Agent("for s in HUP USR1 WINCH; do trap \"echo got $s\" $s; done; trap 'echo got USR2; exit 5' USR2; echo agent ready; while :; do sleep 0.05; done");
+        _inside.Start();
+        await _inside.SeeAsync("agent ready");
+        foreach (var signal in new[] { Signal.Hangup, Signal.User1, Signal.WindowChanged, Signal.User2 })
+        {
+            _inside.Send(signal);
+            await _inside.SeeAsync($"got {signal.Short()}\n");
+        }
+
+        Assert.Equal(5, await _inside.EndAsync());
+    }
+
+    private void NoProxy() => _inside.Prepare("rm $1/opt/discobot/bin/proxy");
+
+    private async Task<TimeSpan> StopWhenReadyAsync(int code)
+    {
+        _inside.Start();
+        await _inside.SeeAsync("agent ready");
+        var watch = Stopwatch.StartNew();
+        _inside.Send(Signal.Terminate);
+        Assert.True(await _inside.EndAsync() == code, _inside.Output);
+        return watch.Elapsed;
+    }
+}

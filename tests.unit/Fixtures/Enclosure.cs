@@ -1,0 +1,208 @@
+using System.Diagnostics;
+using System.Text;
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Tests.Fixtures;
+
+/// <summary>
+/// A container without an engine: the executable as process 1 in mount, process and network namespaces of its own. Its root is a directory
+/// of the test's, with this machine's programs read-only in it; what it writes is there at the next start. Needs root.
+/// </summary>
+internal sealed class Enclosure : IDisposable
+{
+    private const string Build = """
+        set -e; cd "$1"
+        mkdir -p usr proc dev etc run tmp root sys var/lib workspace home/discobot opt/dotnet opt/discobot/lib opt/discobot/bin local/bin local/sbin etc/profile.d etc/ssl/certs
+        for d in bin sbin lib lib64; do if [ -L /$d ]; then cp -a /$d .; elif [ -d /$d ]; then mkdir $d; fi; done
+        for f in alternatives ld.so.cache ld.so.conf ld.so.conf.d nsswitch.conf ssl/openssl.cnf; do [ ! -e /etc/$f ] || cp -a /etc/$f etc/$f; done
+        cp -L /etc/ssl/certs/ca-certificates.crt etc/ssl/certs/ || : > etc/ssl/certs/ca-certificates.crt
+        chmod 1777 tmp; chmod 755 .; chown 1000:1000 home/discobot
+        printf '127.0.0.1 localhost\n' > etc/hosts
+        printf 'for f in /etc/profile.d/*.sh; do [ ! -r $f ] || . $f; done\n' > etc/profile
+        printf 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\ndiscobot:x:1000:1000::/home/discobot:/bin/sh\n' > etc/passwd
+        printf 'root:x:0:\nnogroup:x:65534:\ndiscobot:x:1000:\n' > etc/group
+        printf '#!/bin/sh\nexec /opt/discobot/lib/discobot "$@"\n' > opt/discobot/bin/discobot
+        printf '#!/bin/sh\nexec /opt/discobot/lib/discobot proxy "$@"\n' > opt/discobot/bin/proxy
+        chmod 755 opt/discobot/bin/*
+        """;
+
+    // $1 root, $2 volume, $3 the program's files, $4 the runtime, $5 what the test does beforehand, and then what is run.
+    private const string Enter = """
+        set -e; cd "$1"; volume=$2; program=$3; runtime=$4; before=$5; shift 5
+        show() { mount --bind "$1" "$2"; mount -o remount,bind,ro "$2"; }
+        for d in usr bin sbin lib lib64; do [ -L /$d ] || [ ! -d /$d ] || show /$d $d; done
+        show "$program" opt/discobot/lib; show "$runtime" opt/dotnet
+        mount --bind local usr/local; mkdir -p .data; mount --bind "$volume" .data
+        mount --rbind /dev dev; mount -t proc proc proc; ip link set lo up
+        eval "$before"; exec chroot . "$@"
+        """;
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private readonly string _volume = Directory.CreateDirectory(Path.Combine(VolumeDirectory(), Path.GetRandomFileName())).FullName;
+    private readonly StringBuilder _output = new();
+    private Process? _process;
+
+    public Enclosure()
+    {
+        Assert.True(Environment.IsPrivilegedProcess, "this test makes namespaces and mounts: run it as root");
+        Sh(Build, Root);
+        Agent("exit 0");
+    }
+
+    public string Root { get; } = Directory.CreateTempSubdirectory("enclosure-").FullName;
+
+    public Dictionary<string, string> Variables { get; } = new()
+    {
+        ["SESSION_ID"] = "s1",
+        ["PATH"] = "/usr/local/bin:/usr/bin:/bin",
+        ["DOTNET_ROOT"] = "/opt/dotnet",
+        ["DOTNET_EnableDiagnostics"] = "0",
+        ["LANG"] = "C",
+    };
+
+    /// <summary>Done in sh before the start, inside the namespaces and in the root's directory, where it may mount.</summary>
+    public string Before { get; set; } = ":";
+
+    /// <summary>What is put before the executable, when it is not to be process 1.</summary>
+    public IReadOnlyList<string> Under { get; set; } = [];
+
+    /// <summary>Whether it has a terminal, as with <c>docker run -t</c>.</summary>
+    public bool Terminal { get; set; }
+
+    /// <summary>Everything written since the last start.</summary>
+    public string Output
+    {
+        get
+        {
+            lock (_output)
+                return _output.ToString();
+        }
+    }
+
+    /// <summary>Where a path of the root or the volume is on this machine.</summary>
+    public string At(string path) => path.StartsWith("/.data", StringComparison.Ordinal) ? _volume + path["/.data".Length..] : Root + path;
+
+    public void Agent(string script) => Program("/opt/discobot/bin/discobot-agent-api", script);
+
+    public void Program(string path, string script)
+    {
+        var at = path.StartsWith("/usr/local/", StringComparison.Ordinal) ? Path.Combine(Root, "local", path["/usr/local/".Length..]) : At(path);
+        // By another process: a file this one has open for writing could not be run if another test starts a program meanwhile.
+        Sh("mkdir -p \"$(dirname \"$1\")\"; printf '#!/bin/sh\\n%s\\n' \"$2\" > \"$1\"; chmod 755 \"$1\"", at, script);
+    }
+
+    /// <summary>Runs sh here, on this machine, with <c>$1</c> the root and <c>$2</c> the volume.</summary>
+    public void Prepare(string script) => Sh("set -e\n" + script, Root, _volume);
+
+    public async Task<int> RunAsync()
+    {
+        Start();
+        return await EndAsync();
+    }
+
+    public void Start()
+    {
+        lock (_output)
+            _output.Clear();
+        var runtime = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(typeof(object).Assembly.Location)!, "../../.."));
+        string[] command =
+        [
+            "unshare", "-m", "-p", "-f", "-n", "--kill-child", "sh", "-c", Enter, "sh", Root, _volume, AppContext.BaseDirectory, runtime, Before,
+            "env", "-i", .. Variables.Select(v => $"{v.Key}={v.Value}"), .. Under, "/opt/discobot/lib/discobot", "init",
+        ];
+        var info = new ProcessStartInfo("env", Terminal ? ["script", "-qec", string.Join(' ', command.Select(Quote)), "/dev/null"] : command)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        _process = Process.Start(info)!;
+        _process.StandardInput.Close();
+        _process.OutputDataReceived += (_, line) => Note(line.Data);
+        _process.ErrorDataReceived += (_, line) => Note(line.Data);
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
+    }
+
+    public async Task<int> EndAsync()
+    {
+        using var limit = new CancellationTokenSource(Patience);
+        try
+        {
+            await _process!.WaitForExitAsync(limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            Assert.Fail("it did not end\n" + Output);
+        }
+
+        return _process!.ExitCode;
+    }
+
+    public async Task SeeAsync(string text, int times = 1)
+    {
+        var watch = Stopwatch.StartNew();
+        while (Output.Split(text).Length <= times)
+        {
+            Assert.True(watch.Elapsed < Patience && !_process!.HasExited, $"never seen: {text}\n{Output}");
+            await Task.Delay(20);
+        }
+    }
+
+    /// <summary>Sends a signal to process 1 of the namespace, or to whom it started last, counted from there.</summary>
+    public void Send(Signal signal, int generation = 0) => Assert.Equal(0, Libc.Kill(Inner(generation), (int)signal));
+
+    /// <summary>Runs sh inside, as root.</summary>
+    public async Task<string> InsideAsync(string script)
+    {
+        var info = new ProcessStartInfo("nsenter",
+            ["-t", $"{Inner(0)}", "-m", "-p", "-n", "-r", "-w", "env", "-i", .. Variables.Select(v => $"{v.Key}={v.Value}"), "sh", "-c", script])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        using var process = Process.Start(info)!;
+        var said = await Task.WhenAll(process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        return string.Concat(said);
+    }
+
+    public void Dispose()
+    {
+        if (_process is { HasExited: false })
+        {
+            _process.Kill(entireProcessTree: true);
+            _process.WaitForExit();
+        }
+
+        _process?.Dispose();
+        Directory.Delete(_volume, true);
+        Directory.Delete(Root, true);
+    }
+
+    // OverlayFS cannot write to another overlay, as which a container's own root is mounted.
+    private static string VolumeDirectory()
+        => new DriveInfo(Path.GetTempPath()).DriveFormat.StartsWith("overlay", StringComparison.Ordinal) ? "/dev/shm" : Path.GetTempPath();
+
+    private static void Sh(string script, params string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo("sh", ["-c", script, "sh", .. arguments]))!;
+        process.WaitForExit();
+        Assert.Equal(0, process.ExitCode);
+    }
+
+    private static string Quote(string argument) => $"'{argument.Replace("'", "'\\''", StringComparison.Ordinal)}'";
+
+    private int Inner(int generation)
+    {
+        var id = _process!.Id;
+        for (var i = 0; i <= generation; i++)
+            id = ProcessTree.Read().ChildrenOf(id).First();
+        return id;
+    }
+
+    private void Note(string? line)
+    {
+        lock (_output)
+            _output.Append(line?.TrimEnd('\r')).Append('\n');
+    }
+}
