@@ -41,10 +41,12 @@ public sealed class GitCloneTests
     }
 
     [Fact]
-    public async Task A_missing_git_is_named()
+    public async Task A_missing_git_is_named_with_what_to_do_about_it()
     {
         using var fixture = new ContainerFixture(("PATH", "/nowhere"));
         var error = await Assert.ThrowsAsync<StartupException>(() => new GitClone(fixture.Container).RunAsync("https://u:p@h/a", "/t", CancellationToken.None));
-        Assert.Equal("git is not installed, so https://***@h/a cannot be cloned", error.Message);
+        Assert.Equal(
+            "git is not installed, so https://***@h/a cannot be cloned: put git into the image, or mount a directory without .git, which is copied",
+            error.Message);
     }
 }

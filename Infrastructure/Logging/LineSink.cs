@@ -71,10 +71,10 @@ internal sealed class LineSink : ILogEventSink, IDisposable
 
     private void WriteLines()
     {
-        while (!_ended.IsSet)
+        for (var last = false; !last;)
         {
             _waiting.WaitOne();
-            _ended.Wait(Gathering);
+            last = _ended.Wait(Gathering);
             lock (_lock)
             {
                 (_lines, _written) = (_written, _lines);
