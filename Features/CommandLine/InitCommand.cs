@@ -50,7 +50,13 @@ internal static class InitCommand
     private static ConfigChoice Choose(ContainerConfig config)
     {
         var settings = config.Settings;
-        var summary = new ProxySummary { Port = settings.Proxy.Port, ApiPort = settings.Api.Port, Init = settings.Init };
+        var summary = new ProxySummary
+        {
+            Port = settings.Proxy.Port,
+            ApiPort = settings.Api.Port,
+            Init = settings.Init,
+            SecretVariables = config.SecretVariables,
+        };
         return new ConfigChoice(config.Text, config.Source, summary, config.Refused);
     }
 }

@@ -115,6 +115,22 @@ public sealed class ContainerConfigTests : IDisposable
         Assert.Contains("maybe", Assert.Single(choice.Refused), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void What_the_operators_secrets_are_in_is_told_and_no_workspace_may_use_it()
+    {
+        Policy("headers: {h.example: {set: {Authorization: \"env:TOKEN\"}}}\nsocks: {users: {u: \"env:PASSWORD\"}}\n");
+        Assert.Equal(["PASSWORD", "TOKEN"], Choose(null).SecretVariables.Order());
+        Assert.Equal(["PASSWORD", "TOKEN"], Choose("cache: {enabled: false}").SecretVariables.Order());
+
+        var choice = Choose("proxy: {upstream: \"env:TOKEN\"}");
+        Assert.Equal("proxy.upstream: env:TOKEN is a secret of the operator's policy", Assert.Single(choice.Refused));
+        Assert.Equal(["PASSWORD", "TOKEN"], choice.SecretVariables.Order());
+    }
+
+    [Fact]
+    public void What_only_a_workspace_names_is_no_secret_of_the_operators() =>
+        Assert.Empty(Choose("headers: {h.example: {set: {Authorization: \"env:TOKEN\"}}}").SecretVariables);
+
     private const string Allowlist = """
         allowlist:
           enabled: true

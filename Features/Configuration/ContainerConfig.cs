@@ -9,6 +9,9 @@ namespace Discobot.Features.Configuration;
 /// <param name="Refused">Why the workspace's own, or the operator's, was not used.</param>
 internal sealed record ContainerConfig(string Text, string Source, ProxySettings Settings, IReadOnlyList<string> Refused)
 {
+    /// <summary>The variables that hold secrets of the operator's policy: for the proxy alone.</summary>
+    public IReadOnlyCollection<string> SecretVariables { get; init; } = [];
+
     private const string WorkspaceName = ".discobot/proxy/config.yaml of the workspace";
     private const string BuiltInName = "built-in default";
 
@@ -35,10 +38,10 @@ internal sealed record ContainerConfig(string Text, string Source, ProxySettings
 
         var refused = new List<string>();
         if (workspace is not null && FromWorkspace(workspace, policy, sources, refused) is { } chosen)
-            return chosen;
+            return chosen with { SecretVariables = policy?.SecretVariables ?? [] };
         return policy is null
             ? Fixed(DefaultConfiguration.Text(), BuiltInName, sources, refused)
-            : Fixed(policy.ApplyToDefault(builtIn), $"{BuiltInName} and {policyFile}", sources, refused);
+            : Fixed(policy.ApplyToDefault(builtIn), $"{BuiltInName} and {policyFile}", sources, refused) with { SecretVariables = policy.SecretVariables };
     }
 
     private static ContainerConfig? FromWorkspace(string text, OperatorPolicy? policy, SettingsSources sources, List<string> refused)

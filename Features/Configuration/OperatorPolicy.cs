@@ -10,6 +10,10 @@ internal sealed class OperatorPolicy(ConfigDocument document, ProxySettings sett
 {
     private static readonly string[] Choosable = ["allowlist.domains", "allowlist.ips"];
 
+    /// <summary>The variables that the policy's secrets are in: nobody else is to see or to use them.</summary>
+    public IReadOnlyCollection<string> SecretVariables { get; } =
+        [.. settings.Secrets().Where(s => s.Value.Source == SecretSource.Environment).Select(s => s.Value.Text).Distinct()];
+
     /// <summary>The built-in text with the locked keys in force.</summary>
     public string ApplyToDefault(ConfigDocument builtIn) => builtIn.OverlaidBy(document);
 
@@ -23,5 +27,10 @@ internal sealed class OperatorPolicy(ConfigDocument document, ProxySettings sett
             yield return objection;
         if (settings.Allowlist.Enabled && !workspace.Api.IsProtected)
             yield return "api.protect: none would let any process change what the operator's policy locks";
+        foreach (var (key, value) in workspace.Secrets())
+        {
+            if (value.Source == SecretSource.Environment && SecretVariables.Contains(value.Text))
+                yield return $"{key}: {value} is a secret of the operator's policy";
+        }
     }
 }

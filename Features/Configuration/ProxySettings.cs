@@ -34,6 +34,9 @@ internal sealed record ProxySettings
     /// <summary>Of the text these were read from: <see cref="ConfigDocument.Fingerprint"/>.</summary>
     public string Fingerprint { get; init; } = "";
 
+    /// <summary>All values that are kept elsewhere or must not be shown, and the key of each.</summary>
+    public IEnumerable<(string Key, SecretText Value)> Secrets() => [.. Headers.Secrets(), .. Socks.Secrets(), .. Proxy.Secrets()];
+
     /// <summary>What holds when nothing is written anywhere: default.yaml, with its paths below <paramref name="dataDirectory"/>.</summary>
     public static ProxySettings Default(string dataDirectory) => new()
     {

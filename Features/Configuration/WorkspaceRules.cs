@@ -1,4 +1,5 @@
 using System.Net;
+using Discobot.Infrastructure.Config;
 
 namespace Discobot.Features.Configuration;
 
@@ -30,8 +31,8 @@ internal static class WorkspaceRules
             yield return $"proxy.listen: {address} is not a loopback address";
         foreach (var address in settings.Api.Listen.Where(a => !IPAddress.IsLoopback(a)))
             yield return $"api.listen: {address} is not a loopback address";
-        foreach (var place in settings.Headers.SecretFiles().Concat(settings.Socks.SecretFiles()).Concat(settings.Proxy.SecretFiles()))
-            yield return $"{place}: a workspace cannot name files for secrets; env:NAME takes them from the container's environment";
+        foreach (var key in settings.Secrets().Where(s => s.Value.Source == SecretSource.File).Select(s => s.Key).Distinct())
+            yield return $"{key}: a workspace cannot name files for secrets; env:NAME takes them from the container's environment";
     }
 
     private static string? OwnFile(string key, string? path)

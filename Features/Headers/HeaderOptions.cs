@@ -49,10 +49,10 @@ internal sealed record HeaderOptions
         return new HeaderOptions { Rules = [.. rules] };
     }
 
-    /// <summary>The keys of rules with a value that is kept in a file.</summary>
-    public IEnumerable<string> SecretFiles()
-        => Rules.Where(r => r.Set.Concat(r.Append).Select(v => v.Value).Concat(r.Conditions.Select(c => c.EqualTo)).Any(v => v.Source == SecretSource.File))
-            .Select(r => $"headers.\"{r.Host.Text}\"");
+    /// <summary>The values, and the key of the rule that has them.</summary>
+    public IEnumerable<(string Key, SecretText Value)> Secrets() =>
+        Rules.SelectMany(r => r.Set.Concat(r.Append).Select(v => v.Value).Concat(r.Conditions.Select(c => c.EqualTo))
+            .Select(value => ($"headers.\"{r.Host.Text}\"", value)));
 
     /// <summary>The section as JSON, secrets masked.</summary>
     public void Write(Utf8JsonWriter json)

@@ -65,7 +65,7 @@ internal sealed class Container(
     /// <summary>The environment of what runs as the agent: ours, the user's own names, and the proxy's variables when it is up.</summary>
     public Dictionary<string, string> ChildEnvironment()
     {
-        var environment = ProxyEnvironment.Without(Environment, Proxy.Port);
+        var environment = SharedEnvironment();
         environment["HOME"] = Agent.Home;
         environment["USER"] = Agent.Name;
         environment["LOGNAME"] = Agent.Name;
@@ -76,6 +76,15 @@ internal sealed class Container(
                 environment[name] = value;
         }
 
+        return environment;
+    }
+
+    /// <summary>The environment this process was started with, without what is the proxy's alone and what points at one of ours.</summary>
+    public Dictionary<string, string> SharedEnvironment()
+    {
+        var environment = ProxyEnvironment.Without(Environment, Proxy.Port);
+        foreach (var secret in Proxy.SecretVariables)
+            environment.Remove(secret);
         return environment;
     }
 

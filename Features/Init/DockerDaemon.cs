@@ -80,7 +80,7 @@ internal sealed class DockerDaemon(Container container)
 
     private Dictionary<string, string> DaemonEnvironment()
     {
-        var environment = ProxyEnvironment.Without(container.Environment, container.Proxy.Port);
+        var environment = container.SharedEnvironment();
         if (container.ProxyReady)
         {
             foreach (var (name, value) in ProxyEnvironment.Variables(container))

@@ -58,6 +58,20 @@ public sealed class InitProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task A_secret_of_the_operators_policy_is_for_the_proxy_alone()
+    {
+        _inside.Variables["TOKEN"] = "for-the-proxy";
+        _inside.Prepare("mkdir -p $1/etc/discobot; echo 'headers: {h.example: {set: {Authorization: \"env:TOKEN\"}}}' > $1/etc/discobot/policy.yaml");
+        _inside.Program("/opt/discobot/bin/proxy", "echo the proxy has $TOKEN; exec /opt/discobot/lib/discobot proxy \"$@\"");
+        _inside.Agent("env > /tmp/env; exit 0");
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        Assert.Contains("the proxy has for-the-proxy\n", _inside.Output, StringComparison.Ordinal);
+        var seen = await File.ReadAllTextAsync(_inside.At("/tmp/env"));
+        Assert.Contains("HTTP_PROXY=", seen, StringComparison.Ordinal);
+        Assert.DoesNotContain("for-the-proxy", seen, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Without_its_binary_the_proxy_is_not_started_and_the_container_works()
     {
         _inside.Prepare("rm $1/opt/discobot/bin/proxy");

@@ -36,6 +36,9 @@ internal sealed record ProxySummary
 
     public int ApiPort { get; init; } = 17081;
 
+    /// <summary>Variables for the proxy alone: whatever runs as the agent does not get them.</summary>
+    public IReadOnlyCollection<string> SecretVariables { get; init; } = [];
+
     /// <summary>The <c>init</c> section.</summary>
     public InitOptions Init { get; init; } = new();
 }

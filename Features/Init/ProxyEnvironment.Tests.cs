@@ -65,6 +65,15 @@ public sealed class ProxyEnvironmentTests : IDisposable
             (environment["HOME"], environment["USER"], environment["LOGNAME"], environment["DISCOBOT_HOOKS_ENABLED"], environment["TOKEN"]));
     }
 
+    [Fact]
+    public void Secrets_of_the_proxy_are_not_in_it()
+    {
+        Use(("TOKEN", "secret"), ("OTHER", "kept"));
+        _fixture.Container.Proxy = new ProxySummary { SecretVariables = ["TOKEN"] };
+        Assert.DoesNotContain("TOKEN", _fixture.Container.ChildEnvironment().Keys);
+        Assert.Equal("kept", _fixture.Container.ChildEnvironment()["OTHER"]);
+    }
+
     private void Use(params (string Name, string Value)[] variables)
     {
         _fixture.Dispose();

@@ -73,8 +73,8 @@ internal sealed record ProxyOptions
         return default;
     }
 
-    /// <summary>The keys whose value is kept in a file.</summary>
-    public IEnumerable<string> SecretFiles() => UpstreamSecret is { Source: SecretSource.File } ? ["proxy.upstream"] : [];
+    /// <summary>The values that may hold a password, and the key of each.</summary>
+    public IEnumerable<(string Key, SecretText Value)> Secrets() => UpstreamSecret is { } secret ? [("proxy.upstream", secret)] : [];
 
     /// <summary>The section as JSON, secrets masked.</summary>
     public void Write(Utf8JsonWriter json, int apiPort)

@@ -51,8 +51,8 @@ internal sealed record SocksOptions
         return users.ToImmutable();
     }
 
-    /// <summary>The keys of users whose password is kept in a file.</summary>
-    public IEnumerable<string> SecretFiles() => Users.Where(u => u.Password.Source == SecretSource.File).Select(u => $"socks.users.{u.Name}");
+    /// <summary>The passwords, and the key of each.</summary>
+    public IEnumerable<(string Key, SecretText Value)> Secrets() => Users.Select(u => ($"socks.users.{u.Name}", u.Password));
 
     /// <summary>The section as JSON, secrets masked.</summary>
     public void Write(Utf8JsonWriter json)
