@@ -12,10 +12,15 @@ internal static class BodySender
     public static async ValueTask<long> SendAsync(HttpResponse response, IBodyReader reader, long end, CancellationToken cancel)
     {
         var (writer, from) = (response.BodyWriter, reader.Position);
+        // The disk may keep us waiting: not on a thread that sockets wait for (EventThreads).
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         while (await reader.WaitAsync(end, cancel))
         {
             writer.Advance(reader.Read(writer.GetMemory(ChunkSize).Span[..ChunkSize], end));
-            var flushed = await writer.FlushAsync(cancel);
+            var flushing = writer.FlushAsync(cancel);
+            var flushed = flushing.IsCompletedSuccessfully
+                ? flushing.Result
+                : await flushing.AsTask().ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
             if (flushed.IsCompleted || flushed.IsCanceled)
                 throw new OperationCanceledException("The client went away.");
         }

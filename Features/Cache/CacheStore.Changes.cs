@@ -47,7 +47,7 @@ internal sealed partial class CacheStore
     /// <summary>Empties the cache; the directory stays, and so do the downloads being read.</summary>
     public async Task ClearAsync(CancellationToken cancel)
     {
-        await Loaded.WaitAsync(cancel);
+        await Loaded.WaitAsync(cancel).ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         foreach (var entry in Index.Trim(0))
             Forget(entry);
     }

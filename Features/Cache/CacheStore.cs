@@ -40,15 +40,37 @@ internal sealed partial class CacheStore
     /// <summary>Opens what answers <paramref name="target"/>; the caller releases it. Null is a miss.</summary>
     public async ValueTask<StoredBody?> FindAsync(CacheTarget target, CancellationToken cancel)
     {
-        if (Find(target) is { } body)
+        if (FindOpen(target, out var isKnown) is { } open)
+            return open;
+        // Opening reads from the disk: not on a thread that sockets wait for (EventThreads).
+        if (isKnown && await Task.Run(() => Find(target), cancel) is { } body)
             return body;
         if (Loaded.IsCompleted)
             return null;
 
         // A restart must not cost a download of what is on disk: the index of 100,000 entries is read in less than a second.
-        await Loaded.WaitAsync(TimeSpan.FromSeconds(5), cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Loaded.WaitAsync(TimeSpan.FromSeconds(5), cancel)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
         cancel.ThrowIfCancellationRequested();
         return Find(target);
+    }
+
+    private StoredBody? FindOpen(CacheTarget target, out bool isKnown)
+    {
+        var entry = Index.Find(target);
+        isKnown = entry is not null;
+        return entry is not null ? FindFresh(entry) : null;
+    }
+
+    private StoredBody? FindFresh(CacheEntry entry)
+    {
+        if (_open.Find(entry) is not { } open)
+            return null;
+        if (open.IsFresh())
+            return open;
+        open.Release();
+        _open.Remove(entry);
+        return null;
     }
 
     private StoredBody? Find(CacheTarget target)
@@ -65,13 +87,8 @@ internal sealed partial class CacheStore
 
     private StoredBody? Open(CacheEntry entry)
     {
-        if (_open.Find(entry) is { } open)
-        {
-            if (open.IsFresh())
-                return open;
-            open.Release();
-            _open.Remove(entry);
-        }
+        if (FindFresh(entry) is { } open)
+            return open;
 
         try
         {

@@ -49,10 +49,11 @@ internal sealed partial class Fill
                 var chunk = AddChunk();
                 more = await FillAsync(chunk);
                 await processing;
-                processing = more ? Task.Run(() => Process(chunk)) : Task.CompletedTask;
-                if (!more)
-                    Process(chunk);
+                processing = Task.Run(() => Process(chunk));
             }
+
+            // What follows uses the disk as well: not on a thread that sockets wait for (EventThreads).
+            await processing.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         }
         finally
         {

@@ -75,7 +75,8 @@ internal sealed class Fills : IDisposable
         {
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(flight.Cancelled);
             limit.CancelAfter(Silence);
-            response = await _upstream.SendAsync(request.Message, limit.Token);
+            // A file is made next: not on a thread that sockets wait for (EventThreads).
+            response = await _upstream.SendAsync(request.Message, limit.Token).ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
             if (Begin(request, response) is not { } fill)
             {
                 Land(flight, new(null, response, null));

@@ -4,6 +4,7 @@ using Discobot.Features.Interception;
 using Discobot.Features.Shutdown;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Native;
+using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Connections;
 
 namespace Discobot.Features.CommandLine;
@@ -40,6 +41,7 @@ internal static class ProxyCommand
     private static async Task<int> RunAsync(SettingsSources sources, CancellationToken cancellation)
     {
         ProcessMemory.Hide();
+        EventThreads.Use();
         var loaded = sources.Load();
         if (loaded.Value is not { } settings)
         {

@@ -124,6 +124,8 @@ internal sealed class BlindRelay
     {
         using (pipe)
         {
+            // As long as both go on, nothing else comes to its turn here: not on a thread that other sockets wait for (EventThreads).
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
             while (pipe.TryTake(_upstream.SafeHandle, out var taken))
             {
                 if (taken == 0)
@@ -132,7 +134,7 @@ internal sealed class BlindRelay
                 {
                     // A client that takes no more just now can only be waited for by sending it something.
                     if (!pipe.TryPass(client.SafeHandle))
-                        await _output.SendAsync(buffer.AsMemory(0, pipe.Read(buffer)), cancellation);
+                        await _output.SendAsync(buffer.AsMemory(0, pipe.Read(buffer)), cancellation).AsTask().ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
                 }
 
                 Passed(taken);
