@@ -32,7 +32,9 @@ public sealed class StopTests
         await container.SendAsync("TERM");
         Assert.Equal(137, await container.EndAsync());
         var log = await container.OutputAsync();
-        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(3.5), $"{watch.Elapsed}\n{log}");
+        // By its own clock; the engine's word on it takes longer on a busy machine.
+        Assert.Matches(@"\n.*\[2\.[0-9]{3}s\] stopped, exit code 137\n", log);
+        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(6), $"{watch.Elapsed}\n{log}");
         Assert.Contains("processes left: ", log, StringComparison.Ordinal);
     }
 
