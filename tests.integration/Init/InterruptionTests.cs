@@ -38,8 +38,9 @@ public sealed class InterruptionTests
     }
 
     /// <summary>
-    /// Starts, each killed some milliseconds later than the one before, so that the step they meet is another each time, often in its
-    /// middle. The start that is left alone after them has to come up with everything.
+    /// Starts, each killed somewhat later than the one before, so that the step they meet is another each time, often in its middle.
+    /// How long a whole start takes here is measured first; the kills are closer together at its beginning, where the short steps are.
+    /// The start that is left alone after them has to come up with everything.
     /// </summary>
     [Theory]
     [MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
@@ -49,7 +50,7 @@ public sealed class InterruptionTests
         container.Environment["WORKSPACE_PATH"] = "/.workspace";
         container.Program("/sweep.sh", Sweep);
         container.Prepare("mkdir -p /.workspace/deep; for i in $(seq 300); do echo $i > /.workspace/deep/$i; done; mkdir -p /home/discobot/from/image; echo x > /home/discobot/from/image/x; exec sh /sweep.sh");
-        container.Agent("cat deep/300 ~/from/image/x | tr '\\n' ' '; ls deep | wc -l; [ \"$HTTP_PROXY\" ] && echo proxied; [ -e /tmp/leave ] && exit 0; sleep 10");
+        container.Agent("echo $(cat deep/300 ~/from/image/x; ls deep | wc -l); [ \"$HTTP_PROXY\" ] && echo proxied; [ -e /tmp/leave ] && exit 0; sleep 10");
         Assert.Equal(0, await container.RunAsync());
         var log = await container.OutputAsync();
         Assert.True(log.Contains("sweep passed", StringComparison.Ordinal), log);
@@ -70,10 +71,13 @@ public sealed class InterruptionTests
             : > /tmp/leave; start; wait $outer; code=$?; rm /tmp/leave
             [ $code = 0 ] && grep -q '^300 x 300$' /tmp/out && grep -q '^proxied$' /tmp/out || { echo "not repaired: $code"; cat /tmp/out; exit 1; }
         }
+        now() { read -r up rest < /proc/uptime; echo "${up%.*}${up#*.}0"; }
+        began=$(now); whole; long=$(( $(now) - began ))
         for round in 1 2 3; do
             rm -rf /.data/discobot* /.data/.overlayfs /.data/proxy /.data/proxy.* 2>/dev/null
             for n in $(seq 8); do
-                start; i=$(inner); sleep 0.$(printf %03d $(( (n * 3 + round - 3) * 16 )))
+                k=$(( n * 3 + round - 3 )); late=$(( long * k * k / 576 ))
+                start; i=$(inner); sleep $(( late / 1000 )).$(printf %03d $(( late % 1000 )))
                 kill -KILL $i 2>/dev/null; wait $outer 2>/dev/null; met
             done
             whole

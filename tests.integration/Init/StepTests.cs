@@ -12,7 +12,7 @@ public sealed class StepTests
         container.Environment["WORKSPACE_PATH"] = "/.workspace";
         container.Program("/steps.sh", Script);
         container.Prepare("mkdir -p /.workspace/deep /home/discobot/from/image; for i in $(seq 300); do echo $i > /.workspace/deep/$i; done; echo x > /home/discobot/from/image/x; exec sh /steps.sh");
-        container.Agent("[ -e /tmp/leave ] || sleep 10; cat deep/300 ~/from/image/x | tr '\\n' ' '; ls deep | wc -l; [ \"$HTTP_PROXY\" ] && echo proxied; exit 0");
+        container.Agent("[ -e /tmp/leave ] || sleep 10; echo $(cat deep/300 ~/from/image/x; ls deep | wc -l); [ \"$HTTP_PROXY\" ] && echo proxied; exit 0");
         await container.RunAsync(TimeSpan.FromMinutes(3));
         Assert.True(await container.OutputAsync() == "met 16 steps\n", await container.OutputAsync());
     }
