@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-sources := Program.cs Discobot.csproj Directory.Build.props Directory.Packages.props global.json build/binary.sh \
+sources := Program.cs Discobot.csproj Directory.Build.props Directory.Packages.props global.json build/binary.sh build/hot-methods.txt \
 	$(shell find Features Infrastructure -name '*.cs' ! -name '*.Tests.cs' 2>/dev/null)
 
 artifacts/discobot: $(sources)

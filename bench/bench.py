@@ -6,6 +6,7 @@ import time
 
 import crowds
 import growth
+import hot
 import lines as known
 import peers
 import report
@@ -128,4 +129,4 @@ def quick(directory, binary):
 
 
 if __name__ == "__main__":
-    (quick if "--quick" in sys.argv[3:] else full)(sys.argv[1], sys.argv[2])
+    {"--quick": quick, "--hot-methods": hot.methods}.get(sys.argv[3] if sys.argv[3:] else "", full)(sys.argv[1], sys.argv[2])

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# bench/run.sh [--quick] — measures artifacts/discobot against other programs, see docs/bench.md. What it starts lives in namespaces of its
-# own: nothing else on the machine sees it, port 443 is free in there, and all of it ends with this script however that ends.
+# bench/run.sh [--quick | --hot-methods] — measures artifacts/discobot against other programs, or finds the methods that the compiler is to
+# lay out together; see docs/bench.md. What it starts lives in namespaces of its own: nothing else on the machine sees it, port 443 is free
+# in there, and all of it ends with this script however that ends.
 . "$(dirname "$0")/../build/common.sh"
 
 quick=
@@ -15,8 +16,12 @@ if ! unshare --mount --net --pid --fork --mount-proc true 2>/dev/null; then
 fi
 
 packages=(curl hey iproute2 nginx-light openssl python3 util-linux)
-[ -n "$quick" ] || packages+=(dante-server docker-registry microsocks mitmproxy squid-openssl)
 binary=${BENCH_BINARY:-artifacts/discobot}
+case ${1:-} in
+    "") packages+=(dante-server docker-registry microsocks mitmproxy squid-openssl) ;;
+    # Beside this one stand its symbols, discobot.dbg, which perf finds by itself.
+    --hot-methods) packages+=(binutils linux-perf) binary=artifacts/native/discobot ;;
+esac
 [ -x "$binary" ] || die "there is no $binary: run make binary"
 need "${packages[@]}"
 
