@@ -85,7 +85,7 @@ public sealed class HealthGateTests : IDisposable
                 await client.GetStream().WriteAsync(Encoding.Latin1.GetBytes(answer));
             }
         }
-        catch (Exception error) when (error is SocketException or ObjectDisposedException or IOException or OperationCanceledException)
+        catch (Exception error) when (error is SocketException or InvalidOperationException or IOException or OperationCanceledException)
         {
             // The test is over.
         }

@@ -138,7 +138,7 @@ internal sealed class Upstream : IDisposable
             while (true)
                 _ = ServeAsync(await _listener.AcceptSocketAsync(), serve);
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        catch (Exception e) when (e is SocketException or InvalidOperationException)
         {
             // Disposed.
         }

@@ -108,7 +108,7 @@ public sealed class FailureTests(WireFixture fixture) : IClassFixture<WireFixtur
                 client.LingerState = new LingerOption(true, 0);
             }
         }
-        catch (SocketException)
+        catch (Exception e) when (e is SocketException or InvalidOperationException)
         {
             // Stopped: the test is over.
         }
