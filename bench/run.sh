@@ -19,7 +19,7 @@ packages=(curl hey iproute2 nginx-light openssl python3 util-linux)
 binary=${BENCH_BINARY:-artifacts/discobot}
 case ${1:-} in
     "") packages+=(dante-server docker-registry microsocks mitmproxy squid-openssl) ;;
-    # Beside this one stand its symbols, discobot.dbg, which perf finds by itself.
+    # Beside this one stand its symbols, discobot.dbg.
     --hot-methods) packages+=(binutils linux-perf) binary=artifacts/native/discobot ;;
 esac
 [ -x "$binary" ] || die "there is no $binary: run make binary"
