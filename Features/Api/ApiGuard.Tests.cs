@@ -104,8 +104,10 @@ public sealed class ApiGuardTests : IAsyncLifetime
     [Fact]
     public async Task What_nobody_foresaw_is_500_in_JSON_without_its_details()
     {
+        var directory = Directory.CreateTempSubdirectory();
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.Services.AddRoutingCore().AddApi(new ApiOptions { Protect = ApiProtection.None }).AddLogging();
+        builder.Services.AddRoutingCore()
+            .AddApi(new ApiOptions { Protect = ApiProtection.None, TokenFile = Path.Combine(directory.FullName, "api.token") }).AddLogging();
         var port = RunningProxy.FreePort();
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.ListenForApi([new IPEndPoint(IPAddress.Loopback, port)]));
         await using var app = builder.Build();
@@ -113,6 +115,7 @@ public sealed class ApiGuardTests : IAsyncLifetime
         await app.StartAsync();
         using var client = new HttpClient();
         await ExpectErrorAsync(500, await client.GetAsync($"http://127.0.0.1:{port}/broken"), "the request failed; the log says why");
+        directory.Delete(recursive: true);
     }
 
     private async Task<HttpResponseMessage> SendAsync(string method, string path, string? host = null)

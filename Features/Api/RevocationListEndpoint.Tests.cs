@@ -10,7 +10,7 @@ public sealed class RevocationListEndpointTests
     [Fact]
     public async Task A_client_that_insists_on_a_check_of_revocation_accepts_the_leaf()
     {
-        await using var proxy = await RunningProxy.StartAsync("api: {protect: all}");
+        await using var proxy = await RunningProxy.StartAsync("api: {protect: all, token_file: {DIR}/api.token}");
         await using var origin = await TestOrigin.StartAsync(proxy.Upstreams.Issue(["localhost"]), context => context.Response.WriteAsync("hello"));
         var authority = proxy.Services.GetRequiredService<CertificateAuthority>().CertificatePath;
 

@@ -24,7 +24,8 @@ internal sealed class RunningProxy : IAsyncDisposable
 
     public string LogFile => Path.Combine(_directory, "log");
 
-    /// <param name="yaml">Further sections, such as <c>allowlist: …</c>; proxy, tls and logging are the fixture's.</param>
+    /// <param name="yaml">Further sections, such as <c>allowlist: …</c>; proxy, tls and logging are the fixture's, and cache and api unless they
+    /// are here.</param>
     public static async Task<RunningProxy> StartAsync(string yaml = "", string tls = "", string proxySection = "")
     {
         var proxy = new RunningProxy();
@@ -34,6 +35,7 @@ internal sealed class RunningProxy : IAsyncDisposable
             tls: { cert_dir: {{proxy._directory}}/certs, extra_ca: [{{proxy._directory}}/extra.pem]{{tls}} }
             logging: { file: {{proxy.LogFile}} }
             {{(yaml.Contains("cache:", StringComparison.Ordinal) ? "" : $"cache: {{ dir: {proxy._directory}/cache }}")}}
+            {{(yaml.Contains("api:", StringComparison.Ordinal) ? "" : $"api: {{ token_file: {proxy._directory}/api.token }}")}}
             {{yaml.Replace("{DIR}", proxy._directory, StringComparison.Ordinal)}}
             """;
         var environment = new Dictionary<string, string> { ["HOME"] = proxy._directory, ["XDG_DATA_HOME"] = proxy._directory };
