@@ -63,6 +63,7 @@ internal static class ProxyProgram
             endpoints.MapCache();
         });
         app.UseRequestGate();
+        app.UseHeaders();
         app.UseCache();
         app.RunForwarding();
         return app;

@@ -4,6 +4,7 @@ using Discobot.Features.Configuration;
 using Discobot.Features.Headers;
 using Discobot.Features.Interception;
 using Discobot.Infrastructure;
+using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Hosts;
 using Discobot.Infrastructure.Logging;
 using Serilog.Core;
@@ -24,7 +25,7 @@ internal static class RuleUpdates
         services.GetRequiredService<Live<ProxySettings>>().Changed += next =>
         {
             allowlist?.Replace(new AllowlistRules(next.Allowlist));
-            headers?.Replace(new HeaderRules(next.Headers));
+            headers?.Replace(new HeaderRules(next.Headers, services.GetRequiredService<SecretFiles>()));
             cache?.Replace(new CacheRules(next.Cache));
             passthrough?.Replace(new PassthroughHosts(new HostSet(next.Tls.Passthrough)));
             level?.MinimumLevel = LoggingSetup.ToSerilog(next.Logging.Level);

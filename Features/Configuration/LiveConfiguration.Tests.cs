@@ -48,6 +48,24 @@ public sealed class LiveConfigurationTests : IDisposable
     }
 
     [Fact]
+    public async Task A_file_that_does_not_answer_holds_up_its_reader_and_not_the_API()
+    {
+        var (configuration, settings) = Start("allowlist: {enabled: true}");
+        File.Delete(FilePath);
+        using (var made = System.Diagnostics.Process.Start("mkfifo", FilePath))
+            await made.WaitForExitAsync();
+        var reading = Task.Factory.StartNew(configuration.Reload, default, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        var changed = Task.Run(() => configuration.Apply("""{"allowlist": {"enabled": false}}"""u8, merge: false));
+
+        Assert.Equal("", (await changed.WaitAsync(TimeSpan.FromSeconds(20))).ErrorText());
+        Assert.False(settings.Value.Allowlist.Enabled);
+        Assert.False(reading.IsCompleted);
+        await File.WriteAllTextAsync(FilePath, "allowlist: {enabled: true}");
+        Assert.True((await reading.WaitAsync(TimeSpan.FromSeconds(20))).IsValid);
+        Assert.True(settings.Value.Allowlist.Enabled);
+    }
+
+    [Fact]
     public void A_bad_file_is_refused_whole_with_every_error_told_once()
     {
         var (configuration, settings) = Start("allowlist: {enabled: true}");

@@ -12,6 +12,8 @@ namespace Discobot.Features.Configuration;
 internal sealed class LiveConfiguration(
     Live<ProxySettings> settings, SettingsSources sources, ConfigurationMetrics metrics, ILogger<LiveConfiguration> log)
 {
+    // Taken first by whoever reads the file, which may lie on a file system that hangs: the API goes on meanwhile.
+    private readonly Lock _reading = new();
     private readonly Lock _gate = new();
     private string _seen = settings.Value.Fingerprint;
 
@@ -21,18 +23,25 @@ internal sealed class LiveConfiguration(
     /// <summary>Reads all sources again, as SIGHUP asks for, also when the file is the same: it takes back what the API changed.</summary>
     public ConfigResult<ProxySettings> Reload()
     {
-        lock (_gate)
-            return Take(sources.Open());
+        lock (_reading)
+        {
+            var document = sources.Open();
+            lock (_gate)
+                return Take(document);
+        }
     }
 
     /// <summary>Reads the file again if its content is not what was last read, good or bad.</summary>
     public void ReloadIfChanged()
     {
-        lock (_gate)
+        lock (_reading)
         {
             var document = sources.Open();
-            if (document.Fingerprint != _seen)
-                Take(document);
+            lock (_gate)
+            {
+                if (document.Fingerprint != _seen)
+                    Take(document);
+            }
         }
     }
 

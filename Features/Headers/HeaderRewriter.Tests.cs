@@ -15,6 +15,10 @@ public sealed class HeaderRewriterTests : IDisposable
     private readonly string _file = Path.Combine(Path.GetTempPath(), $"token-{Guid.NewGuid():N}");
     private readonly Clock _clock = new();
     private readonly Lines _log = new();
+    private readonly SecretFiles _files;
+    private HeaderRules? _rules;
+
+    public HeaderRewriterTests() => _files = new SecretFiles(_clock);
 
     [Fact]
     public void A_host_without_a_rule_gets_what_the_client_sent()
@@ -122,10 +126,19 @@ public sealed class HeaderRewriterTests : IDisposable
     }
 
     [Fact]
+    public void A_variable_that_is_not_set_is_told_once()
+    {
+        var rewriter = Rewriter("{a.com: {set: {T: \"env:DISCOBOT_TEST_NEVER_SET\"}}}");
+        for (var i = 0; i < 3; i++)
+            Assert.Empty(Fields(Send(rewriter, "https://a.com/")));
+        Assert.Contains("DISCOBOT_TEST_NEVER_SET", Assert.Single(_log.Written), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void No_text_form_of_rules_or_values_shows_a_secret()
     {
         var options = Options("{a.com: {set: {T: s3cret}, conditions: [{header: C, equals: s3cret}]}}");
-        var value = new ActiveValue("T", options.Rules[0].Set[0].Value, _clock);
+        var value = new ActiveValue("T", options.Rules[0].Set[0].Value, _files);
         var rule = options.Rules[0];
         string[] shown = [$"{options}", $"{rule}", $"{rule.Set[0]}", $"{rule.Conditions[0]}", $"{value}", $"{value.Read()}"];
         Assert.Equal("s3cret", value.Read().Value);
@@ -156,7 +169,7 @@ public sealed class HeaderRewriterTests : IDisposable
 
     private HttpRequestMessage Send(string rules, string uri, params (string Name, string Value)[] sent) => Send(Rewriter(rules), uri, sent);
 
-    private static HttpRequestMessage Send(HeaderRewriter rewriter, string uri, params (string Name, string Value)[] sent)
+    private HttpRequestMessage Send(HeaderRewriter rewriter, string uri, params (string Name, string Value)[] sent)
     {
         var context = new DefaultHttpContext();
         var upstream = new HttpRequestMessage(HttpMethod.Get, uri) { Content = new ByteArrayContent([]) };
@@ -167,6 +180,9 @@ public sealed class HeaderRewriterTests : IDisposable
                 upstream.Content.Headers.TryAddWithoutValidation(name, value);
         }
 
+        // As the stage before does.
+        if (CanonicalHost.TryParse(upstream.RequestUri!.IdnHost, out var host) && _rules!.Find(host) is { } rule)
+            Assert.True(rule.RefreshAsync(CancellationToken.None).AsTask().Wait(TimeSpan.FromSeconds(20)));
         rewriter.Rewrite(context.Request, upstream);
         return upstream;
     }
@@ -174,7 +190,8 @@ public sealed class HeaderRewriterTests : IDisposable
     private HeaderRewriter Rewriter(string rules)
     {
         Assert.True(HostPattern.TryParse("*.signed.example", out var unverified));
-        return new HeaderRewriter(new Live<HeaderRules>(new HeaderRules(Options(rules), _clock)), new HostSet([unverified]), _log);
+        _rules = new HeaderRules(Options(rules), _files);
+        return new HeaderRewriter(new Live<HeaderRules>(_rules), new HostSet([unverified]), _log);
     }
 
     private static HeaderOptions Options(string rules)

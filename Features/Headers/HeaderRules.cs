@@ -9,26 +9,43 @@ internal sealed class HeaderRules
 {
     private readonly HostPatternSet<ActiveRule> _rules;
 
-    public HeaderRules(HeaderOptions options, TimeProvider? time = null) =>
-        _rules = new HostPatternSet<ActiveRule>(
-            options.Rules.Select(r => KeyValuePair.Create(r.Host, new ActiveRule(r, time ?? TimeProvider.System))));
+    /// <param name="options">The section.</param>
+    /// <param name="files">Reads the secrets that lie in files; those of these rules are read beforehand.</param>
+    public HeaderRules(HeaderOptions options, SecretFiles files)
+    {
+        _rules = new HostPatternSet<ActiveRule>(options.Rules.Select(r => KeyValuePair.Create(r.Host, new ActiveRule(r, files))));
+        foreach (var (_, secret) in options.Secrets().Where(s => s.Value.Source == SecretSource.File))
+        {
+            ReadsFiles = true;
+            files.Get(secret);
+        }
+    }
+
+    /// <summary>Whether any rule has a value in a file.</summary>
+    public bool ReadsFiles { get; }
 
     /// <summary>The one rule for a host: the most specific pattern's; null where none is.</summary>
     public ActiveRule? Find(in CanonicalHost host) => _rules.TryFind(host, out var rule) ? rule : null;
 }
 
 /// <summary>A rule with its values at hand.</summary>
-internal sealed class ActiveRule(HeaderRule rule, TimeProvider time)
+internal sealed class ActiveRule(HeaderRule rule, SecretFiles files)
 {
+    private readonly SecretText[] _inFiles =
+    [
+        .. rule.Set.Concat(rule.Append).Select(v => v.Value).Concat(rule.Conditions.Select(c => c.EqualTo))
+            .Where(s => s.Source == SecretSource.File).Distinct(),
+    ];
+
     private int _told;
 
     public string Pattern => rule.Host.Text;
 
     public bool AllowPlaintext => rule.AllowPlaintext;
 
-    public ImmutableArray<ActiveValue> Set { get; } = [.. rule.Set.Select(v => new ActiveValue(v.Name, v.Value, time))];
+    public ImmutableArray<ActiveValue> Set { get; } = [.. rule.Set.Select(v => new ActiveValue(v.Name, v.Value, files))];
 
-    public ImmutableArray<ActiveValue> Append { get; } = [.. rule.Append.Select(v => new ActiveValue(v.Name, v.Value, time))];
+    public ImmutableArray<ActiveValue> Append { get; } = [.. rule.Append.Select(v => new ActiveValue(v.Name, v.Value, files))];
 
     /// <summary>The names that the conditions look at.</summary>
     public IEnumerable<string> Conditions => rule.Conditions.Select(c => c.Header);
@@ -38,11 +55,19 @@ internal sealed class ActiveRule(HeaderRule rule, TimeProvider time)
     {
         foreach (var condition in rule.Conditions)
         {
-            if (!condition.EqualTo.TryResolve(out var expected) || !sent[condition.Header].Contains(expected, StringComparer.Ordinal))
+            var expected = files.Get(condition.EqualTo);
+            if (expected.Problem is not null || !sent[condition.Header].Contains(expected.Value, StringComparer.Ordinal))
                 return false;
         }
 
         return true;
+    }
+
+    /// <summary>Waits until the values that lie in files are those of now.</summary>
+    public async ValueTask RefreshAsync(CancellationToken cancellation)
+    {
+        foreach (var secret in _inFiles)
+            await files.RefreshAsync(secret, cancellation);
     }
 
     /// <summary>True the first time: what concerns every request is logged once per load of the rules.</summary>
@@ -50,11 +75,8 @@ internal sealed class ActiveRule(HeaderRule rule, TimeProvider time)
 }
 
 /// <summary>A header's name and its value, which a file may change under us.</summary>
-internal sealed class ActiveValue(string name, SecretText secret, TimeProvider time)
+internal sealed class ActiveValue(string name, SecretText secret, SecretFiles files)
 {
-    // Files are read again when used after this long: a rotated token is in force within a second, without a read per request.
-    private static readonly TimeSpan FileLifetime = TimeSpan.FromSeconds(1);
-
     private volatile Reading? _last;
 
     public string Name => name;
@@ -63,30 +85,31 @@ internal sealed class ActiveValue(string name, SecretText secret, TimeProvider t
     public Reading Read()
     {
         var last = _last;
-        if (last is not null && (secret.Source != SecretSource.File || time.GetElapsedTime(last.At) < FileLifetime))
+        if (last is not null && secret.Source != SecretSource.File)
             return last;
-        var reading = Resolve(last);
-        _last = reading;
+        var held = files.Get(secret);
+        if (last is not null && ReferenceEquals(last.Held, held))
+            return last;
+        var problem = ProblemOf(held);
+        var reading = new Reading(held, problem, problem is not null && problem != last?.Problem);
+        _last = reading with { IsNews = false };
         return reading;
     }
 
-    private Reading Resolve(Reading? last)
-    {
-        var (value, problem) = secret.TryResolve(out var text) ? (text, null) : ("", text);
-        if (problem is null && value.Length == 0)
-            problem = $"{secret} is empty";
-        // RFC 9110, 5.5: what ends a line would begin another header.
-        else if (problem is null && value.Any(c => c is < ' ' and not '\t' or '\x7f' or > '\u00ff'))
-            problem = $"{secret} holds line breaks or characters that no header may have";
-        return new Reading(value, problem, time.GetTimestamp(), problem is not null && problem != last?.Problem);
-    }
+    private string? ProblemOf(SecretReading held) => held.Problem
+        ?? (held.Value.Length == 0 ? $"{secret} is empty"
+            // RFC 9110, 5.5: what ends a line would begin another header.
+            : held.Value.Any(c => c is < ' ' and not '\t' or '\x7f' or > '\u00ff') ? $"{secret} holds line breaks or characters that no header may have"
+            : null);
 
-    /// <param name="Value">The value; empty when there is a problem.</param>
+    /// <param name="Held">What was read.</param>
     /// <param name="Problem">Fit for a log line, or null.</param>
-    /// <param name="At">When it was read.</param>
-    /// <param name="IsNews">The problem was not there at the reading before.</param>
-    internal sealed record Reading(string Value, string? Problem, long At, bool IsNews)
+    /// <param name="IsNews">Nobody was told of the problem so far.</param>
+    internal sealed record Reading(SecretReading Held, string? Problem, bool IsNews)
     {
+        /// <summary>Empty when there is a problem.</summary>
+        public string Value => Problem is null ? Held.Value : "";
+
         // A record prints its members; this one holds a secret.
         public override string ToString() => Problem ?? "***";
     }

@@ -37,7 +37,9 @@ internal static class InterceptionFeature
             .AddSingleton(new Live<PassthroughHosts>(new PassthroughHosts(new HostSet(tls.Passthrough))))
             .AddSingleton(new ClientLimits(LimitOf(proxy.ReadTimeout), LimitOf(proxy.WriteTimeout)))
             .AddSingleton(new ForwardingLimits(LimitOf(proxy.UpstreamTimeout)))
-            .AddSingleton(provider => ParentChoice.Make(proxy, environment, own, provider.GetRequiredService<ILogger<ParentProxies>>()))
+            .AddSingleton(provider => ParentChoice.Make(
+                proxy, environment, own, provider.GetRequiredService<NameLookups>(), provider.GetRequiredService<ILogger<ParentProxies>>()))
+            .AddSingleton(new NameLookups())
             .AddSingleton<Dialer>()
             .AddSingleton<Upstream>()
             .AddSingleton<IUpstream>(provider => provider.GetRequiredService<Upstream>())

@@ -115,7 +115,7 @@ public sealed class ParentChoiceTests
         var options = ConfigDocument.Parse(section, "t").Read(n => ProxyOptions.Read(n)).Value!;
         // Values hold blanks only where NO_PROXY alone is given.
         var pairs = environment.StartsWith("no_proxy", StringComparison.Ordinal) ? [environment] : environment.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        return ParentChoice.Make(options, pairs.Select(p => p.Split('=', 2)).ToDictionary(p => p[0], p => p[1]), Own, _log);
+        return ParentChoice.Make(options, pairs.Select(p => p.Split('=', 2)).ToDictionary(p => p[0], p => p[1]), Own, new NameLookups(), _log);
     }
 
     private static string Text(ParentProxies parents, string scheme, string host) => parents.For(scheme, new ConnectTarget(host, 443))?.ToString() ?? "";

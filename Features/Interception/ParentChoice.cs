@@ -12,12 +12,13 @@ internal static class ParentChoice
     /// <param name="options">What the configuration says.</param>
     /// <param name="environment">Lower-case variables count before upper-case ones. NO_PROXY counts in either case.</param>
     /// <param name="own">What must not be taken for a parent: the container's own variables name us.</param>
+    /// <param name="names">For those that may turn out to be us.</param>
     /// <param name="log">Told what is used and what is ignored.</param>
     /// <exception cref="IOException"><c>proxy.upstream</c> names a variable or file that holds no address.</exception>
-    public static ParentProxies Make(ProxyOptions options, IReadOnlyDictionary<string, string> environment, OwnListeners own, ILogger log)
+    public static ParentProxies Make(ProxyOptions options, IReadOnlyDictionary<string, string> environment, OwnListeners own, NameLookups names, ILogger log)
     {
         var exceptions = ProxyExceptions.Parse(Variable(environment, "NO_PROXY").Text);
-        var configured = Unless(own, options.Upstream ?? Resolve(options.UpstreamSecret), "proxy.upstream", log);
+        var configured = Unless(own, names, options.Upstream ?? Resolve(options.UpstreamSecret), "proxy.upstream", log);
         var parents = options.UpstreamFromEnvironment
             ? new ParentProxies(Read("HTTP_PROXY") ?? Read("ALL_PROXY"), Read("HTTPS_PROXY") ?? Read("ALL_PROXY"), exceptions)
             : new ParentProxies(configured, configured, exceptions);
@@ -32,7 +33,7 @@ internal static class ParentChoice
                 return null;
             // curl takes an address without a scheme for an HTTP proxy.
             if (ParentAddress.TryParse(text.Contains("://", StringComparison.Ordinal) ? text : "http://" + text, out var parent))
-                return Unless(own, parent, variable, log);
+                return Unless(own, names, parent, variable, log);
             log.LogWarning("parent proxy ignored {Source} {Reason}", variable, $"it is not {ParentAddress.Allowed}");
             return null;
         }
@@ -49,21 +50,21 @@ internal static class ParentChoice
             : throw new IOException($"proxy.upstream: what {secret} holds is not {ParentAddress.Allowed}.");
     }
 
-    private static ParentAddress? Unless(OwnListeners own, ParentAddress? parent, string place, ILogger log)
+    private static ParentAddress? Unless(OwnListeners own, NameLookups names, ParentAddress? parent, string place, ILogger log)
     {
-        if (parent is null || !IsOwn(own, parent.Target))
+        if (parent is null || !IsOwn(own, names, parent.Target))
             return parent;
         log.LogWarning("parent proxy ignored {Source} {Reason}", place, $"{parent} is this proxy itself");
         return null;
     }
 
-    private static bool IsOwn(OwnListeners own, ConnectTarget target)
+    private static bool IsOwn(OwnListeners own, NameLookups names, ConnectTarget target)
     {
         using var limit = new CancellationTokenSource(ResolveLimit);
         try
         {
             // At the start, before anything is served: there is nobody to keep waiting.
-            return own.ContainsAsync(target, limit.Token).AsTask().GetAwaiter().GetResult();
+            return own.ContainsAsync(target, names, limit.Token).AsTask().GetAwaiter().GetResult();
         }
         catch (OperationCanceledException)
         {

@@ -1,3 +1,4 @@
+using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Wire;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -9,6 +10,7 @@ internal static class Socks5Feature
     public static IServiceCollection AddSocks5(this IServiceCollection services, SocksOptions options)
     {
         services.TryAddSingleton(TimeProvider.System);
+        services.TryAddSingleton(new SecretFiles());
         return services
             .AddSingleton(options)
             .AddSingleton<ISocksServer, SocksServer>();

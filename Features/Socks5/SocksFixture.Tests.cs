@@ -26,14 +26,17 @@ internal sealed class SocksFixture : IAsyncDisposable
     /// <param name="refuse">Hosts and addresses that are refused.</param>
     /// <param name="inspect">What interception is.</param>
     /// <param name="time">What limits are measured by.</param>
+    /// <param name="resolve">Resolves names; null: the system does.</param>
     public static async Task<SocksFixture> StartAsync(
         string yaml = "{}", Func<string, bool>? refuse = null, Func<ConnectTarget, ConnectionContext, Task>? inspect = null,
-        TimeProvider? time = null)
+        TimeProvider? time = null, Func<string, IPAddress[]>? resolve = null)
     {
         var options = ConfigDocument.Parse(yaml, "t").Read(n => SocksOptions.Read(n)).Value!;
         var policy = new Policy(refuse ?? (_ => false));
         var traffic = new OpenTraffic(policy, new UpstreamBytes(TestMetrics.New()), NullLogger<OpenTraffic>.Instance);
-        var socks = new SocksServer(options, policy, new Dialer(policy, new OwnListeners([]), ParentProxies.None), traffic, time ?? TimeProvider.System, NullLogger<SocksServer>.Instance);
+        var names = new NameLookups(resolve);
+        var dialer = new Dialer(policy, new OwnListeners([]), ParentProxies.None, names);
+        var socks = new SocksServer(options, policy, dialer, names, traffic, new SecretFiles(), time ?? TimeProvider.System, NullLogger<SocksServer>.Instance);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         inspect ??= (_, _) => throw new InvalidOperationException("not inspected");
         Task Serve(ConnectionContext connection) => socks.OnConnectionAsync(

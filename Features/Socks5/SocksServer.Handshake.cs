@@ -69,7 +69,7 @@ internal sealed partial class SocksServer
         var (read, credentials) = await ReadAsync<SocksCredentials>(connection, SocksCredentials.TryRead, cancellation);
         if (read == SocksRead.Incomplete)
             return false;
-        var admitted = read == SocksRead.Done && _users.Admit(credentials);
+        var admitted = read == SocksRead.Done && await _users.AdmitAsync(credentials, cancellation);
         if (!admitted)
             LogRefused(connection.RemoteEndPoint, "wrong name or password");
         await output.SendAsync(new[] { SocksCredentials.Version, (byte)(admitted ? 0 : 1) }, cancellation);

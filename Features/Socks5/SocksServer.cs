@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Net;
 using System.Net.Sockets;
+using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Connections;
 
@@ -8,7 +9,7 @@ namespace Discobot.Features.Socks5;
 
 /// <summary>SOCKS5 (RFC 1928) on the shared port: greeting, perhaps name and password, one request, one reply, then a tunnel.</summary>
 internal sealed partial class SocksServer(
-    SocksOptions options, IEgressPolicy policy, Dialer dialer, OpenTraffic traffic, TimeProvider time, ILogger<SocksServer> log) : ISocksServer
+    SocksOptions options, IEgressPolicy policy, Dialer dialer, NameLookups names, OpenTraffic traffic, SecretFiles files, TimeProvider time, ILogger<SocksServer> log) : ISocksServer
 {
     /// <summary>Limit on everything up to the request: a slow sender must not hold a connection for ever.</summary>
     private static readonly TimeSpan HandshakeLimit = TimeSpan.FromSeconds(10);
@@ -16,7 +17,7 @@ internal sealed partial class SocksServer(
     /// <summary>Limit on resolving and dialling together, for all addresses of a name.</summary>
     private static readonly TimeSpan DialLimit = TimeSpan.FromSeconds(20);
 
-    private readonly SocksUsers _users = new(options);
+    private readonly SocksUsers _users = new(options, files);
 
     public async Task OnConnectionAsync(
         ConnectionContext connection, Func<ConnectTarget, ConnectionContext, Task> inspect, CancellationToken closing)

@@ -18,6 +18,9 @@ internal sealed partial class UdpRelay
     /// <summary>How long a resolved name is used: as short as the shortest usual DNS lifetimes.</summary>
     private const long ResolvedMilliseconds = 30_000;
 
+    /// <summary>Datagrams that wait for their names; further ones are lost.</summary>
+    private const int MaxUnresolved = 64;
+
     private async ValueTask PassOutAsync(IPEndPoint from, Memory<byte> buffer, int length, CancellationToken cancellation)
     {
         if (!from.Address.Equals(_clientAddress) || (_client is { } known && !known.Equals(from)))
@@ -27,14 +30,46 @@ internal sealed partial class UdpRelay
         if (!TryReadHeader(datagram, out var destination, out var headerLength) || destination is not { Host: { } host, Port: > 0 })
             return;
         var target = new ConnectTarget(host.Name, destination.Port);
-        if (!IsAllowed(target, _policy.JudgeBlindTunnel(target)) || await ResolveAsync(host, cancellation) is not { } address
-            || !IsAllowed(target, _policy.JudgeAddress(target, address)))
+        if (!IsAllowed(target, _policy.JudgeBlindTunnel(target)))
             return;
+        if (Known(host) is { } address)
+            await SendAsync(target, address, datagram[headerLength..], cancellation);
+        else if (Interlocked.Increment(ref _unresolved) <= MaxUnresolved)
+            _ = SendLaterAsync(target, host, datagram[headerLength..].ToArray(), cancellation);
+        else
+            Interlocked.Decrement(ref _unresolved);
+    }
 
-        Remember(new IPEndPoint(address, destination.Port));
-        var payload = datagram[headerLength..];
-        await _outside.SendToAsync(payload, SocketFlags.None, Outward(address, destination.Port), cancellation);
-        Up += payload.Length;
+    private async ValueTask SendAsync(ConnectTarget target, IPAddress address, ReadOnlyMemory<byte> payload, CancellationToken cancellation)
+    {
+        if (!IsAllowed(target, _policy.JudgeAddress(target, address)))
+            return;
+        Remember(new IPEndPoint(address, target.Port));
+        await _outside.SendToAsync(payload, SocketFlags.None, Outward(address, target.Port), cancellation);
+        Interlocked.Add(ref _up, payload.Length);
+    }
+
+    // A name that gets no answer must not hold up datagrams to others.
+    private async Task SendLaterAsync(ConnectTarget target, CanonicalHost host, byte[] payload, CancellationToken cancellation)
+    {
+        try
+        {
+            var addresses = await _names.ResolveAsync(host.Name, cancellation);
+            if (addresses.Length == 0)
+                return;
+            if (_resolved.Count >= MaxPeers)
+                _resolved.Clear();
+            _resolved[host] = (addresses[0], Environment.TickCount64 + ResolvedMilliseconds);
+            await SendAsync(target, addresses[0], payload, cancellation);
+        }
+        catch (Exception e) when (e is SocketException or OperationCanceledException or ObjectDisposedException)
+        {
+            // UDP loses some.
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _unresolved);
+        }
     }
 
     private async ValueTask PassInAsync(IPEndPoint from, Memory<byte> buffer, int length, CancellationToken cancellation)
@@ -68,33 +103,29 @@ internal sealed partial class UdpRelay
         return MaxHeader - length;
     }
 
-    private async ValueTask<IPAddress?> ResolveAsync(CanonicalHost host, CancellationToken cancellation)
-    {
-        if (host.Address is { } literal)
-            return literal;
-        if (_resolved.TryGetValue(host, out var known) && known.Until > Environment.TickCount64)
-            return known.Address;
-        if (_resolved.Count >= MaxPeers)
-            _resolved.Clear();
-        var addresses = await Dns.GetHostAddressesAsync(host.Name, cancellation);
-        if (addresses.Length == 0)
-            return null;
-        _resolved[host] = (addresses[0], Environment.TickCount64 + ResolvedMilliseconds);
-        return addresses[0];
-    }
+    private IPAddress? Known(CanonicalHost host) =>
+        host.Address ?? (_resolved.TryGetValue(host, out var known) && known.Until > Environment.TickCount64 ? known.Address : null);
 
     private void Remember(IPEndPoint peer)
     {
         // Replaced whole: the other loop reads it.
-        if (!_peers.Contains(peer))
-            _peers = _peers.Count < MaxPeers ? [.. _peers, peer] : [peer];
+        lock (_told)
+        {
+            if (!_peers.Contains(peer))
+                _peers = _peers.Count < MaxPeers ? [.. _peers, peer] : [peer];
+        }
     }
 
     private bool IsAllowed(ConnectTarget target, EgressVerdict verdict)
     {
-        if (!verdict.Allowed && _told.Count < MaxPeers && _told.Add(target))
+        if (verdict.Allowed)
+            return true;
+        bool isNews;
+        lock (_told)
+            isNews = _told.Count < MaxPeers && _told.Add(target);
+        if (isNews)
             LogBlocked(target, verdict.Rule, verdict.Reason);
-        return verdict.Allowed;
+        return false;
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "blocked udp {Target} {Rule} {Reason}")]

@@ -46,6 +46,24 @@ public sealed class UdpRelayTests : IDisposable
     }
 
     [Fact]
+    public async Task A_name_that_is_not_answered_holds_up_no_other_datagram()
+    {
+        using var answered = new ManualResetEventSlim();
+        await using var fixture = await SocksFixture.StartAsync("{udp: true}", resolve: _ =>
+        {
+            answered.Wait(TimeSpan.FromSeconds(20));
+            return [IPAddress.Loopback];
+        });
+        await using var control = await fixture.OpenAsync();
+        var relay = await AssociateAsync(control);
+        await _client.SendAsync((byte[])[0, 0, 0, 3, 4, .. "dead"u8, (byte)(Echo.Port >> 8), (byte)Echo.Port, .. "late"u8], relay);
+        await _client.SendAsync(Datagram(Echo, "now"), relay);
+        Assert.Equal(Datagram(Echo, "now"), await ReceiveAsync());
+        answered.Set();
+        Assert.Equal(Datagram(Echo, "late"), await ReceiveAsync());
+    }
+
+    [Fact]
     public async Task Strangers_are_heard_on_neither_side()
     {
         await using var fixture = await SocksFixture.StartAsync("{udp: true}");

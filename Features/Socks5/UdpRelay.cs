@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using Discobot.Infrastructure.Hosts;
@@ -21,23 +22,27 @@ internal sealed partial class UdpRelay : IDisposable
     private const int MaxPeers = 1_024;
 
     private readonly IEgressPolicy _policy;
+    private readonly NameLookups _names;
     private readonly IPAddress _clientAddress;
     private readonly ILogger _log;
     private readonly Socket _inside;
     private readonly Socket _outside;
-    private readonly Dictionary<CanonicalHost, (IPAddress Address, long Until)> _resolved = [];
+    private readonly ConcurrentDictionary<CanonicalHost, (IPAddress Address, long Until)> _resolved = [];
     private readonly HashSet<ConnectTarget> _told = [];
     private volatile HashSet<IPEndPoint> _peers = [];
     private volatile IPEndPoint? _client;
+    private int _unresolved;
+    private long _up;
 
     /// <param name="policy">Asked about every datagram.</param>
+    /// <param name="names">Resolves those that datagrams are for.</param>
     /// <param name="local">Where the client reached us by TCP.</param>
     /// <param name="client">The only address that is listened to.</param>
     /// <param name="clientPort">The only port, or 0: then the one of the first datagram.</param>
     /// <param name="log">Told of each refused destination once.</param>
-    public UdpRelay(IEgressPolicy policy, IPAddress local, IPAddress client, int clientPort, ILogger log)
+    public UdpRelay(IEgressPolicy policy, NameLookups names, IPAddress local, IPAddress client, int clientPort, ILogger log)
     {
-        (_policy, _log) = (policy, log);
+        (_policy, _names, _log) = (policy, names, log);
         _clientAddress = CanonicalHost.Of(client).Address!;
         if (clientPort != 0)
             _client = new IPEndPoint(_clientAddress, clientPort);
@@ -55,7 +60,7 @@ internal sealed partial class UdpRelay : IDisposable
     public IPEndPoint LocalEndPoint { get; }
 
     /// <summary>Bytes of payload sent for the client.</summary>
-    public long Up { get; private set; }
+    public long Up => Interlocked.Read(ref _up);
 
     /// <summary>Bytes of payload brought back.</summary>
     public long Down { get; private set; }

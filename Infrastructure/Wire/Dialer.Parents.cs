@@ -21,7 +21,7 @@ internal sealed partial class Dialer
         var verdict = IPAddress.TryParse(target.Host, out var literal) ? policy.JudgeAddress(target, literal) : policy.JudgeTunnel(target);
         if (!verdict.Allowed)
             throw new DialRefusedException(ProxyError.Blocked(verdict));
-        if (await own.ContainsAsync(target, cancellation))
+        if (await own.ContainsAsync(target, names, cancellation))
             throw Loop(target.ToString());
     }
 

@@ -5,10 +5,10 @@ namespace Discobot.Infrastructure.Wire;
 
 /// <summary>Opens TCP connections: resolves once, asks the policy about each address, and dials that very address, so that a name
 /// cannot be rebound between the check and the connection; or goes through a parent proxy, where there is one.</summary>
-internal sealed partial class Dialer(IEgressPolicy policy, OwnListeners own, ParentProxies parents)
+internal sealed partial class Dialer(IEgressPolicy policy, OwnListeners own, ParentProxies parents, NameLookups names)
 {
-    /// <summary>How long one address may take while others are left to try (matches curl's happy-eyeballs fallback in spirit).</summary>
-    private static readonly TimeSpan PerAddress = TimeSpan.FromSeconds(5);
+    /// <summary>How long the addresses of a host may take, all together.</summary>
+    private static readonly TimeSpan DialLimit = TimeSpan.FromSeconds(15);
 
     /// <summary>Connects to the first address of <paramref name="target"/> that is permitted and answers.</summary>
     /// <param name="target">Host and port.</param>
@@ -24,53 +24,35 @@ internal sealed partial class Dialer(IEgressPolicy policy, OwnListeners own, Par
 
     private async Task<DialledSocket> ConnectAsync(ConnectTarget target, Func<IPAddress, EgressVerdict> judge, CancellationToken cancellation)
     {
-        var addresses = IPAddress.TryParse(target.Host, out var literal)
-            ? [literal]
-            : await Dns.GetHostAddressesAsync(target.Host, cancellation);
-        Exception? failure = null;
-        for (var i = 0; i < addresses.Length; i++)
-        {
-            var verdict = judge(addresses[i]);
-            if (!verdict.Allowed)
-            {
-                failure ??= new DialRefusedException(ProxyError.Blocked(verdict));
-                continue;
-            }
-
-            try
-            {
-                var more = i < addresses.Length - 1;
-                return new DialledSocket(await ConnectAsync(new IPEndPoint(addresses[i], target.Port), more, cancellation), addresses[i]);
-            }
-            catch (SocketException e)
-            {
-                failure = e;
-            }
-        }
-
-        throw failure ?? new SocketException((int)SocketError.NoData);
-    }
-
-    private async Task<Socket> ConnectAsync(IPEndPoint address, bool more, CancellationToken cancellation)
-    {
-        if (own.Contains(address))
-            throw Loop(address.ToString());
-        var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        var addresses = IPAddress.TryParse(target.Host, out var literal) ? [literal] : await names.ResolveAsync(target.Host, cancellation);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        if (more)
-            limit.CancelAfter(PerAddress);
+        limit.CancelAfter(DialLimit);
         try
         {
-            await socket.ConnectAsync(address, limit.Token);
-            // A machine's own non-loopback address: the kernel then uses it on both ends.
-            if (socket.LocalEndPoint is IPEndPoint local && local.Address.Equals(address.Address) && own.HasPort(address.Port))
-                throw Loop(address.ToString());
-            return socket;
+            return await AddressRace.RunAsync(addresses, (address, stop) => DialAsync(address, target.Port, judge, stop), limit.Token);
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            socket.Dispose();
             throw new SocketException((int)SocketError.TimedOut);
+        }
+    }
+
+    private async Task<DialledSocket> DialAsync(IPAddress ip, int port, Func<IPAddress, EgressVerdict> judge, CancellationToken cancellation)
+    {
+        var verdict = judge(ip);
+        if (!verdict.Allowed)
+            throw new DialRefusedException(ProxyError.Blocked(verdict));
+        var address = new IPEndPoint(ip, port);
+        if (own.Contains(address))
+            throw Loop(address.ToString());
+        var socket = new Socket(ip.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            await socket.ConnectAsync(address, cancellation);
+            // A machine's own non-loopback address: the kernel then uses it on both ends.
+            if (socket.LocalEndPoint is IPEndPoint local && local.Address.Equals(ip) && own.HasPort(port))
+                throw Loop(address.ToString());
+            return new DialledSocket(socket, ip);
         }
         catch
         {

@@ -17,7 +17,7 @@ internal sealed class OwnListeners(IReadOnlyCollection<IPEndPoint> endpoints)
     public bool HasPort(int port) => endpoints.Any(e => e.Port == port);
 
     /// <summary>Whether any spelling leads to us: names are resolved, and every address of this machine counts. Costs nothing for other ports.</summary>
-    public async ValueTask<bool> ContainsAsync(ConnectTarget target, CancellationToken cancellation)
+    public async ValueTask<bool> ContainsAsync(ConnectTarget target, NameLookups names, CancellationToken cancellation)
     {
         if (!HasPort(target.Port))
             return false;
@@ -28,7 +28,7 @@ internal sealed class OwnListeners(IReadOnlyCollection<IPEndPoint> endpoints)
             // Literals are not given to the resolver: it refuses 0.0.0.0.
             var addresses = IPAddress.TryParse(target.Host, out var literal)
                 ? [literal]
-                : await Dns.GetHostAddressesAsync(target.Host, cancellation);
+                : await names.ResolveAsync(target.Host, cancellation);
             return addresses.Any(address => Contains(new IPEndPoint(address, target.Port)) || IsOfThisMachine(address));
         }
         catch (SocketException)

@@ -12,7 +12,9 @@ internal sealed class ParentProxyException(ProxyError error) : IOException(error
     {
         OperationCanceledException => "did not answer in time",
         SocketException { SocketErrorCode: SocketError.ConnectionRefused } => "refused the connection: nothing listens on that port",
-        SocketException { SocketErrorCode: SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain } =>
+        SocketException { SocketErrorCode: SocketError.TimedOut } => "did not answer in time",
+        SocketException { SocketErrorCode: SocketError.TryAgain } => "could not be resolved: no name server answered",
+        SocketException { SocketErrorCode: SocketError.HostNotFound or SocketError.NoData } =>
             "could not be resolved: its name is not known",
         _ => $"could not be used: {failure.Message.TrimEnd('.')}",
     });

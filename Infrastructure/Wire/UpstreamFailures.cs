@@ -49,7 +49,8 @@ internal static class UpstreamFailures
 
     private static ProxyError FromSocket(SocketException socket, string host) => socket.SocketErrorCode switch
     {
-        SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain or SocketError.NoRecovery =>
+        SocketError.TryAgain => new(502, "upstream_unresolved", $"The name {host} could not be resolved: no name server answered."),
+        SocketError.HostNotFound or SocketError.NoData or SocketError.NoRecovery =>
             new(502, "upstream_unresolved", $"The name {host} could not be resolved."),
         SocketError.ConnectionRefused => new(502, "upstream_refused", $"{host} refused the connection: nothing listens on that port."),
         SocketError.ConnectionReset or SocketError.ConnectionAborted or SocketError.Shutdown =>

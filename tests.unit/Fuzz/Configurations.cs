@@ -11,6 +11,8 @@ public sealed class Configurations : FuzzTarget
 {
     private static readonly SettingsSources Sources = new(null, new Dictionary<string, string>(), new Dictionary<string, string>(), "/data");
 
+    private static readonly SecretFiles Files = new();
+
     protected override int Quick => 200;
 
     // Expressions that never backtrack are built as automata: half a megabyte each, and they are built six times here.
@@ -39,7 +41,7 @@ public sealed class Configurations : FuzzTarget
         Assert.Empty(RestartKeys.Changed(read.Value, Sources.Load(ConfigDocument.Parse(input, "c.yaml")).Value!));
         // Whatever is accepted can be put into force.
         _ = new AllowlistRules(read.Value.Allowlist);
-        _ = new HeaderRules(read.Value.Headers);
+        _ = new HeaderRules(read.Value.Headers, Files);
         if (json.IsValid)
             Assert.Equal(text, SettingsYaml.ToText(json.Value));
         // JSON is how settings travel between processes: laid over nothing, a text means what it meant.
