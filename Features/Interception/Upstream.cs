@@ -121,8 +121,10 @@ internal sealed partial class UpstreamTrust
         var host = ((SslStream)sender).TargetHostName;
         if (_insecure.Contains(host))
             return true;
+        if (errors == SslPolicyErrors.RemoteCertificateChainErrors && TrustAnchors.Reaches(chain!, chain!.ChainPolicy.CustomTrustStore, DateTime.Now))
+            return true;
         throw new UpstreamCertificateException($"The certificate of {host} was refused: {Describe(certificate, chain, errors)}. "
-            + "If the host has a private CA, name it in tls.extra_ca.");
+            + "If the host has a private CA, name it, or the CA that issued the certificate, in tls.extra_ca.");
     }
 
     private static string Describe(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors)
@@ -133,16 +135,16 @@ internal sealed partial class UpstreamTrust
         if (errors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch))
             findings.Add($"it is for another name ({certificate.Subject})");
         foreach (var status in chain?.ChainStatus ?? [])
-            findings.Add(Describe(status, (X509Certificate2)certificate));
+            findings.Add(Describe(status, (X509Certificate2)certificate, chain!.ChainElements[^1].Certificate.Issuer));
         return string.Join("; ", findings.Distinct());
     }
 
-    private static string Describe(X509ChainStatus status, X509Certificate2 leaf) => status.Status switch
+    private static string Describe(X509ChainStatus status, X509Certificate2 leaf, string issuer) => status.Status switch
     {
         X509ChainStatusFlags.NotTimeValid => $"it is not valid now (valid {leaf.NotBefore:yyyy-MM-dd} to {leaf.NotAfter:yyyy-MM-dd})",
         X509ChainStatusFlags.UntrustedRoot when leaf.Subject == leaf.Issuer => "it is self-signed",
         X509ChainStatusFlags.UntrustedRoot => "its root is not trusted",
-        X509ChainStatusFlags.PartialChain => "its issuer is not known (the chain is incomplete)",
+        X509ChainStatusFlags.PartialChain => $"its issuer is not known ({issuer}: neither trusted nor sent by the server)",
         _ => $"{status.Status}: {status.StatusInformation.TrimEnd('.')}",
     };
 }
