@@ -1,22 +1,25 @@
-# From source to image in one go: docker build -t discobot .
-# Where artifacts/discobot is made already, images/build.sh is quicker.
+# The images of all distributions. From source to image in one go: docker build -t discobot .
+# images/build.sh names the distribution's base and packages, and its context has the executable in it: then nothing is compiled.
 ARG SDK=mcr.microsoft.com/dotnet/sdk:10.0
 ARG BASE=debian:12-slim
 
-FROM ${SDK} AS build
-RUN apt-get update && apt-get install -y --no-install-recommends binutils clang cmake libssl-dev lld make zlib1g-dev && rm -rf /var/lib/apt/lists/*
+FROM ${SDK} AS executable
 WORKDIR /source
 COPY . .
-RUN build/binary.sh
+RUN [ -e discobot ] || { build/binary.sh && mv artifacts/discobot discobot; }
 
 FROM ${BASE}
+ARG INSTALL="apt-get update && apt-get install -y --no-install-recommends"
 ARG PACKAGES="ca-certificates curl docker.io git iproute2 iptables openssh-client procps python3"
-RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $PACKAGES && rm -rf /var/lib/apt/lists/*
-RUN useradd --create-home --uid 1000 --shell /bin/bash discobot
+RUN [ -z "$PACKAGES" ] || { export DEBIAN_FRONTEND=noninteractive && eval "$INSTALL $PACKAGES" \
+    && rm -rf /var/lib/apt/lists/* /var/cache/dnf /var/cache/libdnf5; }
+RUN if command -v useradd; then useradd --create-home --uid 1000 --shell /bin/bash discobot; else adduser -D -u 1000 discobot; fi
 
-COPY --from=build /source/artifacts/discobot /opt/discobot/bin/discobot
+COPY --from=executable /source/discobot /opt/discobot/bin/discobot
 RUN ln -s discobot /opt/discobot/bin/proxy && ln -s /opt/discobot/bin/discobot /usr/local/bin/discobot
 
+# Interactive sh, as `docker exec -it CONTAINER sh` starts it, reads this file when it is there; bash and zsh have files of their own.
+ENV ENV=/etc/profile.d/discobot-proxy.sh
 WORKDIR /workspace
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s CMD ["/opt/discobot/bin/discobot", "health"]
 ENTRYPOINT ["/opt/discobot/bin/discobot", "init"]

@@ -4,9 +4,13 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 sources := Program.cs Discobot.csproj Directory.Build.props Directory.Packages.props global.json build/binary.sh build/hot-methods.txt \
-	$(shell find Features Infrastructure -name '*.cs' ! -name '*.Tests.cs' 2>/dev/null)
+	$(shell find Features Infrastructure -type f ! -name '*.Tests.cs' ! -path '*.Tests/*' ! -path '*/__snapshots__/*' | LC_ALL=C sort)
 
-artifacts/discobot: $(sources)
+# A source that is gone is newer than nothing; the list of them tells. Written only when it differs, as make reads this file.
+names := artifacts/sources
+$(shell printf '%s\n' $(sources) | cmp -s - $(names) || { mkdir -p artifacts && printf '%s\n' $(sources) >$(names); })
+
+artifacts/discobot: $(sources) $(names)
 	@build/binary.sh
 
 .PHONY: binary

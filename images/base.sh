@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # images/base.sh debian|alpine|fedora — prints the name of the base image, making it first where it is missing.
-# Where a registry answers it is the distribution's own image. Where none does, Debian comes from its package archive, Alpine
-# from its minimal root file system (DISCOBOT_ROOTFS_DIR, or ../shared/rootfs), and for Fedora there is only a stand-in:
-# Debian's packages in Fedora's layout.
+# Where a registry answers it is the distribution's own image. Where none does, Debian comes from its package archive, Alpine from its
+# minimal root file system where there is one (DISCOBOT_ROOTFS_DIR, or ../shared/rootfs); otherwise Alpine and Fedora are stand-ins:
+# Debian's packages in their layout. Where a registry has come within reach later, `docker image rm` of the stand-in makes it asked again.
 . "$(dirname "$0")/../build/common.sh"
 
 have() { docker image inspect "$1" >/dev/null 2>&1; }
@@ -13,7 +13,7 @@ debian() {
     if have debian:12-slim || { ! have $image && pull debian:12-slim; }; then echo debian:12-slim; return; fi
     if ! have $image; then
         [ "$(id -u)" = 0 ] || die "debian:12-slim cannot be pulled, and only root can make it from Debian's packages"
-        need mmdebstrap
+        need mmdebstrap debian-archive-keyring
         say "making $image from Debian's package archive"
         root=$(mktemp -u --suffix=.tar)
         mmdebstrap --quiet --variant=minbase --include=ca-certificates bookworm "$root" >&2 || { rm -f "$root"; die "mmdebstrap failed"; }
@@ -25,29 +25,31 @@ debian() {
 
 alpine() {
     local image=discobot-base/alpine:3.20 place archive
-    if have alpine:3.20 || { ! have $image && pull alpine:3.20; }; then echo alpine:3.20; return; fi
-    if ! have $image; then
-        for place in "${DISCOBOT_ROOTFS_DIR:-}" ../shared/rootfs; do
-            archive=$(ls "$place"/alpine-minirootfs-3.20.*-"$(uname -m)".tar.gz 2>/dev/null | head -1) || true
-            [ -z "$archive" ] || break
-        done
-        [ -n "$archive" ] || die "alpine:3.20 cannot be pulled, and there is no alpine-minirootfs-3.20.*-$(uname -m).tar.gz in DISCOBOT_ROOTFS_DIR or ../shared/rootfs"
+    if have alpine:3.20 || { ! have $image && ! have discobot-base/alpine:stand-in && pull alpine:3.20; }; then echo alpine:3.20; return; fi
+    if have $image; then echo $image; return; fi
+    for place in "${DISCOBOT_ROOTFS_DIR:-}" ../shared/rootfs; do
+        archive=$(ls "$place"/alpine-minirootfs-3.20.*-"$(uname -m)".tar.gz 2>/dev/null | head -1) || true
+        [ -n "$archive" ] || continue
         say "making $image from $archive"
         docker import "$archive" $image >/dev/null
-    fi
-    echo $image
+        echo $image
+        return
+    done
+    stand_in alpine "musl and BusyBox of Debian's packages in Alpine's layout"
 }
 
 fedora() {
-    local image=discobot-base/fedora:stand-in base
-    if have fedora:42 || { ! have $image && pull fedora:42; }; then echo fedora:42; return; fi
-    if ! have $image; then
-        base=$(debian)
-        say "making $image, Debian's packages in Fedora's layout: NOT Fedora"
-        DOCKER_BUILDKIT=0 docker build -q --build-arg BASE="$base" -t $image images/fedora/stand-in >artifacts/image.log 2>&1 \
-            || { cat artifacts/image.log >&2; die "$image could not be built"; }
-    fi
-    echo $image
+    if have fedora:42 || { ! have discobot-base/fedora:stand-in && pull fedora:42; }; then echo fedora:42; return; fi
+    stand_in fedora "Debian's packages in Fedora's layout"
+}
+
+# stand_in DISTRO WORDS — what takes the place of a base that cannot be had. Made again when its recipe or Debian's base changed.
+stand_in() {
+    local image=discobot-base/$1:stand-in
+    have $image || say "making $image, $2: NOT ${1^}"
+    DOCKER_BUILDKIT=0 docker build -q --build-arg BASE="$(debian)" -t "$image" "images/$1/stand-in" >artifacts/image.log 2>&1 \
+        || { cat artifacts/image.log >&2; die "$image could not be built"; }
+    echo "$image"
 }
 
 case ${1:-} in

@@ -17,31 +17,39 @@ image() {
     docker build -q -t "$name" "$@" >artifacts/image.log 2>&1 || { cat artifacts/image.log >&2; die "$name could not be built"; }
 }
 
+stand_in() { docker image inspect -f '{{with .Config.Labels}}{{index . "discobot.stand-in"}}{{end}}' "$1"; }
+
 # What it is, and that it is not what its name says where a stand-in took the base's place.
 describe() {
     local size kind
     size=$(docker image inspect -f '{{.Size}}' "discobot:$1" | numfmt --to=si)
-    kind=$(docker image inspect -f '{{with .Config.Labels}}{{index . "discobot.stand-in"}}{{end}}' "discobot:$1")
+    kind=$(stand_in "discobot:$1")
     say "discobot:$1 (${size}B)${kind:+, a STAND-IN: $kind}"
-}
-
-build() {
-    local name=$1; shift
-    image "discobot:$name" -f "images/$name/Dockerfile" "$@" $context
-    describe "$name"
 }
 
 for distro in debian alpine fedora; do
     base=$(images/base.sh $distro)
-    args=(--build-arg BASE="$base")
-    # Made from the minimal root, Alpine's package manager may have nobody to ask: the image then has what the root has.
-    if [ "$base" = discobot-base/alpine:3.20 ] && ! timeout 20 docker run --rm "$base" apk update >/dev/null 2>&1; then
+    args=(--build-arg SDK="$base" --build-arg BASE="$base")
+    case $distro in
+        alpine)
+            args+=(--build-arg INSTALL="apk add --no-cache"
+                --build-arg PACKAGES="ca-certificates curl docker git iproute2 iptables openssh-client python3") ;;
+        fedora)
+            args+=(--build-arg INSTALL="dnf install -y --setopt=install_weak_deps=False"
+                --build-arg PACKAGES="ca-certificates curl git iproute iptables moby-engine openssh-clients procps-ng python3") ;;
+    esac
+    if [ -n "$(stand_in "$base")" ]; then
+        # A stand-in has no package manager; it brings what it has.
+        args+=(--build-arg PACKAGES=)
+    elif [ "$base" = discobot-base/alpine:3.20 ] && ! timeout 20 docker run --rm "$base" apk update >/dev/null 2>&1; then
         say "alpine: no package server answers, so without git, docker and ca-certificates"
         args+=(--build-arg PACKAGES=)
     fi
-    build $distro "${args[@]}"
+    image "discobot:$distro" -f Dockerfile "${args[@]}" $context
+    describe $distro
 done
-build scratch
+image discobot:scratch -f images/scratch/Dockerfile $context
+describe scratch
 
 if [ "${1:-}" = --with-tests ]; then
     image discobot-test/tools --build-arg BASE="$(images/base.sh debian)" tests.integration/Tools
