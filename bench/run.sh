@@ -11,7 +11,7 @@ quick=
 if ! unshare --mount --net --pid --fork --mount-proc true 2>/dev/null; then
     reason="the benchmark makes namespaces of its own (port 443, names, processes), which takes root"
     [ -n "$quick" ] || die "$reason"
-    say "not measured: $reason"
+    echo "bench-quick: NOT MEASURED: $reason"
     exit 0
 fi
 

@@ -23,14 +23,16 @@ need() {
     mapfile -t packages < <(missing "$@")
     [ ${#packages[@]} -gt 0 ] || return 0
     [ "$(id -u)" = 0 ] || die "missing packages; please run: sudo apt-get install -y --no-install-recommends ${packages[*]}"
-    say "installing ${packages[*]}"
+    mkdir -p artifacts
+    say "installing ${packages[*]} (log: artifacts/packages.log)"
     # A service that a package would start has no place on a machine that only builds and tests.
     local policy=/usr/sbin/policy-rc.d ours=
     [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy; chmod +x $policy; ours=1; }
     local failed=
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"; } >&2 || failed=1
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"; } \
+        </dev/null >artifacts/packages.log 2>&1 || failed=1
     [ -z "$ours" ] || rm -f $policy
-    [ -z "$failed" ] || die "apt-get could not install ${packages[*]}"
+    [ -z "$failed" ] || { cat artifacts/packages.log >&2; die "apt-get could not install ${packages[*]}"; }
 }
 
 # need_programs PROGRAM:PACKAGE... — the packages of those programs that are not on the PATH, however they would have come there.

@@ -8,7 +8,9 @@ answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
 if answers; then exec "$@"; fi
 [ -z "${DOCKER_HOST:-}" ] || die "no Docker engine answers at DOCKER_HOST=$DOCKER_HOST"
 [ "$(id -u)" = 0 ] || die "no Docker engine answers at /var/run/docker.sock and only root can start one; start Docker, or run this as root"
-need docker.io iptables
+need_programs dockerd:docker.io iptables:iptables ip:iproute2
+# Debian packages the client by itself since version 13.
+command -v docker >/dev/null || need docker-cli
 command -v dockerd >/dev/null || die "docker.io is installed, yet there is no dockerd on the PATH"
 
 mkdir -p artifacts

@@ -54,6 +54,7 @@ internal static class InitCommand
         {
             Port = settings.Proxy.Port,
             ApiPort = settings.Api.Port,
+            LogFile = settings.Logging.File,
             Init = settings.Init,
             SecretVariables = config.SecretVariables,
         };

@@ -26,6 +26,7 @@ internal static class ProxyCommand
             new("--cert-dir") { Description = "Directory of ca.crt and ca.key [$CERT_DIR].", HelpName = "DIR" },
             new("--log-level") { Description = "debug, info, warn or error [$LOG_LEVEL; info].", HelpName = "LEVEL" },
             new("--log-format") { Description = "text or json [$LOG_FORMAT; text].", HelpName = "FORMAT" },
+            new("--log-file") { Description = "File for the log [$LOG_FILE; the standard output].", HelpName = "FILE" },
         ];
         var command = new Command("proxy", "Run the proxy: HTTP, HTTPS and SOCKS5 on port 17080, the REST API on 17081.") { config };
         foreach (var option in overrides)

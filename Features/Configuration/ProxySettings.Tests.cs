@@ -149,11 +149,12 @@ public sealed class ProxySettingsTests
             ["CERT_DIR"] = "/env",
             ["LOG_LEVEL"] = "warn",
             ["LOG_FORMAT"] = "",
+            ["LOG_FILE"] = "/env.log",
         };
         Dictionary<string, string> options = new() { ["--port"] = "4000", ["--log-level"] = "debug" };
-        var settings = Load("proxy: {port: 1000}\nlogging: {format: json}", environment, options).Value!;
+        var settings = Load("proxy: {port: 1000}\nlogging: {format: json, file: /file.log}", environment, options).Value!;
         Assert.Equal((4000, 3000, "/env"), (settings.Proxy.Port, settings.Api.Port, settings.Tls.CertDir));
-        Assert.Equal((LogLevel.Debug, LogFormat.Json), (settings.Logging.Level, settings.Logging.Format));
+        Assert.Equal((LogLevel.Debug, LogFormat.Json, "/env.log"), (settings.Logging.Level, settings.Logging.Format, settings.Logging.File));
     }
 
     [Fact]

@@ -24,11 +24,12 @@ internal sealed record SettingsSources(
             all with { Logging = all.Logging with { Level = LoggingOptions.ReadLevel(n, all.Logging.Level) } }),
         new("LOG_FORMAT", "--log-format", (all, n) =>
             all with { Logging = all.Logging with { Format = LoggingOptions.ReadFormat(n, all.Logging.Format) } }),
+        new("LOG_FILE", "--log-file", (all, n) => all with { Logging = all.Logging with { File = n.AsPath(all.Logging.File) } }),
     ];
 
     /// <summary>The sources of this process.</summary>
     /// <param name="file">From the command line; null: CONFIG_FILE names it, or there is none.</param>
-    /// <param name="options">Values of <c>--port</c>, <c>--api-port</c>, <c>--cert-dir</c>, <c>--log-level</c>, <c>--log-format</c>.</param>
+    /// <param name="options">Values of <c>--port</c>, <c>--api-port</c>, <c>--cert-dir</c>, <c>--log-level</c>, <c>--log-format</c>, <c>--log-file</c>.</param>
     public static SettingsSources OfProcess(string? file = null, IReadOnlyDictionary<string, string>? options = null)
     {
         var environment = System.Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()

@@ -36,6 +36,9 @@ internal sealed record ProxySummary
 
     public int ApiPort { get; init; } = 17081;
 
+    /// <summary>Where the proxy's log goes; null is the standard output.</summary>
+    public string? LogFile { get; init; }
+
     /// <summary>Variables for the proxy alone: whatever runs as the agent does not get them.</summary>
     public IReadOnlyCollection<string> SecretVariables { get; init; } = [];
 

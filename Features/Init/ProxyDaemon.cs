@@ -7,6 +7,10 @@ internal sealed class ProxyDaemon(Container container)
 {
     private const string SeenBinary = "/opt/discobot/bin/proxy";
     private const string SeenConfig = "/.data/proxy/config.yaml";
+    private const string SeenLog = "/.data/proxy/proxy.log";
+
+    // Somebody sits at the container's terminal: a line for each request would land in what they type.
+    private bool LogsToFile => Libc.IsTerminal(0) == 1 && container.Proxy.LogFile is null;
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -17,6 +21,8 @@ internal sealed class ProxyDaemon(Container container)
         }
 
         container.Log.Info($"found proxy at {SeenBinary}, starting HTTP proxy...");
+        if (LogsToFile)
+            container.Log.Info($"a terminal is attached, so the proxy's log goes to {SeenLog}");
         if (await StartAsync(cancellationToken) is not { } child)
             return;
         container.ProxyReady = true;
@@ -33,7 +39,8 @@ internal sealed class ProxyDaemon(Container container)
 
     private async Task<ChildProcess?> StartAsync(CancellationToken cancellationToken)
     {
-        var child = await container.Spawner.StartAsync(new Launch("proxy", [container.Paths.ProxyBinary, "-config", container.Paths.In(SeenConfig)])
+        string[] log = LogsToFile ? ["--log-file", container.Paths.In(SeenLog)] : [];
+        var child = await container.Spawner.StartAsync(new Launch("proxy", [container.Paths.ProxyBinary, "-config", container.Paths.In(SeenConfig), .. log])
         {
             User = container.ProxyUser,
             Environment = ProxyEnvironment.Without(container.Environment, container.Proxy.Port),

@@ -40,10 +40,10 @@ internal sealed class ProxyContainer : IAsyncDisposable
         StartAsync(Configured("discobot:scratch", network, alias, upstream, ScratchTls, sections).WithCommand("proxy", "-config", "/etc/discobot.yaml"));
 
     /// <summary>The image of a distribution, whose own trust store alone makes the servers of the test trusted.</summary>
-    /// <param name="distro">The tag, and the name on the network.</param>
+    /// <param name="distro">Its name is the name on the network.</param>
     /// <param name="trust">The shell command that puts /etc/upstream-ca.crt into the store.</param>
-    public static Task<ProxyContainer> StartAsync(INetwork network, TestAuthority upstream, string distro, string trust) =>
-        StartAsync(Configured($"discobot:{distro}", network, distro, upstream, "")
+    public static Task<ProxyContainer> StartAsync(INetwork network, TestAuthority upstream, Distro distro, string trust) =>
+        StartAsync(Configured(distro.Image, network, distro.Name, upstream, "")
             .WithEntrypoint("/bin/sh", "-c", $"{trust} && exec /opt/discobot/bin/proxy -config /etc/discobot.yaml"));
 
     /// <summary>The authority the proxy made for itself.</summary>
