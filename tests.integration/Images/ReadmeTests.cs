@@ -29,8 +29,8 @@ public sealed partial class ReadmeTests : IDisposable
         Assert.Contains("HTTP proxy ready on port 17080", said, StringComparison.Ordinal);
         Assert.Contains("content of mine", said, StringComparison.Ordinal);
         Assert.Contains("sum 42 of discobot via http://localhost:17080", said, StringComparison.Ordinal);
-        Assert.Contains("403 from example.com: 0\n", said, StringComparison.Ordinal);
-        Assert.Contains("403 from example.org: 1\n", said, StringComparison.Ordinal);
+        Assert.Contains("example.com is let through\n", said, StringComparison.Ordinal);
+        Assert.Contains("example.org is refused\n", said, StringComparison.Ordinal);
 
         // The proxy logged it, and not into what somebody types.
         Assert.Contains("the proxy's log goes to /.data/proxy/proxy.log", said, StringComparison.Ordinal);
@@ -60,9 +60,9 @@ public sealed partial class ReadmeTests : IDisposable
 
     private static Task<string> ReadmeAsync() => File.ReadAllTextAsync(Path.Combine(Binary.Checkout, "README.md"));
 
-    // How many refusals a request brings, by the client that the image has.
+    // Whether the proxy refuses, by the client that the image has.
     private static string Asks(string host) =>
-        $"echo 403 from {host}: $({{ curl -sim 20 http://{host}/ || wget -T 20 -SO- http://{host}/; }} 2>&1 | grep -c 'HTTP.*403');";
+        $"echo {host} is $({{ curl -sim 20 http://{host}/ || wget -T 20 -SO- http://{host}/; }} 2>&1 | grep -q 'HTTP.*403' && echo refused || echo let through);";
 
     private static async Task<bool> RunsAsync(Distro distro, string option, string program)
     {
