@@ -46,6 +46,7 @@ need_programs() {
 need_sdk() {
     local wanted; wanted=$(sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' global.json)
     local ways="see https://dotnet.microsoft.com/download/dotnet/${wanted%%.*}.0, or run: curl -sSL https://dot.net/v1/dotnet-install.sh | bash -s -- --version $wanted"
+    ways+=" && export PATH=~/.dotnet:\$PATH; the way without an SDK: docker build -t discobot ."
     command -v dotnet >/dev/null || die "the .NET SDK $wanted is missing (no 'dotnet' on the PATH); $ways"
     dotnet --version >/dev/null 2>&1 || die "the .NET SDK $wanted or a later $(printf %s "$wanted" | cut -d. -f1-2) is missing (found: $(dotnet --list-sdks | cut -d' ' -f1 | paste -sd, -)); $ways"
 }
