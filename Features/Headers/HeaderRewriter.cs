@@ -1,6 +1,6 @@
-using System.Net.Http.Headers;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Hosts;
+using Discobot.Infrastructure.Http1;
 using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Headers;
@@ -12,30 +12,30 @@ namespace Discobot.Features.Headers;
 /// </summary>
 internal sealed partial class HeaderRewriter(Live<HeaderRules> live, HostSet unverified, ILogger<HeaderRewriter> log) : IRequestRewriter
 {
-    public void Rewrite(HttpRequest request, HttpRequestMessage upstream)
+    public void Rewrite(HttpRequest request, string scheme, string host, FieldList fields)
     {
-        if (upstream.RequestUri is not { } uri || !CanonicalHost.TryParse(uri.IdnHost, out var host))
+        if (!CanonicalHost.TryParse(host, out var destination))
             return;
         // TRACE makes the server send back what it received (RFC 9110, 9.3.8).
-        if (HttpMethods.IsTrace(request.Method) || live.Value.Find(host) is not { } rule || !rule.Applies(request.Headers))
+        if (HttpMethods.IsTrace(request.Method) || live.Value.Find(destination) is not { } rule || !rule.Applies(request.Headers))
             return;
-        if (Withheld(rule, uri.Scheme, host) is { } reason)
+        if (Withheld(rule, scheme, destination) is { } reason)
         {
             if (rule.TellOnce())
-                LogWithheld(rule.Pattern, host.Name, reason);
+                LogWithheld(rule.Pattern, destination.Name, reason);
             return;
         }
 
         foreach (var header in rule.Set)
         {
             if (TryRead(rule, header, out var value))
-                Put(upstream, header.Name, append: false, value);
+                fields.Set(header.Name, value);
         }
 
         foreach (var header in rule.Append)
         {
             if (TryRead(rule, header, out var value))
-                Put(upstream, header.Name, append: true, value);
+                fields.Append(header.Name, value);
         }
     }
 
@@ -62,27 +62,6 @@ internal sealed partial class HeaderRewriter(Live<HeaderRules> live, HostSet unv
         if (reading.IsNews)
             LogUnreadable(rule.Pattern, header.Name, reading.Problem!);
         return reading.Problem is null;
-    }
-
-    private static void Put(HttpRequestMessage message, string name, bool append, string value)
-    {
-        // .NET keeps the fields that describe a body with the body; either place refuses the other's names.
-        if (!Put(message.Headers, name, append, value) && message.Content is { } content)
-            Put(content.Headers, name, append, value);
-    }
-
-    private static bool Put(HttpHeaders headers, string name, bool append, string value)
-    {
-        if (!headers.NonValidated.TryGetValues(name, out var sent) || sent.Count == 0)
-            return headers.TryAddWithoutValidation(name, value);
-        var lines = append ? sent.ToList() : [];
-        headers.Remove(name);
-        // The last line grows, so that what came on several lines stays on them (RFC 9110, 5.3).
-        if (append)
-            lines[^1] = lines[^1].Length > 0 ? $"{lines[^1]}, {value}" : value;
-        else
-            lines.Add(value);
-        return headers.TryAddWithoutValidation(name, lines);
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "headers withheld {Pattern} {Host} {Reason}")]

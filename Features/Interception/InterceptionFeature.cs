@@ -8,7 +8,6 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using Yarp.ReverseProxy.Forwarder;
 
 namespace Discobot.Features.Interception;
 
@@ -21,7 +20,6 @@ internal static class InterceptionFeature
         this IServiceCollection services, ProxyOptions proxy, TlsOptions tls, OwnListeners own,
         IReadOnlyDictionary<string, string> environment, Func<IServiceProvider, Task<X509Certificate2Collection>> roots)
     {
-        services.AddHttpForwarder();
         services.TryAddSingleton<ISocksServer, NoSocks>();
         return services
             .AddPrometheus()

@@ -1,150 +1,216 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
-using System.Security.Cryptography.X509Certificates;
 using System.Text;
-using Discobot.Infrastructure.Hosts;
+using Discobot.Infrastructure.Http1;
 using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Interception;
 
-/// <summary>The way out: one pooled client for all hosts. Nothing is followed, decoded, stored or added; TLS is always verified.</summary>
+/// <summary>The way out: pooled connections for all hosts. Nothing is followed, decoded, stored or added; TLS is always verified. HTTP/1.1 is
+/// spoken by ourselves, HTTP/2 by .NET.</summary>
 internal sealed class Upstream : IUpstream, IDisposable
 {
+    /// <summary>Limit on connecting, TLS included.</summary>
+    private static readonly TimeSpan ConnectLimit = TimeSpan.FromSeconds(15);
+
+    private static readonly TimeSpan Memory = TimeSpan.FromMinutes(10);
+    private const int MaxRemembered = 10_000;
+
+    private readonly ConcurrentDictionary<ConnectTarget, long> _http1Only = new();
     private readonly Dialer _dialer;
     private readonly OpenTraffic _traffic;
     private readonly ParentProxies _parents;
     private readonly UpstreamTrust _trust;
+    private readonly Http1Pool _pool;
+    private readonly HttpMessageInvoker _http2;
+    private readonly long _silence;
+    private readonly Action<Http1Connection, bool> _done;
 
-    public Upstream(Dialer dialer, OpenTraffic traffic, ParentProxies parents, UpstreamTrust trust)
+    public Upstream(Dialer dialer, OpenTraffic traffic, ParentProxies parents, UpstreamTrust trust, ForwardingLimits limits)
     {
         (_dialer, _traffic, _parents, _trust) = (dialer, traffic, parents, trust);
-        var handler = CreateHandler();
-        Invoker = new HttpMessageInvoker(parents.Any ? new ParentForwarding(dialer, parents, handler) : handler);
+        _silence = limits.Silence == Timeout.InfiniteTimeSpan ? Timeout.Infinite : (long)limits.Silence.TotalMilliseconds;
+        _pool = new Http1Pool(limits.Silence, TimeProvider.System);
+        _done = _pool.Done;
+        _http2 = new HttpMessageInvoker(CreateHttp2Handler());
     }
 
-    /// <summary>For the forwarder.</summary>
-    public HttpMessageInvoker Invoker { get; }
+    /// <summary>Sends a request by HTTP/1.1 and returns when the answer's head has arrived.</summary>
+    /// <param name="scheme"><c>http</c> or <c>https</c>.</param>
+    /// <param name="target">Where it goes.</param>
+    /// <param name="request">What is sent.</param>
+    /// <param name="bound">The connections that belong to this client alone; null where it has none.</param>
+    /// <param name="binds">Whether the request makes its connection one of them.</param>
+    /// <param name="cancellation">Ends the exchange, until it is disposed.</param>
+    /// <returns>To be disposed when the answer has been read.</returns>
+    /// <exception cref="RequestBodyException">The client's body is malformed.</exception>
+    /// <exception cref="IOException">Resolve, connect, TLS or protocol failure, as are SocketException, AuthenticationException, TimeoutException and
+    /// HttpRequestException; see <see cref="UpstreamFailures"/>.</exception>
+    public async ValueTask<UpstreamExchange> SendAsync(
+        string scheme, ConnectTarget target, Http1Request request, BoundConnections? bound, bool binds, CancellationToken cancellation)
+    {
+        var origin = await RouteAsync(scheme, target, request, cancellation);
+        while (true)
+        {
+            var own = bound?.TryTake(origin);
+            var connection = own ?? _pool.TryTake(origin, request.IsRepeatable) ?? await ConnectAsync(origin, cancellation);
+            Action<Http1Connection, bool> done = own is not null || binds ? bound!.GiveBack : _done;
+            var exchange = new UpstreamExchange(new Http1Exchange(request, connection, done, _silence), cancellation);
+            try
+            {
+                await exchange.Http1.SendAsync();
+                return exchange.Http1.Head.Status == StatusCodes.Status407ProxyAuthenticationRequired && origin.Parent is { } parent
+                    // Meant for us, not for the client, which could do nothing about it.
+                    ? throw ParentProxyException.Unauthorized(parent)
+                    : exchange;
+            }
+            catch (Exception e)
+            {
+                var again = connection.IsReused && !connection.HasAnswered && request.IsRepeatable
+                    && e is IOException and not (DialRefusedException or ParentProxyException) && !cancellation.IsCancellationRequested;
+                await exchange.DisposeAsync();
+                if (!again)
+                    throw;
+            }
+        }
+    }
+
+    /// <summary>Sends a request by HTTP/2.</summary>
+    /// <exception cref="HttpRequestException">As for <see cref="IUpstream.SendAsync"/>; with VersionNegotiationError where the server does not speak it.</exception>
+    public Task<HttpResponseMessage> SendHttp2Async(HttpRequestMessage request, CancellationToken cancellation) => _http2.SendAsync(request, cancellation);
+
+    /// <summary>Whether requests for this host may be sent by HTTP/2: over TLS, unless it was seen not to speak it.</summary>
+    public bool MaySpeakHttp2(string scheme, ConnectTarget target) =>
+        scheme == Uri.UriSchemeHttps && !(_http1Only.TryGetValue(target, out var until) && Environment.TickCount64 < until);
+
+    /// <summary>Remembers for a while that a host does not speak HTTP/2.</summary>
+    public void NoteHttp1(ConnectTarget target)
+    {
+        if (_http1Only.Count >= MaxRemembered)
+            _http1Only.Clear();
+        _http1Only[target] = Environment.TickCount64 + (long)Memory.TotalMilliseconds;
+    }
+
+    /// <summary>For a client connection that proves who it is on upstream connections.</summary>
+    public BoundConnections NewBound() => new(_pool);
 
     /// <inheritdoc/>
-    public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellation) =>
-        Invoker.SendAsync(request, cancellation);
+    public async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellation)
+    {
+        var fields = new FieldList();
+        foreach (var (name, values) in request.Headers.NonValidated)
+        {
+            foreach (var value in values)
+                fields.Add(name, value);
+        }
 
-    public void Dispose() => Invoker.Dispose();
+        var address = request.RequestUri!;
+        if (!fields.Contains("Host"))
+            fields.Add("Host", address.IsDefaultPort ? address.Host : $"{address.Host}:{address.Port}");
+        var sent = new Http1Request { Method = request.Method.Method, Target = address.PathAndQuery, Fields = fields };
+        try
+        {
+            return Http1Response.Of(await SendAsync(address.Scheme, ParentProxies.TargetOf(address), sent, bound: null, binds: false, cancellation), request);
+        }
+        catch (Exception e) when (e is not (HttpRequestException or OperationCanceledException))
+        {
+            throw new HttpRequestException(e.Message, e);
+        }
+    }
 
-    private SocketsHttpHandler CreateHandler() => new()
+    public void Dispose()
+    {
+        _pool.Dispose();
+        _http2.Dispose();
+    }
+
+    // Plain HTTP through an HTTP parent proxy goes in absolute-form, as browsers and curl send it: many parents refuse CONNECT to ports other than
+    // 443. WebSockets over plain HTTP are tunnelled all the same (RFC 6455, 4.1): they would not survive the parent's own HTTP.
+    private async ValueTask<Http1Origin> RouteAsync(string scheme, ConnectTarget target, Http1Request request, CancellationToken cancellation)
+    {
+        if (_parents.ForwarderOf(scheme, target) is not { } parent)
+            return new Http1Origin(scheme, target);
+        if (request.Fields.Contains("Upgrade"))
+            return new Http1Origin("ws", target);
+        await _dialer.JudgeBehindParentAsync(target, cancellation);
+        if (ParentTunnel.Authorization(parent) is { } authorization)
+            request.Fields.Set("Proxy-Authorization", authorization);
+        var authority = target.Port == 80 ? $"{target}"[..^":80".Length] : $"{target}";
+        request.Target = $"http://{authority}{(request.Target == "*" ? "" : request.Target)}";
+        return new Http1Origin(scheme, parent.Target, parent);
+    }
+
+    private async ValueTask<Http1Connection> ConnectAsync(Http1Origin origin, CancellationToken cancellation)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(ConnectLimit);
+        try
+        {
+            var connection = origin.Parent is { } parent
+                ? Over(_traffic.Share(await _dialer.ConnectToParentAsync(parent, limit.Token)), origin)
+                : await ConnectDirectlyAsync(origin, limit.Token);
+            _pool.Watch(connection);
+            return connection;
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw new TimeoutException($"{origin.Target} did not let itself be connected to in time.");
+        }
+    }
+
+    private async ValueTask<Http1Connection> ConnectDirectlyAsync(Http1Origin origin, CancellationToken cancellation)
+    {
+        var transport = _traffic.Watch(origin.Target, await _dialer.ConnectAsync(origin.Target, origin.Scheme, cancellation));
+        if (origin.Scheme != Uri.UriSchemeHttps)
+            return Over(transport, origin);
+        var tls = new SslStream(new ReadAheadStream(transport));
+        try
+        {
+            await _trust.Loaded.WaitAsync(cancellation);
+            await tls.AuthenticateAsClientAsync(_trust.For(origin.Target.Host, SslApplicationProtocol.Http11), cancellation);
+            return new Http1Connection(tls, transport, origin);
+        }
+        catch (Exception)
+        {
+            await tls.DisposeAsync();
+            throw;
+        }
+    }
+
+    private static Http1Connection Over(UpstreamStream transport, Http1Origin origin) => new(transport, transport, origin);
+
+    private SocketsHttpHandler CreateHttp2Handler() => new()
     {
         // Never the process's own choice: HTTP_PROXY of the container names us. Tunnels through a parent are made below, when connecting.
-        UseProxy = _parents.Any,
-        Proxy = new ParentForwarding.Route(_parents),
+        UseProxy = false,
         AllowAutoRedirect = false,
         AutomaticDecompression = DecompressionMethods.None,
         UseCookies = false,
         ActivityHeadersPropagator = DistributedContextPropagator.CreateNoOutputPropagator(),
-        ConnectCallback = ConnectAsync,
+        ConnectCallback = ConnectForHttp2Async,
         SslOptions = _trust.Options,
-        ConnectTimeout = TimeSpan.FromSeconds(15),
+        ConnectTimeout = ConnectLimit,
         EnableMultipleHttp2Connections = true,
         InitialHttp2StreamWindowSize = 1024 * 1024,
-        MaxResponseHeadersLength = 64,
+#pragma warning disable CA2262 // KiB, as for HTTP/1.1.
+        MaxResponseHeadersLength = ResponseHead.MaxBytes >> 10,
+#pragma warning restore CA2262
         // Names move: a pooled connection is not kept beyond the usual DNS lifetimes.
         PooledConnectionLifetime = TimeSpan.FromMinutes(10),
         PooledConnectionIdleTimeout = TimeSpan.FromSeconds(60),
-        // A 100-continue that never comes must not hold the body back for ever (RFC 9110, 10.1.1).
-        Expect100ContinueTimeout = TimeSpan.FromSeconds(3),
         // Field values are opaque octets (RFC 9110, 5.5).
         RequestHeaderEncodingSelector = static (_, _) => Encoding.Latin1,
         ResponseHeaderEncodingSelector = static (_, _) => Encoding.Latin1,
     };
 
-    private async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellation)
+    private async ValueTask<Stream> ConnectForHttp2Async(SocketsHttpConnectionContext context, CancellationToken cancellation)
     {
-        var address = context.InitialRequestMessage.RequestUri!;
-        if (_parents.ForwarderOf(address) is { } parent)
-            return _traffic.Share(await _dialer.ConnectToParentAsync(parent, cancellation));
         var target = new ConnectTarget(ConnectTarget.Normalize(context.DnsEndPoint.Host), context.DnsEndPoint.Port);
-        var stream = _traffic.Watch(target, await _dialer.ConnectAsync(target, address.Scheme, cancellation));
-        if (address.Scheme != Uri.UriSchemeHttps)
-            return stream;
+        var stream = _traffic.Watch(target, await _dialer.ConnectAsync(target, Uri.UriSchemeHttps, cancellation));
         await _trust.Loaded.WaitAsync(cancellation);
         return new ReadAheadStream(stream);
     }
-}
-
-/// <summary>How upstream certificates are judged: against the distribution's roots and <c>tls.extra_ca</c>.</summary>
-internal sealed partial class UpstreamTrust
-{
-    private readonly HostSet _insecure;
-    private readonly ILogger<UpstreamTrust> _log;
-
-    /// <param name="roots">The trusted roots, on their way.</param>
-    /// <param name="insecure">Hosts whose certificate is not looked at (<c>tls.insecure_hosts</c>).</param>
-    /// <param name="log">Told who is not verified.</param>
-    public UpstreamTrust(Task<X509Certificate2Collection> roots, IReadOnlyCollection<HostPattern> insecure, ILogger<UpstreamTrust> log)
-    {
-        (_insecure, _log) = (new HostSet(insecure), log);
-        foreach (var pattern in insecure)
-            LogInsecure(pattern);
-        var policy = new X509ChainPolicy
-        {
-            TrustMode = X509ChainTrustMode.CustomRootTrust,
-            RevocationMode = X509RevocationMode.NoCheck,
-            // Missing intermediates are the server's mistake; fetching them would be traffic nobody asked for.
-            DisableCertificateDownloads = true,
-        };
-        Loaded = LoadAsync(policy, roots);
-        Options = new SslClientAuthenticationOptions
-        {
-            CertificateChainPolicy = policy,
-#pragma warning disable CA5359 // It does not accept everything: it throws, so that the client learns which check failed.
-            RemoteCertificateValidationCallback = Validate,
-#pragma warning restore CA5359
-        };
-    }
-
-    /// <summary>For connections that are verified once <see cref="Loaded"/> is complete; nobody is trusted before.</summary>
-    public SslClientAuthenticationOptions Options { get; }
-
-    public Task Loaded { get; }
-
-    private static async Task LoadAsync(X509ChainPolicy policy, Task<X509Certificate2Collection> roots) =>
-        policy.CustomTrustStore.AddRange(await roots);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "upstreams not verified {Host}")]
-    private partial void LogInsecure(HostPattern host);
-
-    private bool Validate(object sender, X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors)
-    {
-        if (errors == SslPolicyErrors.None)
-            return true;
-        var host = ((SslStream)sender).TargetHostName;
-        if (_insecure.Contains(host))
-            return true;
-        if (errors == SslPolicyErrors.RemoteCertificateChainErrors && TrustAnchors.Reaches(chain!, chain!.ChainPolicy.CustomTrustStore, DateTime.Now))
-            return true;
-        throw new UpstreamCertificateException($"The certificate of {host} was refused: {Describe(certificate, chain, errors)}. "
-            + "If the host has a private CA, name it, or the CA that issued the certificate, in tls.extra_ca.");
-    }
-
-    private static string Describe(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors)
-    {
-        if (certificate is null || errors.HasFlag(SslPolicyErrors.RemoteCertificateNotAvailable))
-            return "the server sent none";
-        var findings = new List<string>();
-        if (errors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch))
-            findings.Add($"it is for another name ({certificate.Subject})");
-        foreach (var status in chain?.ChainStatus ?? [])
-            findings.Add(Describe(status, (X509Certificate2)certificate, chain!.ChainElements[^1].Certificate.Issuer));
-        return string.Join("; ", findings.Distinct());
-    }
-
-    private static string Describe(X509ChainStatus status, X509Certificate2 leaf, string issuer) => status.Status switch
-    {
-        X509ChainStatusFlags.NotTimeValid => $"it is not valid now (valid {leaf.NotBefore:yyyy-MM-dd} to {leaf.NotAfter:yyyy-MM-dd})",
-        X509ChainStatusFlags.UntrustedRoot when leaf.Subject == leaf.Issuer => "it is self-signed",
-        X509ChainStatusFlags.UntrustedRoot => "its root is not trusted",
-        X509ChainStatusFlags.PartialChain => $"its issuer is not known ({issuer}: neither trusted nor sent by the server)",
-        _ => $"{status.Status}: {status.StatusInformation.TrimEnd('.')}",
-    };
 }

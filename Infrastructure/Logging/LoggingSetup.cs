@@ -31,8 +31,7 @@ internal static class LoggingSetup
                 // A start that fails is told once, on stderr, by the command.
                 .AddFilter("Microsoft.Extensions.Hosting", LogLevel.None)
                 // Whoever listens to this one gets an activity and a scope for each request.
-                .AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None)
-                .AddFilter("Yarp", LogLevel.Error));
+                .AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None));
     }
 
     public static LogEventLevel ToSerilog(LogLevel level) => level switch

@@ -33,7 +33,6 @@ public sealed class SerilogBridgeTests : IDisposable
     [InlineData("Microsoft.AspNetCore.Server.Kestrel", LogLevel.Warning, true)]
     [InlineData("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.Critical, false)]
     [InlineData("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical, false)]
-    [InlineData("Yarp.ReverseProxy.Forwarder.HttpForwarder", LogLevel.Warning, false)]
     public async Task Who_may_say_what(string category, LogLevel level, bool written)
     {
         var lines = await LinesAsync(factory => factory.CreateLogger(category).Log(level, "it {What}", "is"));

@@ -40,7 +40,7 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
 
     /// <summary>A connection that a pool will keep: cut off when its address is forbidden, whether a request is using it or none.</summary>
     /// <returns>The stream; it owns the socket.</returns>
-    public Stream Watch(ConnectTarget target, DialledSocket upstream)
+    public UpstreamStream Watch(ConnectTarget target, DialledSocket upstream)
     {
         var entry = new Connection(this, target, upstream, bytes);
         Add(entry);
@@ -49,7 +49,7 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
     }
 
     /// <summary>A connection to a parent proxy that carries requests for many hosts, each of which is judged and watched by itself.</summary>
-    public Stream Share(Socket parent) => new UpstreamStream(parent, bytes, watch: null);
+    public UpstreamStream Share(Socket parent) => new UpstreamStream(parent, bytes, watch: null);
 
     /// <summary>Ends what the policy no longer allows. Called after each change of rules.</summary>
     public void JudgeAgain()

@@ -18,8 +18,8 @@ internal sealed class ParentProxies(ParentAddress? http, ParentAddress? https, P
         (scheme is "http" or "ws" ? http : https) is { } parent && !exceptions.Contains(target) ? parent : null;
 
     /// <summary>The parent that gets a request in absolute-form instead of a tunnel: an HTTP proxy, for plain HTTP.</summary>
-    public ParentAddress? ForwarderOf(Uri destination) =>
-        destination.Scheme == Uri.UriSchemeHttp && For(destination.Scheme, TargetOf(destination)) is { Kind: ParentKind.Http } parent ? parent : null;
+    public ParentAddress? ForwarderOf(string scheme, ConnectTarget target) =>
+        scheme == Uri.UriSchemeHttp && For(scheme, target) is { Kind: ParentKind.Http } parent ? parent : null;
 
     /// <summary>For the log: without credentials.</summary>
     public override string ToString() => http == https ? $"{http}" : $"http={http?.ToString() ?? "direct"} https={https?.ToString() ?? "direct"}";

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Security.Authentication;
+using Discobot.Infrastructure.Http1;
 
 namespace Discobot.Infrastructure.Wire;
 
@@ -30,6 +31,10 @@ internal static class UpstreamFailures
                     return new ProxyError(502, "upstream_certificate", e.Message);
                 case AuthenticationException:
                     return new ProxyError(502, "upstream_tls", $"The TLS handshake with {host} failed: {Innermost(e)}.");
+                case MalformedMessageException:
+                    return new ProxyError(502, "upstream_malformed", $"The answer of {host} cannot be read: {e.Message}.");
+                case HttpIOException { HttpRequestError: HttpRequestError.ResponseEnded }:
+                    return new ProxyError(502, "upstream_closed", $"{host} closed the connection before the response was complete.");
                 case SocketException socket:
                     return FromSocket(socket, host);
                 case TimeoutException or OperationCanceledException:

@@ -1,0 +1,113 @@
+using System.Buffers;
+using System.Collections.Frozen;
+using System.Text;
+using Discobot.Infrastructure.Http1;
+using Discobot.Infrastructure.Wire;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Net.Http.Headers;
+
+namespace Discobot.Features.Interception;
+
+/// <summary>From the head of a server's answer to the client's: status, reason, and all fields but those of the connection.</summary>
+internal static class AnswerFields
+{
+    private static readonly SearchValues<char> Forbidden =
+        SearchValues.Create([.. Enumerable.Range(0, 0x20).Where(c => c != '\t').Select(c => (char)c), '\x7f']);
+
+    // Names that most answers have, so that they need not be made anew for each.
+    private static readonly FrozenDictionary<string, string>.AlternateLookup<ReadOnlySpan<char>> Known = new[]
+    {
+        "Date", "Server", "Content-Type", "Content-Length", "Connection", "Keep-Alive", "Transfer-Encoding", "ETag", "Last-Modified", "Cache-Control",
+        "Vary", "Accept-Ranges", "Content-Encoding", "Set-Cookie", "Location", "Expires", "Age", "Via", "X-Cache", "Strict-Transport-Security",
+        "X-Content-Type-Options", "X-Frame-Options", "Access-Control-Allow-Origin", "Alt-Svc", "Pragma", "Content-Disposition", "Link",
+        "date", "server", "content-type", "content-length", "connection", "keep-alive", "transfer-encoding", "etag", "last-modified", "cache-control",
+        "vary", "accept-ranges", "content-encoding", "set-cookie", "location", "expires", "age", "via",
+    }.ToFrozenDictionary(static n => n, StringComparer.Ordinal).GetAlternateLookup<ReadOnlySpan<char>>();
+
+    /// <summary>Puts the head on the client's answer.</summary>
+    public static void Copy(ResponseHead head, in BodyFraming framing, HttpContext context)
+    {
+        var response = context.Response;
+        response.StatusCode = head.Status;
+        context.Features.GetRequiredFeature<IHttpResponseFeature>().ReasonPhrase = head.Reason;
+        var named = NamedByConnection(head.Fields);
+        for (var i = 0; i < head.Fields.Count; i++)
+        {
+            var name = Name(head.Fields.Name(i));
+            if (HopByHop.Contains(name) || name.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase) || named?.Contains(name) == true)
+                continue;
+            Add(response.Headers, name, Encoding.Latin1.GetString(head.Fields.Value(i)));
+        }
+
+        // Chunks are made anew. A length that says what there would be is kept where there is no body.
+        if (framing.End == BodyEnd.Length)
+            response.ContentLength = framing.Length;
+        else if (framing.End == BodyEnd.None && head.Status is not (204 or < 200))
+            response.ContentLength = LengthWithoutBody(head.Fields);
+    }
+
+    /// <summary>Puts fields after the body, where the client's protocol has them.</summary>
+    public static void CopyTrailers(FieldLines? trailers, HttpContext context)
+    {
+        if (trailers is null || context.Features.Get<IHttpResponseTrailersFeature>()?.Trailers is not { IsReadOnly: false } sent)
+            return;
+        for (var i = 0; i < trailers.Count; i++)
+        {
+            var name = Name(trailers.Name(i));
+            if (!HopByHop.Contains(name) && !name.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase))
+                Add(sent, name, Encoding.Latin1.GetString(trailers.Value(i)));
+        }
+    }
+
+    /// <summary>The first line of a name; null where there is none.</summary>
+    public static string? Text(ResponseHead head, ReadOnlySpan<byte> name) =>
+        head.Fields.IndexOf(name, 0) is var i and >= 0 ? Encoding.Latin1.GetString(head.Fields.Value(i)) : null;
+
+    /// <summary>Whether the body is a stream of events, which may be silent as long as it likes.</summary>
+    public static bool IsEventStream(ResponseHead head) =>
+        head.Fields.IndexOf("Content-Type"u8, 0) is var i and >= 0
+            && head.Fields.Value(i) is { Length: >= 17 } type && Ascii.EqualsIgnoreCase(type[..17], "text/event-stream"u8);
+
+    // The server for clients refuses control characters and names that are no tokens, with all of the answer.
+    private static void Add(IHeaderDictionary headers, string name, string value)
+    {
+        if (!HttpToken.IsValid(name))
+            return;
+        if (value.AsSpan().ContainsAny(Forbidden))
+            value = string.Concat(value.Select(c => Forbidden.Contains(c) ? ' ' : c));
+        headers.Append(name, value);
+    }
+
+    private static long? LengthWithoutBody(FieldLines fields)
+    {
+        try
+        {
+            return BodyFraming.ContentLength(fields);
+        }
+        catch (MalformedMessageException)
+        {
+            // It says nothing about anything.
+            return null;
+        }
+    }
+
+    private static HashSet<string>? NamedByConnection(FieldLines fields)
+    {
+        HashSet<string>? named = null;
+        for (var i = fields.IndexOf("Connection"u8, 0); i >= 0; i = fields.IndexOf("Connection"u8, i + 1))
+        {
+            foreach (var name in HopByHop.NamedBy(Encoding.Latin1.GetString(fields.Value(i))))
+                (named ??= new(StringComparer.OrdinalIgnoreCase)).Add(name);
+        }
+
+        return named;
+    }
+
+    private static string Name(ReadOnlySpan<byte> name)
+    {
+        Span<char> text = stackalloc char[32];
+        if (name.Length <= text.Length && Encoding.Latin1.GetChars(name, text) is var length && Known.TryGetValue(text[..length], out var known))
+            return known;
+        return Encoding.Latin1.GetString(name);
+    }
+}

@@ -1,0 +1,164 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+
+namespace Discobot.Tests.Fixtures;
+
+/// <summary>A server that says on each connection what a test wants it to say, byte for byte.</summary>
+internal sealed class ScriptedOrigin : IAsyncDisposable
+{
+    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    private readonly X509Certificate2? _certificate;
+    private readonly Func<Peer, Task> _script;
+    private int _connections;
+
+    private ScriptedOrigin(X509Certificate2? certificate, Func<Peer, Task> script)
+    {
+        (_certificate, _script) = (certificate, script);
+        _listener.Start();
+        _ = AcceptAsync();
+    }
+
+    /// <summary>How many connections there have been.</summary>
+    public int Connections => _connections;
+
+    /// <summary>The heads of all requests.</summary>
+    public ConcurrentQueue<string> Heads { get; } = [];
+
+    public string Authority => $"localhost:{((IPEndPoint)_listener.LocalEndpoint).Port}";
+
+    public static ScriptedOrigin Start(Func<Peer, Task> script, X509Certificate2? certificate = null) => new(certificate, script);
+
+    public ValueTask DisposeAsync()
+    {
+        _listener.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    private async Task AcceptAsync()
+    {
+        try
+        {
+            while (true)
+                _ = ServeAsync(await _listener.AcceptTcpClientAsync());
+        }
+        catch (Exception e) when (e is SocketException or InvalidOperationException)
+        {
+            // Disposed.
+        }
+    }
+
+    private async Task ServeAsync(TcpClient client)
+    {
+        using (client)
+        {
+            try
+            {
+                Stream stream = client.GetStream();
+                if (_certificate is not null)
+                {
+                    var tls = new SslStream(stream);
+                    await tls.AuthenticateAsServerAsync(_certificate);
+                    stream = tls;
+                }
+
+                await _script(new Peer(stream, client.Client, Interlocked.Increment(ref _connections), Heads));
+            }
+            catch (Exception e) when (e is IOException or SocketException or AuthenticationException or ObjectDisposedException)
+            {
+                // The proxy has gone.
+            }
+        }
+    }
+
+    /// <summary>One connection of the proxy.</summary>
+    /// <param name="Stream">What is spoken over.</param>
+    /// <param name="Socket">Beneath it.</param>
+    /// <param name="Number">From 1.</param>
+    /// <param name="Heads">All that were read.</param>
+    internal sealed record Peer(Stream Stream, Socket Socket, int Number, ConcurrentQueue<string> Heads)
+    {
+        /// <summary>The next head without its empty line; null at the end.</summary>
+        public async Task<string?> ReadHeadAsync()
+        {
+            var head = await Wire.ReadUntilAsync(Stream, "\r\n\r\n");
+            if (!head.EndsWith("\r\n\r\n", StringComparison.Ordinal))
+                return null;
+            Heads.Enqueue(head[..^4]);
+            return head[..^4];
+        }
+
+        public Task SayAsync(string text) => Stream.WriteAsync(Encoding.Latin1.GetBytes(text)).AsTask();
+    }
+}
+
+/// <summary>Raw text over streams.</summary>
+internal static class Wire
+{
+    /// <summary>Reads bytes, as Latin-1, until the text ends so, or the connection.</summary>
+    public static async Task<string> ReadUntilAsync(Stream stream, string? end)
+    {
+        var text = new StringBuilder();
+        var one = new byte[1];
+        try
+        {
+            while ((end is null || !EndsWith(text, end)) && await stream.ReadAsync(one) == 1)
+                text.Append((char)one[0]);
+        }
+        catch (IOException)
+        {
+            // What came, came.
+        }
+
+        return text.ToString();
+    }
+
+    private static bool EndsWith(StringBuilder text, string end)
+    {
+        if (text.Length < end.Length)
+            return false;
+        for (var i = 0; i < end.Length; i++)
+        {
+            if (text[text.Length - end.Length + i] != end[i])
+                return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>A connection to the proxy: plain, or a tunnel with HTTP or TLS in it.</summary>
+    /// <param name="proxy">The proxy.</param>
+    /// <param name="way"><c>plain</c>, <c>tunnel</c> or <c>tls</c>.</param>
+    /// <param name="authority">Where a tunnel leads.</param>
+    public static async Task<Stream> ConnectAsync(RunningProxy proxy, string way, string authority)
+    {
+        var tcp = new TcpClient("127.0.0.1", proxy.Port) { NoDelay = true };
+        Stream stream = tcp.GetStream();
+        if (way == "plain")
+            return stream;
+        await stream.WriteAsync(Encoding.ASCII.GetBytes($"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
+        await ReadUntilAsync(stream, "\r\n\r\n");
+        if (way == "tunnel")
+            return stream;
+        var tls = new SslStream(stream);
+        await tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = "localhost", CertificateChainPolicy = proxy.TrustOnlyOurCa() });
+        return tls;
+    }
+
+    /// <summary>Sends a request and reads the head of its answer, and a body of the length it gives.</summary>
+    public static async Task<string> AskAsync(Stream stream, string request)
+    {
+        await stream.WriteAsync(Encoding.Latin1.GetBytes(request));
+        var head = await ReadUntilAsync(stream, "\r\n\r\n");
+        var field = head.Split("\r\n").FirstOrDefault(l => l.StartsWith("Content-Length: ", StringComparison.OrdinalIgnoreCase));
+        if (field is null || request.StartsWith("HEAD", StringComparison.Ordinal) || head.Contains(" 304 ", StringComparison.Ordinal))
+            return head;
+        var body = new byte[int.Parse(field.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture)];
+        await stream.ReadExactlyAsync(body);
+        return head + Encoding.Latin1.GetString(body);
+    }
+}
