@@ -35,7 +35,7 @@ stop_engine() {
     wait "$engine" 2>/dev/null || true
     [ -n "$bridged" ] || ip link delete docker0 2>/dev/null || true
     iptables-restore <"$before/rules" 2>/dev/null || true
-    echo "$forward" >/proc/sys/net/ipv4/ip_forward 2>/dev/null || true
+    { echo "$forward" >/proc/sys/net/ipv4/ip_forward; } 2>/dev/null || true
     rm -rf "$before"
     exit "$code"
 }

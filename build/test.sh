@@ -17,9 +17,10 @@ sweep() {
 }
 if [ "$suite" = unit ]; then
     # The clients whose opinion on our certificates counts.
-    need_programs curl:curl gnutls-cli:gnutls-bin java:default-jre-headless node:nodejs openssl:openssl python3:python3
+    need_programs curl:curl git:git gnutls-cli:gnutls-bin java:default-jre-headless node:nodejs openssl:openssl python3:python3
 else
     need curl
+    [ -e /dev/fuse ] || modprobe fuse 2>/dev/null || say "there is no /dev/fuse: the tests of AgentFS will fail"
     trap sweep EXIT
     export TESTCONTAINERS_RYUK_DISABLED=true
 fi
