@@ -30,10 +30,16 @@ internal static class DoctorCommand
         using var spawner = new Spawner();
         var paths = new ContainerPaths();
         var path = Environment.GetEnvironmentVariable("PATH") ?? "/usr/local/bin:/usr/bin:/bin";
-        var doctor = new Doctor(paths, ContainerProxy.Summary(paths), () => Trust(paths), new DoctorClients(new ToolRun(spawner), path, url));
+        var doctor = new Doctor(paths, ContainerProxy.Summary(paths), () => Trust(paths), new DoctorClients(new ToolRun(spawner), path, url, Agent(paths)));
         var findings = await doctor.RunAsync(cancellation);
         Console.Out.Write(asJson ? Json(findings) : Table(findings));
         return findings.Any(f => f.Works == false) ? ExitCode.Failed : ExitCode.Fine;
+    }
+
+    private static UserRecord? Agent(ContainerPaths paths)
+    {
+        var name = Environment.GetEnvironmentVariable("AGENT_USER") is { Length: > 0 } set ? set : "discobot";
+        return Libc.GetUser() == 0 ? new UserDatabase(paths.Etc).Find(name) : null;
     }
 
     private static (bool Trusted, string Message) Trust(ContainerPaths paths)

@@ -79,17 +79,39 @@ internal sealed class Container(
         return environment;
     }
 
-    /// <summary>The environment this process was started with, without what is the proxy's alone and what points at one of ours.</summary>
+    /// <summary>The environment this process was started with, without what is the proxy's or the clone's alone and what points at one of ours.</summary>
     public Dictionary<string, string> SharedEnvironment()
     {
         var environment = ProxyEnvironment.Without(Environment, Proxy.Port);
         foreach (var secret in Proxy.SecretVariables)
             environment.Remove(secret);
+        if (environment.TryGetValue("WORKSPACE_PATH", out var source))
+            environment["WORKSPACE_PATH"] = GitSource.Parse(source).Url;
         return environment;
     }
 
-    /// <summary>Looks a program up on PATH.</summary>
-    public string? FindProgram(string name)
-        => Environment.GetValueOrDefault("PATH", UsualPath).Split(':')
-            .Where(directory => directory.StartsWith('/')).Select(directory => Path.Combine(directory, name)).FirstOrDefault(File.Exists);
+    /// <summary>
+    /// The environment of a program that root runs: without the directories on PATH, and without any variable, that lead to what the
+    /// agent, or anybody but root, can change. Loaders and interpreters would run it (LD_LIBRARY_PATH, PYTHONPATH, HOME with its
+    /// <c>.gitconfig</c> and a hundred more).
+    /// </summary>
+    public Dictionary<string, string> RootEnvironment()
+    {
+        var environment = SharedEnvironment();
+        foreach (var (name, value) in environment.Where(v => v.Key.StartsWith("LD_", StringComparison.Ordinal) || !Trusted.Allows(v.Value)).ToList())
+            environment.Remove(name);
+        environment["PATH"] = Trusted.Filter(Environment.GetValueOrDefault("PATH", UsualPath)) is { Length: > 0 } path ? path : UsualPath;
+        environment.TryAdd("HOME", "/root");
+        environment["USER"] = environment["LOGNAME"] = "root";
+        return environment;
+    }
+
+    /// <summary>Looks a program up that root may run: in those directories on PATH that only root can change.</summary>
+    public string? FindProgram(string name) => Trusted.Find(name, Environment.GetValueOrDefault("PATH", UsualPath));
+
+    /// <summary>Whether a program is on PATH, whoever may run it.</summary>
+    public bool HasProgram(string name)
+        => Environment.GetValueOrDefault("PATH", UsualPath).Split(':').Any(directory => directory.StartsWith('/') && File.Exists(Path.Combine(directory, name)));
+
+    private TrustedPath Trusted => new(Paths.Root, [.. Agent.Groups.Where(group => group != 0)], ["/home", Paths.Home, Paths.In(Agent.Home)]);
 }

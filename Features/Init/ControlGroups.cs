@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Discobot.Features.Init;
 
 /// <summary>
@@ -6,25 +8,38 @@ namespace Discobot.Features.Init;
 /// </summary>
 internal sealed class ControlGroups(Container container)
 {
+    private const string Processes = "cgroup.procs";
+
     public void AllowNesting()
     {
         var top = container.Paths.In("/sys/fs/cgroup");
-        var controllers = Path.Combine(top, "cgroup.controllers");
         try
         {
-            // Only where the container has a group hierarchy to itself.
-            if (!File.Exists(controllers) || File.ReadAllText(container.Paths.In("/proc/self/cgroup")).Trim() is not ("0::/" or "0::/init"))
+            if (!IsOwn(top))
                 return;
             var ours = Directory.CreateDirectory(Path.Combine(top, "init")).FullName;
-            foreach (var process in File.ReadAllLines(Path.Combine(top, "cgroup.procs")))
-                Move(process, Path.Combine(ours, "cgroup.procs"));
-            var names = File.ReadAllText(controllers).Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries);
+            foreach (var process in File.ReadAllLines(Path.Combine(top, Processes)))
+                Move(process, Path.Combine(ours, Processes));
+            var names = File.ReadAllText(Path.Combine(top, "cgroup.controllers")).Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries);
             File.WriteAllText(Path.Combine(top, "cgroup.subtree_control"), string.Join(' ', names.Select(name => "+" + name)));
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             container.Log.Debug($"cgroups cannot be nested here: {error.Message}");
         }
+    }
+
+    // /proc/self/cgroup says "0::/" in any cgroup namespace, also when the tree that is mounted is the host's. The tree itself does not lie:
+    // its uppermost group is ours when this very process is in it (or in the group below that we made), nobody outside is (cgroup.procs shows
+    // those as 0), and it is not the top of all groups, which has no type.
+    private static bool IsOwn(string top)
+    {
+        if (!File.Exists(Path.Combine(top, "cgroup.controllers")) || !File.Exists(Path.Combine(top, "cgroup.type")))
+            return false;
+        var above = File.ReadAllLines(Path.Combine(top, Processes));
+        var below = Path.Combine(top, "init", Processes);
+        var all = File.Exists(below) ? [.. above, .. File.ReadAllLines(below)] : above;
+        return all.Contains(Environment.ProcessId.ToString(CultureInfo.InvariantCulture)) && !all.Contains("0");
     }
 
     // A process may have ended since, or be a thread of the kernel's.

@@ -5,21 +5,33 @@ namespace Discobot.Features.Init;
 public sealed class DockerConfigTests
 {
     [Fact]
-    public void What_the_image_says_stays_and_the_mtu_is_added()
-        => Assert.Equal("""{"insecure-registries":["r:5000"],"mtu":1400}""",
-            DockerConfig.Merge("""{"insecure-registries": ["r:5000"]}""", 1400).ToJsonString());
+    public void What_the_file_says_counts_and_the_rest_is_as_usual()
+    {
+        var config = DockerConfig.Parse("""{"mtu": 9000, "pidfile": "/run/d.pid", "exec-root": "/run/d", "group": "wheel", "tlsverify": true}""");
+        Assert.True(config.Has("mtu"));
+        Assert.Equal(("/run/d.pid", "/run/d", "wheel", true), (config.PidFile, config.ExecutionRoot, config.Group, config.IsByTls));
+        var usual = DockerConfig.Parse("  \n");
+        Assert.Equal(("/var/run/docker.pid", "/var/run/docker", "docker", false), (usual.PidFile, usual.ExecutionRoot, usual.Group, usual.IsByTls));
+        Assert.Equal("/s", Assert.Single(usual.Endpoints("/s")).Socket);
+    }
 
     [Theory]
-    [InlineData("""{"mtu":9000}""", 1400, """{"mtu":9000}""")]
-    [InlineData("", 1400, """{"mtu":1400}""")]
-    [InlineData("  \n", null, "{}")]
-    public void An_mtu_in_the_file_counts(string text, int? mtu, string expected) => Assert.Equal(expected, DockerConfig.Merge(text, mtu).ToJsonString());
+    [InlineData("tcp://127.0.0.1:2375", "tcp://127.0.0.1:2375")]
+    [InlineData("tcp://0.0.0.0:2376", "tcp://127.0.0.1:2376")]
+    [InlineData("tcp://:4243", "tcp://127.0.0.1:4243")]
+    [InlineData("tcp://[::]:2375", "tcp://[::1]:2375")]
+    [InlineData("tcp://localhost", "tcp://localhost:2375")]
+    [InlineData("tcp://h:1/path", "tcp://h:1")]
+    [InlineData("127.0.0.1:5", "tcp://127.0.0.1:5")]
+    [InlineData("unix:///run/user/docker.sock", "/run/user/docker.sock")]
+    [InlineData("unix://", "/var/run/docker.sock")]
+    public void It_is_asked_where_its_hosts_say(string host, string asked)
+        => Assert.Equal(asked, Assert.Single(DockerConfig.Parse($$"""{"hosts": ["fd://", "{{host}}"]}""").Endpoints("/s")).ToString());
 
     [Theory]
     [InlineData("{")]
     [InlineData("[]")]
-    public void What_is_no_object_is_an_error_and_not_overwritten(string text)
-        => Assert.ThrowsAny<JsonException>(() => DockerConfig.Merge(text, 1400));
+    public void What_is_no_object_is_an_error(string text) => Assert.ThrowsAny<JsonException>(() => DockerConfig.Parse(text));
 
     [Fact]
     public void The_interface_is_that_of_the_default_route_whatever_it_is_called()

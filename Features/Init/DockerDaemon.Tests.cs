@@ -91,5 +91,90 @@ public sealed class DockerDaemonTests : IDisposable
         Assert.DoesNotContain("172.17.0.1", _inside.Output + await ReadAsync("/root/.docker/config.json"), StringComparison.Ordinal);
     }
 
+    /// <summary>A socket in a directory that is the host's, a socket that is a mount itself, and one where the file has the daemon listen.</summary>
+    [Theory]
+    [InlineData("/var/run/docker.sock", "mount --bind shared var/run", "/shared/docker.sock")]
+    [InlineData("/var/run/docker.sock", "touch var/run/docker.sock; mount --bind shared/docker.sock var/run/docker.sock", "/shared/docker.sock")]
+    [InlineData("/elsewhere/d.sock", "mkdir -p elsewhere etc/docker; echo '{\"hosts\": [\"unix:///elsewhere/d.sock\"]}' > etc/docker/daemon.json; mount --bind shared elsewhere", "/shared/d.sock")]
+    public async Task A_socket_that_somebody_serves_is_left_alone_and_used(string seen, string mount, string socket)
+    {
+        _inside.Prepare("mkdir -p $1/shared $1/var/run; echo 77777 > $1/shared/docker.pid");
+        using var served = new System.Net.Sockets.Socket(System.Net.Sockets.AddressFamily.Unix, System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Unspecified);
+        served.Bind(new System.Net.Sockets.UnixDomainSocketEndPoint(_inside.At(socket)));
+        served.Listen();
+        ContainerFixture.Sh("chown 0:4242 \"$1\"; chmod 660 \"$1\"", _inside.At(socket));
+        _inside.Before = mount;
+        _inside.Agent("trap 'exit 0' TERM; grep Groups: /proc/self/status; echo agent ready; while :; do sleep 0.05; done");
+        _inside.Start();
+        await _inside.SeeAsync("agent ready");
+        Assert.Contains($"Docker daemon not started: {seen} is a mount or somebody serves it", _inside.Output, StringComparison.Ordinal);
+        Assert.Matches("Groups:[^\n]*\\b4242\\b", _inside.Output);
+        Assert.False(File.Exists(_inside.At("/tmp/arguments")));
+        Assert.Equal("77777\n", await ReadAsync("/shared/docker.pid"));
+        using var client = new System.Net.Sockets.Socket(System.Net.Sockets.AddressFamily.Unix, System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Unspecified);
+        await client.ConnectAsync(new System.Net.Sockets.UnixDomainSocketEndPoint(_inside.At(socket)));
+    }
+
+    [Theory]
+    [InlineData("etc/docker/daemon.json", "{\"debug\": true}", "Docker daemon ready")]
+    [InlineData("etc/group", "root:x:0:\ndiscobot:x:1000:\n", "is no member of the group docker")]
+    [InlineData("etc/passwd", "root:x:0:0::/root:/bin/sh\ndiscobot:x:1000:1000::/home/discobot:/bin/sh\n", "the proxy runs as root")]
+    [InlineData("etc/hosts", "::1 localhost\n", "localhost name failed")]
+    [InlineData("etc/gitconfig", "", "git safe directories failed")]
+    public async Task A_file_of_etc_that_is_a_mount_costs_a_line_and_not_Docker(string file, string content, string line)
+    {
+        _inside.Program("/usr/local/bin/dockerd", Daemon.Replace("s.listen()", "s.listen(); import os; os.chmod(\"/var/run/docker.sock\", 0o660)", StringComparison.Ordinal));
+        _inside.Prepare($"mkdir -p $1/var/run $1/etc/docker; touch $1/{file}; printf '{content.Replace("\n", "\\n", StringComparison.Ordinal)}' > $1/mounted");
+        _inside.Before = $"mount --bind mounted {file}; mount -o remount,bind,ro {file}";
+        _inside.Agent("trap 'exit 0' TERM; [ -w /var/run/docker.sock ] || [ ! -e /var/run/docker.sock ] || ls -ln /var/run/docker.sock; echo agent ready; while :; do sleep 0.05; done");
+        _inside.Start();
+        await _inside.SeeAsync("agent ready");
+        Assert.Contains(line, _inside.Output, StringComparison.Ordinal);
+        Assert.Contains("Docker daemon ready", _inside.Output, StringComparison.Ordinal);
+        if (file == "etc/group")
+            Assert.Equal("0:1000\n", await _inside.InsideAsync("stat -c %u:%g /var/run/docker.sock"));
+        Assert.Equal(content, await ReadAsync("/mounted"));
+    }
+
+    [Fact]
+    public async Task It_is_ready_when_it_answers_where_its_file_has_it_listen()
+    {
+        _inside.Program("/usr/local/bin/dockerd", Daemon.Replace("AF_UNIX); s.bind(\"/var/run/docker.sock\")", "AF_INET); s.setsockopt(1, 2, 1); s.bind((\"127.0.0.1\", 2375))", StringComparison.Ordinal));
+        _inside.Prepare("mkdir -p $1/var/run $1/etc/docker; echo '{\"hosts\": [\"tcp://0.0.0.0:2375\"]}' > $1/etc/docker/daemon.json");
+        _inside.Start();
+        await _inside.SeeAsync("agent ready");
+        Assert.Contains("Docker daemon ready", _inside.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("--host", await ReadAsync("/tmp/arguments"), StringComparison.Ordinal);
+    }
+
+    /// <summary>What the agent has put before root's own on PATH, and where libraries and interpreters look, is not what root runs.</summary>
+    [Fact]
+    public async Task No_program_library_or_configuration_of_the_agents_is_roots()
+    {
+        const string Theft = "touch /was-here; exec /usr/local/bin/";
+        _inside.Variables["PATH"] = "/home/discobot/.local/bin:/opt/tools:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+        _inside.Variables["LD_LIBRARY_PATH"] = "/home/discobot/lib";
+        _inside.Variables["PYTHONPATH"] = "/home/discobot/python";
+        _inside.Variables["HOME"] = "/home/discobot";
+        _inside.Variables["BASH_ENV"] = "/home/discobot/.env";
+        _inside.Variables["MINE"] = "kept";
+        _inside.Variables["WORKSPACE_PATH"] = "/repo";
+        _inside.Prepare("mkdir -p $1/opt/tools $1/var/run $1/repo; git -C $1/repo init -q .; chown 1000:1000 $1/opt/tools");
+        foreach (var program in new[] { "dockerd", "git", "runc", "containerd", "update-ca-certificates", "iptables" })
+        {
+            _inside.Program($"/home/discobot/.local/bin/{program}", Theft + program);
+            _inside.Program($"/opt/tools/{program}", Theft + program);
+        }
+
+        _inside.Start();
+        await _inside.SeeAsync("agent ready");
+        Assert.False(File.Exists(_inside.At("/was-here")));
+        var environment = (await ReadAsync("/tmp/environment")).Split('\n');
+        Assert.Contains("MINE=kept", environment);
+        Assert.Contains("HOME=/root", environment);
+        Assert.DoesNotContain(environment, line => line.Contains("/home/", StringComparison.Ordinal) || line.Contains("/opt/tools", StringComparison.Ordinal));
+        Assert.Contains("PATH=", string.Join('\n', environment), StringComparison.Ordinal);
+    }
+
     private Task<string> ReadAsync(string path) => File.ReadAllTextAsync(_inside.At(path));
 }

@@ -1,4 +1,4 @@
-using System.Net.Sockets;
+using System.Globalization;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init;
@@ -9,7 +9,7 @@ namespace Discobot.Features.Init;
 /// </summary>
 internal sealed class DockerDaemon(Container container)
 {
-    private const string Group = "docker";
+    private const string HostsGroup = "docker-host";
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
     private readonly NestedDocker _nested = new(container);
@@ -17,41 +17,107 @@ internal sealed class DockerDaemon(Container container)
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         _nested.Withdraw();
-        if (container.FindProgram("dockerd") is not { } program)
+        var config = DockerConfig.Read(container);
+        if (await FindServedAsync(config, cancellationToken) is { } served)
         {
-            container.Log.Debug("Docker daemon not started: no dockerd on PATH");
+            UseServed(served);
             return;
         }
 
-        Prepare();
+        if (container.FindProgram("dockerd") is not { } program)
+        {
+            container.Log.Debug("Docker daemon not started: no dockerd in those directories of PATH that only root can change");
+            return;
+        }
+
+        Prepare(config);
         _nested.PrepareRuntime();
         if (await StartAsync(program, cancellationToken) is { } child)
             container.Running.Supervise("Docker daemon", child, stop => StartAsync(program, stop), container.Log);
     }
 
-    private void Prepare()
+    // A socket that somebody serves is another daemon's, as a rule the host's: replacing it would cut that off from all its clients.
+    private async Task<DockerEndpoint?> FindServedAsync(DockerConfig config, CancellationToken cancellationToken)
+    {
+        foreach (var endpoint in config.Endpoints(container.Paths.DockerSocket).Where(e => e.Socket is not null))
+        {
+            if (await endpoint.IsServedAsync(cancellationToken) || Mounts.TypeAt(RealPath.Below("/", endpoint.Socket!)) is not null)
+                return endpoint;
+        }
+
+        return null;
+    }
+
+    private void UseServed(DockerEndpoint served)
+    {
+        container.Log.Info($"Docker daemon not started: {served} is a mount or somebody serves it, so it is used as it is. What runs there does not get the "
+            + "proxy, and whoever may use it is root where it runs");
+        if (Libc.StatusOf(served.Socket!) is not { Kind: FileKind.Other } status || (status.Permissions & 0x2) != 0 || container.Agent.User == 0)
+            return;
+        if (status.Owner.Group == 0 || (status.Permissions & 0x10) == 0)
+        {
+            container.Log.Warning($"{container.Agent.Name} may not use {served}: it is root's alone");
+            return;
+        }
+
+        var users = new UserDatabase(container.Paths.Etc);
+        TryUsers(() => users.AddToGroup(container.Agent.Name, users.FindOrAddGroup(status.Owner.Group, HostsGroup)),
+            $"{container.Agent.Name} may not use {served}");
+    }
+
+    private void Prepare(DockerConfig config)
     {
         var users = new UserDatabase(container.Paths.Etc);
-        users.FindOrAddGroup(Group);
-        users.AddToGroup(container.Agent.Name, Group);
+        TryUsers(
+            () =>
+            {
+                users.FindOrAddGroup(config.Group);
+                users.AddToGroup(container.Agent.Name, config.Group);
+            },
+            $"{container.Agent.Name} is no member of the group {config.Group}, so the socket becomes its own group's");
         new ControlGroups(container).AllowNesting();
         Directory.CreateDirectory(container.Paths.In("/var/run"));
         using var data = DirectoryHandle.OpenTrusted(container.Paths.Data);
         data.OpenOrCreate("docker", 0x1C0, new Owner(Libc.GetUser(), Libc.GetUserGroup())).Dispose();
     }
 
+    // Both files may be mounts, which nothing can be renamed over, or read-only.
+    private void TryUsers(Action change, string consequence)
+    {
+        try
+        {
+            change();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            container.Log.Warning($"{consequence}: {error.Message}");
+        }
+    }
+
+    private bool IsMember(string group)
+        => container.Agent.User == 0 || (new UserDatabase(container.Paths.Etc) is var users && users.FindGroup(group) is { } number
+            && users.Find(container.Agent.Name)?.Groups.Contains(number) == true);
+
     private async Task<ChildProcess?> StartAsync(string program, CancellationToken cancellationToken)
     {
-        StalePidFile.Remove(container.Paths.DockerPidFile, "dockerd", container.Log);
-        StalePidFile.Remove(container.Paths.In("/var/run/docker/containerd/containerd.pid"), "containerd", container.Log);
-        File.Delete(container.Paths.DockerSocket);
-        var taken = new DockerConfig(container).Write();
-        var child = await container.Spawner.StartAsync(new Launch("Docker daemon", [program, .. Arguments(taken)]) { Environment = DaemonEnvironment() });
+        var config = DockerConfig.Read(container);
+        if (await FindServedAsync(config, cancellationToken) is { } served)
+        {
+            container.Log.Warning($"Docker daemon not started: somebody else serves {served} now");
+            return null;
+        }
+
+        StalePidFile.Remove(container.Paths.In(config.PidFile), "dockerd", container.Log);
+        StalePidFile.Remove(container.Paths.In(config.ExecutionRoot + "/containerd/containerd.pid"), "containerd", container.Log);
+        foreach (var socket in config.Endpoints(container.Paths.DockerSocket).Select(e => e.Socket).OfType<string>())
+            File.Delete(socket);
+        var child = await container.Spawner.StartAsync(new Launch("Docker daemon", [program, .. Arguments(config)]) { Environment = DaemonEnvironment() });
         container.Running.Docker = child;
         container.Log.Info($"Docker daemon started (pid={child.Id}), waiting for its socket...");
-        var failure = await WaitAsync(child, cancellationToken);
+        var failure = await WaitAsync(child, config, cancellationToken);
         if (failure is null)
         {
+            LetAgentIn(config);
             container.Log.Info("Docker daemon ready");
             _nested.Connect();
             return child;
@@ -64,23 +130,35 @@ internal sealed class DockerDaemon(Container container)
         return null;
     }
 
-    // dockerd refuses to start when a setting is in its file and on its command line: the file's word counts.
-    private IEnumerable<string> Arguments(IReadOnlySet<string> taken)
+    // Without the group in /etc/group the daemon cannot be told of it.
+    private void LetAgentIn(DockerConfig config)
     {
-        (string Key, string Option, string Value)[] settings =
+        if (IsMember(config.Group))
+            return;
+        foreach (var socket in config.Endpoints(container.Paths.DockerSocket).Select(e => e.Socket).OfType<string>().Where(Path.Exists))
+        {
+            using var directory = DirectoryHandle.OpenTrusted(Path.GetDirectoryName(socket)!);
+            directory.SetOwner(Path.GetFileName(socket), new Owner(0, container.Agent.Group));
+        }
+    }
+
+    private IEnumerable<string> Arguments(DockerConfig config)
+    {
+        (string Key, string Option, string? Value)[] settings =
         [
             ("data-root", "--data-root", container.Paths.Docker),
             ("storage-driver", "--storage-driver", "overlay2"),
             ("hosts", "--host", $"unix://{container.Paths.DockerSocket}"),
-            ("group", "--group", Group),
+            ("group", "--group", new UserDatabase(container.Paths.Etc).FindGroup(config.Group) is null ? null : config.Group),
             ("log-level", "--log-level", "error"),
+            ("mtu", "--mtu", DockerConfig.Mtu(container.Paths)?.ToString(CultureInfo.InvariantCulture)),
         ];
-        return settings.Where(s => !taken.Contains(s.Key)).SelectMany(s => new[] { s.Option, s.Value });
+        return settings.Where(s => s.Value is not null && !config.Has(s.Key)).SelectMany(s => new[] { s.Option, s.Value! });
     }
 
     private Dictionary<string, string> DaemonEnvironment()
     {
-        var environment = container.SharedEnvironment();
+        var environment = container.RootEnvironment();
         if (container.ProxyReady)
         {
             foreach (var (name, value) in ProxyEnvironment.Variables(container))
@@ -88,20 +166,25 @@ internal sealed class DockerDaemon(Container container)
         }
 
         if (_nested.IsWanted)
-            environment["PATH"] = $"{NestedDocker.RuntimeDirectory}:{environment.GetValueOrDefault("PATH", Container.UsualPath)}";
+            environment["PATH"] = $"{NestedDocker.RuntimeDirectory}:{environment["PATH"]}";
         return environment;
     }
 
-    private async Task<string?> WaitAsync(ChildProcess child, CancellationToken cancellationToken)
+    private async Task<string?> WaitAsync(ChildProcess child, DockerConfig config, CancellationToken cancellationToken)
     {
+        var endpoints = config.Endpoints(container.Paths.DockerSocket);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(Limit);
         try
         {
             while (!child.Exited.IsCompleted)
             {
-                if (await AnswersAsync(limit.Token))
-                    return null;
+                foreach (var endpoint in endpoints)
+                {
+                    if (await endpoint.AnswersAsync(config.IsByTls, limit.Token))
+                        return null;
+                }
+
                 await Task.WhenAny(child.Exited, Task.Delay(Poll, limit.Token));
                 limit.Token.ThrowIfCancellationRequested();
             }
@@ -110,25 +193,7 @@ internal sealed class DockerDaemon(Container container)
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            return $"it did not answer on its socket within {Limit.TotalSeconds} s";
-        }
-    }
-
-    // The socket accepts long before the daemon serves, and before it knows whether it can.
-    private async Task<bool> AnswersAsync(CancellationToken cancellationToken)
-    {
-        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(container.Paths.DockerSocket), cancellationToken);
-            await socket.SendAsync("GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"u8.ToArray(), cancellationToken);
-            var answer = new byte[12];
-            var length = await socket.ReceiveAsync(answer, cancellationToken);
-            return answer.AsSpan(0, length).SequenceEqual("HTTP/1.1 200"u8);
-        }
-        catch (SocketException)
-        {
-            return false;
+            return $"it did not answer on {string.Join(" or ", endpoints)} within {Limit.TotalSeconds} s";
         }
     }
 }

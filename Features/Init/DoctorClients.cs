@@ -7,7 +7,8 @@ namespace Discobot.Features.Init;
 /// <param name="tools">Runs them.</param>
 /// <param name="path">The PATH to look on.</param>
 /// <param name="url">What they fetch.</param>
-internal sealed class DoctorClients(ToolRun tools, string path, string url)
+/// <param name="user">Who runs them, when that is root here: they may be the agent's own programs. Null stays who it is.</param>
+internal sealed class DoctorClients(ToolRun tools, string path, string url, UserRecord? user = null)
 {
     private const string Python = """
         import sys, urllib.request, urllib.error
@@ -60,7 +61,7 @@ internal sealed class DoctorClients(ToolRun tools, string path, string url)
         if (!path.Split(':').Any(directory => File.Exists(Path.Combine(directory, client.Name))))
             return new Finding("client", client.Name, null, "not in this image", null);
         var said = new List<string>();
-        var launch = new Launch(client.Name, ["/bin/sh", "-c", Shell, client.Name, .. client.Command]);
+        var launch = new Launch(client.Name, ["/bin/sh", "-c", Shell, client.Name, .. client.Command]) { User = user?.Name, Environment = Own() };
         var result = await tools.RunAsync(launch, Limit, said.Add, cancellationToken);
         if (client.Unknown is { } unknown && said.Exists(line => line.Contains(unknown, StringComparison.Ordinal)))
             return new Finding("client", client.Name, null, "without a compiler: cannot be tried", null);
@@ -68,6 +69,14 @@ internal sealed class DoctorClients(ToolRun tools, string path, string url)
         var reason = result.TimedOut ? "no answer within 20 s" : said.LastOrDefault(line => line.Length > 0) ?? $"exit code {result.ExitCode}";
         return new Finding("client", client.Name, works, works ? client.Detail ?? $"reaches {url}" : reason,
             works ? null : reason == Past ? Doctor.Restart : client.Fix);
+    }
+
+    private Dictionary<string, string> Own()
+    {
+        var environment = ContainerInit.OwnEnvironment();
+        if (user is not null)
+            (environment["HOME"], environment["USER"], environment["LOGNAME"]) = (user.Home, user.Name, user.Name);
+        return environment;
     }
 
     /// <param name="Name">The program looked for on PATH.</param>

@@ -9,6 +9,15 @@ namespace Discobot.Features.Init;
 internal sealed partial class GitClone(Container container, TimeSpan? limit = null)
 {
     private const string Branch = "discobot-session";
+
+    // A repository on this machine may be anybody's (CVE-2022-24765): git, run by root here, reads it all the same. It takes no command from
+    // its configuration (git-upload-pack(1), SECURITY), and from the clone's no hook.
+    private static readonly string[] Options = ["-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"];
+    private const string Serve = "--upload-pack=git -c safe.directory=* upload-pack";
+
+    // What git and its transports are told by; nothing else of the container's environment, secrets that are others' among it.
+    private static readonly string[] Passed = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE"];
+
     private readonly TimeSpan _limit = limit ?? TimeSpan.FromMinutes(30);
 
     /// <summary>Clones into a directory that does not exist yet, and checks the asked-for commit out on a branch of its own.</summary>
@@ -18,33 +27,43 @@ internal sealed partial class GitClone(Container container, TimeSpan? limit = nu
         var git = container.FindProgram("git") ?? throw new StartupException(
             $"git is not installed, so {Redact(source)} cannot be cloned: put git into the image, or mount a directory without .git, which is copied");
         container.Log.Info($"cloning {Redact(source)}");
+        var from = GitSource.Parse(source);
+        if (from.User is not null)
+        {
+            container.Log.Warning("WORKSPACE_PATH holds credentials. The clone and the agent do not get them, but whoever runs `docker exec` in this container "
+                + "reads them in its environment: give a credential by a rule of the policy's headers, whose value is a file:");
+        }
+
+        string[] serve = source.StartsWith('/') || source.StartsWith("file://", StringComparison.OrdinalIgnoreCase) ? [Serve] : [];
 
         // Hard links would share files with the source, and giving them to the agent would change the source.
-        await GitAsync([git, "clone", "--single-branch", "--no-hardlinks", "--", source, target], cancellationToken);
-        if (container.Session.WorkspaceCommit is { Length: > 0 } commit)
-            await GitAsync([git, "-C", target, "checkout", "-B", Branch, await FetchAsync(git, source, target, commit, cancellationToken), "--"], cancellationToken);
+        await GitAsync(from, [git, .. Options, .. from.CredentialOptions(), "clone", "--single-branch", "--no-hardlinks", .. serve, "--", from.Url, target], cancellationToken);
+        if (container.Session.WorkspaceCommit is not { Length: > 0 } commit)
+            return;
+        string[] inClone = [git, .. Options, .. from.CredentialOptions(), "-C", target];
+        await GitAsync(from, [.. inClone, "checkout", "-B", Branch, await FetchAsync(from, inClone, serve, commit, cancellationToken), "--"], cancellationToken);
     }
 
     /// <summary>Takes user and password out of URLs, and what follows a question mark.</summary>
     public static string Redact(string text) => Query().Replace(Credentials().Replace(text, "$1***@"), "$1?***");
 
     // The clone has one branch. A commit beyond it is asked for by name; the beginning of one is known only where everything is.
-    private async Task<string> FetchAsync(string git, string source, string target, string commit, CancellationToken cancellationToken)
+    private async Task<string> FetchAsync(GitSource from, string[] inClone, string[] serve, string commit, CancellationToken cancellationToken)
     {
-        string[] isThere = [git, "-C", target, "cat-file", "-e", commit + "^{commit}"];
-        if (await SucceedsAsync(isThere, cancellationToken))
+        string[] isThere = [.. inClone, "cat-file", "-e", commit + "^{commit}"];
+        if (await SucceedsAsync(from, isThere, cancellationToken))
             return commit;
-        if (await SucceedsAsync([git, "-C", target, "fetch", "origin", commit], cancellationToken))
+        if (await SucceedsAsync(from, [.. inClone, "fetch", .. serve, "origin", commit], cancellationToken))
             return "FETCH_HEAD";
-        await GitAsync([git, "-C", target, "fetch", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"], cancellationToken);
-        return await SucceedsAsync(isThere, cancellationToken)
+        await GitAsync(from, [.. inClone, "fetch", .. serve, "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"], cancellationToken);
+        return await SucceedsAsync(from, isThere, cancellationToken)
             ? commit
-            : throw new StartupException($"WORKSPACE_COMMIT {commit} is no commit, branch or tag of {Redact(source)}");
+            : throw new StartupException($"WORKSPACE_COMMIT {commit} is no commit, branch or tag of {Redact(from.Url)}");
     }
 
-    private async Task GitAsync(string[] command, CancellationToken cancellationToken)
+    private async Task GitAsync(GitSource from, string[] command, CancellationToken cancellationToken)
     {
-        var result = await RunGitAsync(command, line => container.Log.Info($"  [git] {Redact(line)}"), cancellationToken);
+        var result = await RunGitAsync(from, command, line => container.Log.Info($"  [git] {Redact(line)}"), cancellationToken);
         if (!result.Succeeded)
         {
             var verb = command.First(a => a is "clone" or "fetch" or "checkout");
@@ -52,20 +71,31 @@ internal sealed partial class GitClone(Container container, TimeSpan? limit = nu
         }
     }
 
-    private Task<ToolResult> RunGitAsync(string[] command, Action<string> line, CancellationToken cancellationToken)
+    private Task<ToolResult> RunGitAsync(GitSource from, string[] command, Action<string> line, CancellationToken cancellationToken)
+        => container.Tools.RunAsync(new Launch("git", command) { Environment = GitEnvironment(from) }, _limit, line, cancellationToken);
+
+    private Dictionary<string, string> GitEnvironment(GitSource from)
     {
         // Our own proxy is not up yet.
-        var environment = ProxyEnvironment.Without(container.Environment, container.Proxy.Port);
+        var environment = container.RootEnvironment().Where(v => Passed.Contains(v.Key) || v.Key.StartsWith("LC_", StringComparison.Ordinal)
+            || v.Key.StartsWith("GIT_", StringComparison.Ordinal) || v.Key.EndsWith("_PROXY", StringComparison.OrdinalIgnoreCase)).ToDictionary(v => v.Key, v => v.Value);
+
+        // A key or an agent's socket may be anybody's: nothing of them is run.
+        foreach (var name in new[] { "GIT_SSH_COMMAND", "SSH_AUTH_SOCK" })
+        {
+            if (container.Environment.TryGetValue(name, out var value))
+                environment[name] = value;
+        }
+
         environment["GIT_TERMINAL_PROMPT"] = "0";
         environment["GIT_ASKPASS"] = environment["SSH_ASKPASS"] = "true";
         environment.TryAdd("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oStrictHostKeyChecking=accept-new");
-        environment.TryAdd("HOME", "/root");
-        var launch = new Launch("git", command) { Environment = environment };
-        return container.Tools.RunAsync(launch, _limit, line, cancellationToken);
+        from.AddCredentials(environment);
+        return environment;
     }
 
-    private async Task<bool> SucceedsAsync(string[] command, CancellationToken cancellationToken)
-        => (await RunGitAsync(command, static _ => { }, cancellationToken)).Succeeded;
+    private async Task<bool> SucceedsAsync(GitSource from, string[] command, CancellationToken cancellationToken)
+        => (await RunGitAsync(from, command, static _ => { }, cancellationToken)).Succeeded;
 
     // Up to the last '@' of the authority: passwords hold '@' and ':' as well.
     [GeneratedRegex(@"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s]*@", RegexOptions.CultureInvariant)]

@@ -1,3 +1,5 @@
+using Discobot.Infrastructure.Native;
+
 namespace Discobot.Features.Init;
 
 /// <summary>
@@ -15,10 +17,19 @@ internal sealed class GitSafeDirectories(Container container)
     public Task RunAsync(CancellationToken cancellationToken)
     {
         var directories = Always.ToList();
-        if (container.Session.WorkspacePath is ['/', ..] path && !directories.Contains(path))
-            directories.Insert(0, path);
+        if (container.Session.WorkspacePath is ['/', ..] path)
+            directories.InsertRange(0, Spellings(path).Where(d => !directories.Contains(d)));
         ManagedBlock.PutInto(container.Paths.In("/etc/gitconfig"), ["[safe]", .. directories.Select(d => $"\tdirectory = {Quote(d)}")]);
         return Task.CompletedTask;
+    }
+
+    // git compares by text, the work tree or the directory .git, as it finds them: without slashes at the end and with links followed.
+    private IEnumerable<string> Spellings(string path)
+    {
+        var written = "/" + string.Join('/', path.Split('/', StringSplitOptions.RemoveEmptyEntries));
+        var real = RealPath.Below(container.Paths.Root, written);
+        var seen = container.Paths.Root == "/" ? real : real[container.Paths.Root.Length..];
+        return new[] { written, written + "/.git", seen, seen + "/.git" }.Distinct();
     }
 
     // git-config(1), Syntax: a value in double quotes, where backslash and quote are escaped.

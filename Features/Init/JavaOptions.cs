@@ -8,7 +8,7 @@ internal static class JavaOptions
     /// <summary>Whether the image has a Java.</summary>
     public static bool HasJava(Container container)
     {
-        if (container.FindProgram("java") is not null
+        if (container.HasProgram("java")
             || (container.Environment.GetValueOrDefault("JAVA_HOME") is ['/', ..] home && File.Exists(container.Paths.In(home + "/bin/java"))))
             return true;
         var all = container.Paths.In("/usr/lib/jvm");

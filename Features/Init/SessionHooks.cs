@@ -85,7 +85,13 @@ internal sealed class SessionHooks(Container container)
 
     private Dictionary<string, string> HookEnvironment(SessionHook hook)
     {
-        var environment = container.ChildEnvironment();
+        var environment = hook.AsRoot ? container.RootEnvironment() : container.ChildEnvironment();
+        if (hook.AsRoot && container.ProxyReady)
+        {
+            foreach (var (name, value) in ProxyEnvironment.Variables(container))
+                environment[name] = value;
+        }
+
         environment["DISCOBOT_HOOK_TYPE"] = hook.Type;
         environment["DISCOBOT_SESSION_ID"] = container.Session.SessionId;
         environment["DISCOBOT_WORKSPACE"] = container.Paths.Workspace;

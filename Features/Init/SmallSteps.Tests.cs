@@ -38,7 +38,7 @@ public sealed class SmallStepsTests : IDisposable
             await new GitSafeDirectories(fixture.Container).RunAsync(CancellationToken.None);
         using var git = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("git", ["config", "-f", fixture.At("etc/gitconfig"), "--get-all", "safe.directory"]) { RedirectStandardOutput = true })!;
         Assert.Equal(
-            "/it's \"mine\"\n/.workspace\n/.workspace/.git\n/.data/discobot/workspace\n/.data/discobot/workspace.staging\n/home/discobot/workspace\n/workspace\n",
+            "/it's \"mine\"\n/it's \"mine\"/.git\n/.workspace\n/.workspace/.git\n/.data/discobot/workspace\n/.data/discobot/workspace.staging\n/home/discobot/workspace\n/workspace\n",
             await git.StandardOutput.ReadToEndAsync());
         Assert.StartsWith("[user]\n\tname = me\n", File.ReadAllText(fixture.At("etc/gitconfig")), StringComparison.Ordinal);
     }
@@ -72,19 +72,35 @@ public sealed class SmallStepsTests : IDisposable
         Assert.Empty(Directory.GetFileSystemEntries(_fixture.At("home/discobot")));
     }
 
+    [Theory]
+    [InlineData("1\n{self}\n", null, true)]
+    [InlineData("", "{self}\n", true)]
+    [InlineData("1\n7\n", null, false)]
+    [InlineData("0\n0\n{self}\n", null, false)]
+    [InlineData("0\n", "{self}\n", false)]
+    public async Task Groups_of_processes_are_changed_only_where_the_tree_is_our_own(string processes, string? ours, bool changed)
+    {
+        var self = Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture);
+        _fixture.Write("proc/self/cgroup", "0::/\n");
+        _fixture.Write("sys/fs/cgroup/cgroup.type", "domain\n");
+        _fixture.Write("sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
+        _fixture.Write("sys/fs/cgroup/cgroup.procs", processes.Replace("{self}", self, StringComparison.Ordinal));
+        if (ours is not null)
+            _fixture.Write("sys/fs/cgroup/init/cgroup.procs", ours.Replace("{self}", self, StringComparison.Ordinal));
+        new ControlGroups(_fixture.Container).AllowNesting();
+        Assert.Equal(changed, File.Exists(_fixture.At("sys/fs/cgroup/cgroup.subtree_control")));
+        if (!changed)
+            return;
+        Assert.Equal(self, (await File.ReadAllTextAsync(_fixture.At("sys/fs/cgroup/init/cgroup.procs"))).Trim());
+        Assert.Equal("+cpu +memory", await File.ReadAllTextAsync(_fixture.At("sys/fs/cgroup/cgroup.subtree_control")));
+    }
+
     [Fact]
-    public async Task Groups_of_processes_are_left_alone_where_the_hierarchy_is_not_ours()
+    public void The_top_of_all_groups_is_never_ours()
     {
         _fixture.Write("sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
-        _fixture.Write("sys/fs/cgroup/cgroup.procs", "1\n7\n");
-        foreach (var (group, moved) in new[] { ("0::/user.slice\n", false), ("0::/\n", true) })
-        {
-            _fixture.Write("proc/self/cgroup", group);
-            new ControlGroups(_fixture.Container).AllowNesting();
-            Assert.Equal(moved, Directory.Exists(_fixture.At("sys/fs/cgroup/init")));
-        }
-
-        Assert.Equal("7", await File.ReadAllTextAsync(_fixture.At("sys/fs/cgroup/init/cgroup.procs")));
-        Assert.Equal("+cpu +memory", await File.ReadAllTextAsync(_fixture.At("sys/fs/cgroup/cgroup.subtree_control")));
+        _fixture.Write("sys/fs/cgroup/cgroup.procs", $"{Environment.ProcessId}\n");
+        new ControlGroups(_fixture.Container).AllowNesting();
+        Assert.False(Directory.Exists(_fixture.At("sys/fs/cgroup/init")));
     }
 }

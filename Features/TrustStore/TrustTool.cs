@@ -63,7 +63,9 @@ internal sealed class TrustTool(ILogger logger, TimeSpan limit)
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        // These tools are scripts that run as root: they find the system's programs, not what a workspace put on PATH.
+        // These tools are scripts that run as root: they find the system's programs and libraries, not what a workspace's variables name.
+        start.Environment.Clear();
+        start.Environment["HOME"] = "/root";
         start.Environment["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin";
         start.Environment["LC_ALL"] = "C";
         return start;

@@ -46,6 +46,15 @@ internal sealed class UserDatabase(string etc)
         return number;
     }
 
+    /// <summary>The name of the group with a number, adding one of this name when there is none.</summary>
+    public string FindOrAddGroup(uint number, string name)
+    {
+        if (Lines(GroupFile).FirstOrDefault(f => f.Length >= 3 && f[2] == Text(number)) is { } fields)
+            return fields[0];
+        Append(GroupFile, $"{name}:x:{number}:");
+        return name;
+    }
+
     /// <summary>Finds a system user, adding it together with a group of its name when it is missing. It has no password and no shell.</summary>
     public UserRecord FindOrAddSystemUser(string name, string home)
     {
