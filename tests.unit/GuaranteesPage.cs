@@ -26,6 +26,24 @@ public sealed partial class GuaranteesPage
         Assert.All(lines, line => Assert.Matches(Names(), line));
     }
 
+    [Theory]
+    [InlineData("    [Fact]\n    public void M()\n", true)]
+    [InlineData("    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]\n    public async Task M(Distro distro)\n", true)]
+    [InlineData("    [Theory]\n    [InlineData(1)]\n    [InlineData(2)]\n    public async Task M(int a)\n", true)]
+    [InlineData("    public void M()\n", false)]
+    [InlineData("    [Fact]\n    public void Other()\n    {\n    }\n\n    public Task M()\n", false)]
+    [InlineData("    // [Fact]\n    public void M()\n", false)]
+    [InlineData("    [Fact(Skip = \"later\")]\n    public void M()\n", false)]
+    [InlineData("    [InlineData(1)]\n    public void M()\n", false)]
+    public void Only_a_method_that_is_run_as_a_test_counts(string code, bool counts) => Assert.Equal(counts, IsTest(code, "M"));
+
+    // The attributes in the lines right above the method, one of which makes it a test that is run.
+    private static bool IsTest(string code, string method)
+    {
+        var found = Regex.Match(code, $@"^(?<attributes>(?:    \[[^\n]*\]\n)+)    public (?:async )?(?:Task|void) {method}\(", RegexOptions.Multiline);
+        return Regex.IsMatch(found.Groups["attributes"].Value, @"\[(Fact|Theory)\b") && !found.Groups["attributes"].Value.Contains("Skip =", StringComparison.Ordinal);
+    }
+
     private static string Page() => File.ReadAllText(Path.Combine(Top, "docs/guarantees.md"));
 
     private static bool Exists(string directory, string type, string method)
@@ -33,11 +51,11 @@ public sealed partial class GuaranteesPage
         if (directory.Length == 0)
         {
             return typeof(GuaranteesPage).Assembly.GetTypes().Any(t => t.Name == type
-                && t.GetMethods().Any(m => m.Name == method && m.GetCustomAttribute<FactAttribute>() is not null));
+                && t.GetMethods().Any(m => m.Name == method && m.GetCustomAttribute<FactAttribute>() is { Skip: null }));
         }
 
         var file = Path.Combine(Top, directory, type + ".cs");
-        return File.Exists(file) && Regex.IsMatch(File.ReadAllText(file), $@"^    public (async )?(Task|void) {method}\(", RegexOptions.Multiline);
+        return File.Exists(file) && IsTest(File.ReadAllText(file), method);
     }
 
     [GeneratedRegex(@"`(tests\.integration/\w+/)?(\w+Tests)\.(\w+)`")]

@@ -67,7 +67,8 @@ internal sealed class AgentFsSession(Container container)
         var unfinished = id + ".moving";
         using var overlays = data.OpenOrCreate(SessionFilesystem.OverlayDirectory, 0x1C0, Owner.Root);
         overlays.RemoveTree(unfinished, cancellationToken);
-        SessionFilesystem.MountOverlay(container, unfinished, container.Paths.Home);
+        if (SessionFilesystem.MountOverlay(container, unfinished, container.Paths.Home, cancellationToken) is { } failure)
+            throw new StartupException($"{failure} Nothing of the session was changed.");
         try
         {
             using var from = DirectoryHandle.OpenTrusted(source);

@@ -11,38 +11,60 @@ internal sealed class BaseHome(Container container)
     public const string Name = "discobot";
     private const string Staging = "discobot.staging";
 
-    public Task RunAsync(CancellationToken cancellationToken)
+    public async Task RunAsync(CancellationToken cancellationToken)
     {
         var home = container.Paths.Home;
-        Directory.CreateDirectory(home);
+        if (!Path.Exists(home))
+            Directory.CreateDirectory(home);
         if (Mounts.TypeAt(home) is { } mounted)
             throw new StartupException($"{home} is a mount ({mounted}): the image's home cannot be read, and the session's would hide it");
-        using var image = DirectoryHandle.OpenTrusted(home);
+        using var prepared = await new VolumeLocks(container).ForSetupAsync(cancellationToken);
         using var data = DirectoryHandle.OpenTrusted(container.Paths.Data);
+        var owner = new AgentOwner(container);
+        owner.Adopt(data, cancellationToken);
         using var existing = data.OpenChild(Name);
         if (existing is not null)
-            Copy(image, existing, cancellationToken);
+            Complete(existing, cancellationToken);
         else
-            MakeWhole(image, data, cancellationToken);
-        return Task.CompletedTask;
+            MakeWhole(data, cancellationToken);
+        owner.Remember(data);
     }
 
     // Under another name until it is complete: an interrupted copy must not count as one.
-    private void MakeWhole(DirectoryHandle image, DirectoryHandle data, CancellationToken cancellationToken)
+    private void MakeWhole(DirectoryHandle data, CancellationToken cancellationToken)
     {
         data.RemoveTree(Staging, cancellationToken);
         using (var staging = data.CreateChild(Staging, 0x1C0, Self))
-            Copy(image, staging, cancellationToken);
+            Copy(staging, cancellationToken);
         data.Rename(Staging, data, Name);
     }
 
-    private void Copy(DirectoryHandle image, DirectoryHandle target, CancellationToken cancellationToken)
+    // What a later image adds can wait for another start; the session's own work cannot.
+    private void Complete(DirectoryHandle existing, CancellationToken cancellationToken)
     {
-        var copy = new TreeCopy(container.Agent.Owner);
-        copy.Run(image, target, cancellationToken);
+        try
+        {
+            Copy(existing, cancellationToken);
+        }
+        catch (IOException error)
+        {
+            container.Log.Warning($"not everything that this image adds to the home is there, the next start completes it: {error.Message}");
+        }
+    }
+
+    // What is mounted below the home is the user's, and shown there; it is no part of the image.
+    private void Copy(DirectoryHandle target, CancellationToken cancellationToken)
+    {
+        foreach (var home in new[] { AgentHome.Own(container), container.Paths.Home }.OfType<string>().Select(PlainHome.ImageOf).Where(Directory.Exists))
+        {
+            using var image = DirectoryHandle.OpenTrusted(home);
+            var copy = new TreeCopy(container.Agent.Owner) { OneFileSystem = true, Capabilities = true };
+            copy.Run(image, target, cancellationToken);
+            container.Log.Debug($"{copy.Copied} entries copied from {image} to {target}, {copy.Skipped} left out (FIFOs, sockets, devices)");
+        }
+
         target.SetOwner(Self);
         target.SetPermissions(0x1C0);
-        container.Log.Debug($"{copy.Copied} entries copied from {image} to {target}, {copy.Skipped} left out (FIFOs, sockets, devices)");
     }
 
     private static Owner Self => new(Libc.GetUser(), Libc.GetUserGroup());

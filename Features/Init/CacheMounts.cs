@@ -34,11 +34,17 @@ internal sealed class CacheMounts(Container container)
         if (cache is null)
             return Task.CompletedTask;
         using var home = DirectoryHandle.OpenTrusted(container.Paths.Home);
+        using var image = data.OpenChild(BaseHome.Name);
         foreach (var path in Paths.Concat(AdditionalPaths(home)).Distinct())
         {
             try
             {
-                Mount(cache, home, path);
+                Mount(cache, home, image, path, cancellationToken);
+            }
+            catch (LibcException error) when (error.Number == LibcException.NotPermitted)
+            {
+                container.Log.Warning($"no caches are shown, as nothing can be mounted here: {error.Message}");
+                break;
             }
             catch (Exception error) when (error is IOException or ArgumentException)
             {
@@ -60,10 +66,15 @@ internal sealed class CacheMounts(Container container)
     }
 
     // No link is followed on either side, and the mount is made between the directories that were opened.
-    private void Mount(DirectoryHandle cache, DirectoryHandle home, string path)
+    private void Mount(DirectoryHandle cache, DirectoryHandle home, DirectoryHandle? image, string path, CancellationToken cancellationToken)
     {
         using var source = cache.OpenOrCreate($"home/discobot/{path}", 0x1FF, Owner.Root);
         using var target = home.OpenOrCreate(path, 0x1ED, container.Agent.Owner);
+
+        // It would be hidden; the image's content is for every session of the project.
+        using var ofTheImage = image?.TryOpen(path);
+        if (ofTheImage is not null)
+            new TreeCopy(container.Agent.Owner) { OneFileSystem = true }.Run(ofTheImage, source, cancellationToken);
         Mounts.BindTo(source, target);
     }
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init;
 
@@ -15,6 +16,7 @@ internal sealed class ControlGroups(Container container)
         var top = container.Paths.In("/sys/fs/cgroup");
         try
         {
+            MakeOwnWritable(top);
             if (!IsOwn(top))
                 return;
             var ours = Directory.CreateDirectory(Path.Combine(top, "init")).FullName;
@@ -40,6 +42,16 @@ internal sealed class ControlGroups(Container container)
         var below = Path.Combine(top, "init", Processes);
         var all = File.Exists(below) ? [.. above, .. File.ReadAllLines(below)] : above;
         return all.Contains(Environment.ProcessId.ToString(CultureInfo.InvariantCulture)) && !all.Contains("0");
+    }
+
+    // An engine mounts the container's own groups read-only unless it is privileged. In version 1 a tree whose top is not "/" is such a group.
+    private static void MakeOwnWritable(string top)
+    {
+        foreach (var (point, group) in Mounts.ReadOnlyControlGroups().Where(m => m.Point == top || m.Point.StartsWith(top + "/", StringComparison.Ordinal)))
+        {
+            if (point == top ? IsOwn(top) : group is not ("/" or ['/', '.', '.', ..]))
+                Mounts.MakeWritable(point);
+        }
     }
 
     // A process may have ended since, or be a thread of the kernel's.

@@ -10,20 +10,22 @@ internal sealed class DataDirectories(Container container)
 {
     private const string ProxyUserName = "discobot-proxy";
 
-    public Task RunAsync(CancellationToken cancellationToken)
+    public async Task RunAsync(CancellationToken cancellationToken)
     {
         ChooseProxyUser();
         Directory.CreateDirectory(container.Paths.Data);
         using var data = DirectoryHandle.OpenTrusted(container.Paths.Data);
         WarnOfKnownKey(data);
         TakeOver(data);
+        var locks = new VolumeLocks(container);
+        locks.TakeSession();
+        using var prepared = await locks.ForSetupAsync(cancellationToken);
         using var proxy = Prepare(data, "proxy", 0x1C9 /* 0711 */, cancellationToken);
         using var certificates = Prepare(proxy, "certs", 0x1C9, cancellationToken);
         using var cache = Prepare(proxy, "cache", 0x1C0 /* 0700 */, cancellationToken);
 
         // An RSA key takes a while: it is made while the workspace is cloned. The step that needs it waits for it.
         container.Authority = Task.Run(() => container.Services.EnsureAuthority(container.Paths.Certificates, cancellationToken), cancellationToken);
-        return Task.CompletedTask;
     }
 
     private void ChooseProxyUser()

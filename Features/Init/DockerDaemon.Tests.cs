@@ -102,6 +102,12 @@ public sealed class DockerDaemonTests : IDisposable
         using var served = new System.Net.Sockets.Socket(System.Net.Sockets.AddressFamily.Unix, System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Unspecified);
         served.Bind(new System.Net.Sockets.UnixDomainSocketEndPoint(_inside.At(socket)));
         served.Listen();
+        var asked = Task.Run(async () =>
+        {
+            using var asker = await served.AcceptAsync();
+            var question = new byte[100];
+            return System.Text.Encoding.ASCII.GetString(question, 0, await asker.ReceiveAsync(question));
+        });
         ContainerFixture.Sh("chown 0:4242 \"$1\"; chmod 660 \"$1\"", _inside.At(socket));
         _inside.Before = mount;
         _inside.Agent("trap 'exit 0' TERM; grep Groups: /proc/self/status; echo agent ready; while :; do sleep 0.05; done");
@@ -111,6 +117,7 @@ public sealed class DockerDaemonTests : IDisposable
         Assert.Matches("Groups:[^\n]*\\b4242\\b", _inside.Output);
         Assert.False(File.Exists(_inside.At("/tmp/arguments")));
         Assert.Equal("77777\n", await ReadAsync("/shared/docker.pid"));
+        Assert.StartsWith("GET /_ping HTTP/1.1", await asked, StringComparison.Ordinal);
         using var client = new System.Net.Sockets.Socket(System.Net.Sockets.AddressFamily.Unix, System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Unspecified);
         await client.ConnectAsync(new System.Net.Sockets.UnixDomainSocketEndPoint(_inside.At(socket)));
     }

@@ -13,6 +13,7 @@ internal sealed class DockerDaemon(Container container)
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
     private readonly NestedDocker _nested = new(container);
+    private string _dataRoot = container.Paths.Docker;
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -77,8 +78,16 @@ internal sealed class DockerDaemon(Container container)
             $"{container.Agent.Name} is no member of the group {config.Group}, so the socket becomes its own group's");
         new ControlGroups(container).AllowNesting();
         Directory.CreateDirectory(container.Paths.In("/var/run"));
+
+        // Two daemons with the same directory wait for each other's database until they give up.
+        if (new VolumeLocks(container).TakeForLife("docker") is { } holder)
+        {
+            _dataRoot += "." + container.Session.SessionId;
+            container.Log.Info($"{container.Paths.Docker} is in use by {holder}: this session's images and containers are in {_dataRoot}");
+        }
+
         using var data = DirectoryHandle.OpenTrusted(container.Paths.Data);
-        data.OpenOrCreate("docker", 0x1C0, new Owner(Libc.GetUser(), Libc.GetUserGroup())).Dispose();
+        data.OpenOrCreate(Path.GetFileName(_dataRoot), 0x1C0, new Owner(Libc.GetUser(), Libc.GetUserGroup())).Dispose();
     }
 
     // Both files may be mounts, which nothing can be renamed over, or read-only.
@@ -146,7 +155,7 @@ internal sealed class DockerDaemon(Container container)
     {
         (string Key, string Option, string? Value)[] settings =
         [
-            ("data-root", "--data-root", container.Paths.Docker),
+            ("data-root", "--data-root", _dataRoot),
             ("storage-driver", "--storage-driver", "overlay2"),
             ("hosts", "--host", $"unix://{container.Paths.DockerSocket}"),
             ("group", "--group", new UserDatabase(container.Paths.Etc).FindGroup(config.Group) is null ? null : config.Group),

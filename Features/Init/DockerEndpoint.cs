@@ -39,12 +39,12 @@ internal sealed record DockerEndpoint(string? Socket, string Host = "", int Port
         try
         {
             using var socket = await ConnectAsync(cancellationToken);
+            await AskAsync(socket, cancellationToken);
             return true;
         }
         catch (SocketException error)
         {
-            return Socket is not null && error.SocketErrorCode is not (SocketError.ConnectionRefused or SocketError.AddressNotAvailable)
-                && error.NativeErrorCode is not (2 or 111);
+            return Socket is not null && error.SocketErrorCode != SocketError.ConnectionRefused;
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
@@ -62,10 +62,7 @@ internal sealed record DockerEndpoint(string? Socket, string Host = "", int Port
             using var socket = await ConnectAsync(cancellationToken);
             if (byTls && Socket is null)
                 return true;
-            await socket.SendAsync("GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"u8.ToArray(), cancellationToken);
-            var answer = new byte[12];
-            var length = await socket.ReceiveAsync(answer, cancellationToken);
-            return answer.AsSpan(0, length).SequenceEqual("HTTP/1.1 200"u8);
+            return await AskAsync(socket, cancellationToken);
         }
         catch (SocketException)
         {
@@ -78,6 +75,17 @@ internal sealed record DockerEndpoint(string? Socket, string Host = "", int Port
     }
 
     public override string ToString() => Socket ?? $"tcp://{(Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]" : Host)}:{Port}";
+
+    // Whoever serves is asked a question that it knows, not left with a connection that says nothing.
+    private static async Task<bool> AskAsync(Socket socket, CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(Limit);
+        await socket.SendAsync("GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"u8.ToArray(), limit.Token);
+        var answer = new byte[4096];
+        var length = await socket.ReceiveAsync(answer, limit.Token);
+        return answer.AsSpan(0, length).StartsWith("HTTP/1.1 200"u8);
+    }
 
     private async Task<Socket> ConnectAsync(CancellationToken cancellationToken)
     {

@@ -13,8 +13,7 @@ internal sealed class DoctorSteps(ContainerPaths paths)
         Step("data directories", BelongsToRoot(paths.Data), $"{paths.Data} belongs to root", Doctor.Restart),
         Step("base home", Directory.Exists(paths.In("/.data/discobot")), paths.In("/.data/discobot"), Doctor.Restart),
         Step("workspace", Directory.Exists(paths.Workspace), paths.Workspace, "check WORKSPACE_PATH"),
-        Step("filesystem", Mounts.TypeAt(paths.Home) is not null, $"{paths.Home}: {Mounts.TypeAt(paths.Home) ?? "not mounted"}",
-            "run the container with --privileged and a volume at /.data"),
+        Step("filesystem", Home is not null, $"{paths.Home}: {Home ?? "not mounted"}", "run the container with --privileged and a volume at /.data"),
         Caches(),
         Step("workspace link", new DirectoryInfo(paths.WorkspaceLink).LinkTarget is not null, $"{paths.WorkspaceLink} leads to the workspace",
             "empty /workspace in the image"),
@@ -24,6 +23,8 @@ internal sealed class DoctorSteps(ContainerPaths paths)
         Step("login shells", Holds("/etc/profile.d/discobot-proxy.sh", "HTTP_PROXY") || Holds("/etc/profile", "HTTP_PROXY"),
             "/etc/profile.d/discobot-proxy.sh", "the proxy was not up at the start: " + Doctor.Restart),
     ];
+
+    private string? Home => Mounts.TypeAt(paths.Home) ?? new FileInfo(paths.Home).LinkTarget;
 
     private static Finding Step(string name, bool works, string detail, string fix) => new("step", name, works, detail, works ? null : fix);
 

@@ -66,6 +66,7 @@ public sealed class InitProcessTests : IDisposable
         _inside.Agent("env > /tmp/env; exit 0");
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
         Assert.Contains("the proxy has for-the-proxy\n", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains("warning: the policy's secrets in TOKEN are for the proxy alone, but every `docker exec`", _inside.Output, StringComparison.Ordinal);
         var seen = await File.ReadAllTextAsync(_inside.At("/tmp/env"));
         Assert.Contains("HTTP_PROXY=", seen, StringComparison.Ordinal);
         Assert.DoesNotContain("for-the-proxy", seen, StringComparison.Ordinal);

@@ -25,6 +25,13 @@ internal sealed class ProxyConfig(Container container)
         using var proxy = DirectoryHandle.OpenTrusted(container.Paths.Proxy);
         proxy.WriteBytes("config.yaml", Encoding.UTF8.GetBytes(choice.Text), 0x1A0 /* 0640 */, new Owner(Libc.GetUser(), container.ProxyOwner.Group));
         container.Proxy = choice.Summary;
+        var secrets = container.Proxy.SecretVariables.Where(container.Environment.ContainsKey).ToList();
+        if (secrets.Count > 0)
+        {
+            container.Log.Warning($"the policy's secrets in {string.Join(", ", secrets)} are for the proxy alone, but every `docker exec` in this container has them, "
+                + "and the agent reads them there: give them as files (file:/path) that the agent may not read");
+        }
+
         return Task.CompletedTask;
     }
 

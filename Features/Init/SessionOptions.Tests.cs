@@ -43,7 +43,7 @@ public sealed class SessionOptionsTests
         => Assert.Equal(expected, Read(("SESSION_ID", "s1"), ("DISCOBOT_FILESYSTEM", value))!.Filesystem.ToString());
 
     [Theory]
-    [InlineData("DISCOBOT_FILESYSTEM", "zfs", "DISCOBOT_FILESYSTEM must be overlayfs or agentfs: 'zfs' is ignored")]
+    [InlineData("DISCOBOT_FILESYSTEM", "zfs", "DISCOBOT_FILESYSTEM must be overlayfs, agentfs or plain: 'zfs' is ignored")]
     [InlineData("CACHE_ENABLED", "False\u001b[2J", "CACHE_ENABLED must be true or false: 'False?[2J' counts as true")]
     public void A_value_that_means_nothing_is_told_with_the_rule(string name, string value, string told)
         => Assert.Equal([told], Read(("SESSION_ID", "s1"), (name, value))!.Ignored);

@@ -10,6 +10,9 @@ internal enum FilesystemChoice
     Auto,
     Overlay,
     AgentFs,
+
+    /// <summary>A directory on the volume, which needs no right to mount.</summary>
+    Plain,
 }
 
 /// <summary>What the environment asks for. Every value comes from outside and is checked here, once.</summary>
@@ -58,6 +61,7 @@ internal sealed partial record SessionOptions
             {
                 "overlayfs" => FilesystemChoice.Overlay,
                 "agentfs" => FilesystemChoice.AgentFs,
+                "plain" => FilesystemChoice.Plain,
                 _ => FilesystemChoice.Auto,
             },
             CacheEnabled = environment.TryGetValue("CACHE_ENABLED", out var cache) && cache.Length > 0 ? cache != "false" : null,
@@ -70,8 +74,8 @@ internal sealed partial record SessionOptions
     // Containers that were made for these variables may hold anything in them: that stays no reason not to start.
     private static IEnumerable<string> Meaningless(string filesystem, string cache)
     {
-        if (filesystem.ToLowerInvariant() is not ("" or "overlayfs" or "agentfs"))
-            yield return $"DISCOBOT_FILESYSTEM must be overlayfs or agentfs: {Shown(filesystem)} is ignored";
+        if (filesystem.ToLowerInvariant() is not ("" or "overlayfs" or "agentfs" or "plain"))
+            yield return $"DISCOBOT_FILESYSTEM must be overlayfs, agentfs or plain: {Shown(filesystem)} is ignored";
         if (cache is not ("" or "false" or "true"))
             yield return $"CACHE_ENABLED must be true or false: {Shown(cache)} counts as true";
     }

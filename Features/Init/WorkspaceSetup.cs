@@ -13,6 +13,7 @@ internal sealed class WorkspaceSetup(Container container)
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
+        using var prepared = await new VolumeLocks(container).ForSetupAsync(cancellationToken);
         using var home = DirectoryHandle.OpenTrusted(Path.Combine(container.Paths.Data, BaseHome.Name));
         if (home.Status(Name) is not null)
             return;

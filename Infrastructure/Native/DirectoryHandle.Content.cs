@@ -23,6 +23,13 @@ internal sealed partial class DirectoryHandle
         throw new IOException($"{_name}/{name} is not a regular file");
     }
 
+    /// <summary>Opens a regular file of our own for reading and writing, making it, empty and root's, when it is missing.</summary>
+    public SafeFileHandle OpenOrCreateFile(FileName name, uint permissions)
+    {
+        var handle = Libc.OpenAt(_handle, name.Bytes, Libc.ReadWrite | Libc.Create | Libc.NoFollow | Libc.CloseOnExec, permissions);
+        return handle.IsInvalid ? throw LibcException.Last("open", $"{_name}/{name}") : handle;
+    }
+
     /// <summary>Reads a whole regular file of at most <paramref name="limit"/> bytes; null when there is no such entry.</summary>
     /// <exception cref="IOException">It is larger, or no regular file.</exception>
     public byte[]? ReadBytes(FileName name, int limit)
@@ -68,15 +75,17 @@ internal sealed partial class DirectoryHandle
     }
 
     /// <summary>Copies a regular file into another directory, under a temporary name until it is whole.</summary>
-    public void CopyFile(FileName name, DirectoryHandle target, Owner owner, CancellationToken cancellationToken)
+    public void CopyFile(
+        FileName name, DirectoryHandle target, Owner owner, uint permissions, bool withCapabilities, CancellationToken cancellationToken)
     {
         using var source = OpenRegular(name) ?? throw new LibcException("open", $"{_name}/{name}", LibcException.NotFound);
         var status = Read(source, "", Libc.EmptyPath)!.Value;
         FileName temporary = ".discobot-copy";
         target.Remove(temporary);
-        using (var made = target.CreateFile(temporary, status.Permissions & 0x1FF, owner))
+        using (var made = target.CreateFile(temporary, permissions, owner))
         {
             CopyContent(source, made, status.Size, cancellationToken);
+            ExtendedAttributes.Copy(source, made, withCapabilities);
             File.SetLastWriteTimeUtc(made, status.Modified.UtcDateTime);
         }
 

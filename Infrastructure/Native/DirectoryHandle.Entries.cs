@@ -1,27 +1,24 @@
-using System.Buffers.Binary;
-using System.Runtime.InteropServices;
-using System.Text;
-
 namespace Discobot.Infrastructure.Native;
 
 internal sealed partial class DirectoryHandle
 {
     /// <summary>The names in this directory, without <c>.</c> and <c>..</c>, as they were while it was read.</summary>
-    public List<FileName> Entries()
+    public List<FileName> Entries() => List().Names();
+
+    /// <summary>This directory as it is while it is read.</summary>
+    public DirectoryListing List()
     {
         if (Libc.Seek(_handle, 0, 0) < 0)
             throw LibcException.Last("lseek", _name);
-        var names = new List<FileName>();
-        var buffer = new byte[32 * 1024];
+        var listing = new DirectoryListing();
         for (; ; )
         {
-            var length = (int)Libc.GetDirectoryEntries(_handle, buffer, (nuint)buffer.Length);
+            var length = (int)Libc.GetDirectoryEntries(_handle, listing.Free(), (nuint)listing.Free().Length);
             if (length < 0)
                 throw LibcException.Last("getdents64", _name);
             if (length == 0)
-                return names;
-            for (var at = 0; at < length; at += BinaryPrimitives.ReadUInt16LittleEndian(buffer.AsSpan(at + 16)))
-                AddName(names, buffer.AsSpan(at + 19));
+                return listing;
+            listing.Add(length);
         }
     }
 
@@ -43,6 +40,10 @@ internal sealed partial class DirectoryHandle
         var length = (int)Libc.ReadLinkAt(_handle, name.Bytes, buffer, 4096);
         return length < 0 ? throw LibcException.Last("readlink", $"{_name}/{name}") : new FileName(buffer[..(length + 1)]);
     }
+
+    /// <summary>Gives a file a second name; false where that is impossible: another file system, too many links, or it is gone.</summary>
+    public bool TryLink(FileName name, DirectoryHandle target, FileName second)
+        => Libc.LinkAt(_handle, name.Bytes, target._handle, second.Bytes, 0) == 0;
 
     /// <summary>Removes a file, a link or an empty directory. Nothing happens when there is none.</summary>
     public void Remove(FileName name)
@@ -97,10 +98,31 @@ internal sealed partial class DirectoryHandle
         SetOwner(owner);
     }
 
-    private static void AddName(List<FileName> names, ReadOnlySpan<byte> record)
+    /// <summary>Gives what is one user's, or one group's, below this directory to another, and last this directory itself; what is anybody
+    /// else's stays. The owner of this directory therefore tells whether the walk came to its end.</summary>
+    public void ChangeOwnerOfTree(Owner from, Owner to, CancellationToken cancellationToken)
     {
-        var name = record[..(record.IndexOf((byte)0) + 1)];
-        if (!name.SequenceEqual(".\0"u8) && !name.SequenceEqual("..\0"u8))
-            names.Add(new FileName(name.ToArray()));
+        foreach (var name in Entries())
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (Status(name) is not { } status)
+                continue;
+            if (status.Kind == FileKind.Directory && OpenChild(name) is { } directory)
+            {
+                using (directory)
+                    directory.ChangeOwnerOfTree(from, to, cancellationToken);
+            }
+            else if (Changed(status.Owner, from, to) is var owner && owner != status.Owner)
+            {
+                SetOwner(name, owner);
+            }
+        }
+
+        var own = Status().Owner;
+        if (Changed(own, from, to) != own)
+            SetOwner(Changed(own, from, to));
     }
+
+    private static Owner Changed(Owner owner, Owner from, Owner to)
+        => new(owner.User == from.User ? to.User : owner.User, owner.Group == from.Group ? to.Group : owner.Group);
 }

@@ -68,6 +68,19 @@ internal sealed partial class DirectoryHandle : IDisposable
     /// <summary>Opens one directory by its name in this one; null when there is none.</summary>
     public DirectoryHandle? OpenChild(FileName name) => OpenChild(name, name);
 
+    /// <summary>Opens one directory by its name in this one; null when there is none, or when it is something else.</summary>
+    public DirectoryHandle? TryOpenDirectory(FileName name)
+    {
+        try
+        {
+            return OpenChild(name);
+        }
+        catch (LibcException error) when (error.Number is LibcException.NotDirectory or LibcException.TooManyLinks)
+        {
+            return null;
+        }
+    }
+
     /// <summary>Makes a directory that does not exist yet, with exactly these rights. It has them when its name appears: one that is
     /// interrupted leaves nothing that would be taken for a directory of somebody else's.</summary>
     public DirectoryHandle CreateChild(FileName name, uint permissions, Owner owner)
@@ -100,6 +113,12 @@ internal sealed partial class DirectoryHandle : IDisposable
             throw LibcException.Last("chmod", _name);
     }
 
+    /// <summary>Whether this directory's file system keeps extended attributes of a kind, and this process may set them.</summary>
+    public bool Keeps(string attribute) => ExtendedAttributes.AreKept(_handle, attribute);
+
+    /// <summary>Gives another directory the extended attributes of this one.</summary>
+    public void CopyAttributes(DirectoryHandle target, bool withCapabilities) => ExtendedAttributes.Copy(_handle, target._handle, withCapabilities);
+
     public void Dispose() => _handle.Dispose();
 
     public override string ToString() => _name;
@@ -127,8 +146,8 @@ internal sealed partial class DirectoryHandle : IDisposable
 
     private FileStatus? Read(SafeHandle handle, FileName name, int flags)
     {
-        const uint BasicStats = 0x7FF;
-        if (Libc.StatX(handle, name.Bytes, flags, BasicStats, out var buffer) == 0)
+        const uint BasicStatsAndMount = 0x7FF | 0x1000;
+        if (Libc.StatX(handle, name.Bytes, flags, BasicStatsAndMount, out var buffer) == 0)
             return FileStatus.From(buffer);
         var error = LibcException.Last("stat", $"{_name}/{name}");
         return error.Number == LibcException.NotFound ? null : throw error;

@@ -26,8 +26,9 @@ internal enum FileKind
 /// <param name="Inode">The number within the file system.</param>
 /// <param name="Modified">Last change of the content.</param>
 /// <param name="Links">How many names the file has.</param>
+/// <param name="Mount">Identifies the mount it was reached by; 0 before Linux 5.8, which does not tell.</param>
 internal readonly record struct FileStatus(
-    FileKind Kind, uint Permissions, Owner Owner, long Size, ulong Device, ulong Inode, DateTimeOffset Modified, uint Links)
+    FileKind Kind, uint Permissions, Owner Owner, long Size, ulong Device, ulong Inode, DateTimeOffset Modified, uint Links, ulong Mount)
 {
     public static FileStatus From(in Libc.StatXBuffer buffer) => new(
         (buffer.Mode & 0xF000) switch
@@ -43,5 +44,6 @@ internal readonly record struct FileStatus(
         ((ulong)buffer.DeviceMajor << 32) | buffer.DeviceMinor,
         buffer.Inode,
         DateTimeOffset.FromUnixTimeSeconds(buffer.ModifiedSeconds).AddTicks(buffer.ModifiedNanoseconds / 100),
-        buffer.Links);
+        buffer.Links,
+        buffer.Mount);
 }

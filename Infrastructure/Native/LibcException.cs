@@ -10,11 +10,13 @@ internal sealed class LibcException(string call, string subject, int number)
     public const int NotFound = 2;
     public const int NoProcess = 3;
     public const int NoDeviceOrAddress = 6;
+    public const int WouldBlock = 11;
     public const int AccessDenied = 13;
     public const int Exists = 17;
     public const int CrossDevice = 18;
     public const int NotDirectory = 20;
     public const int Invalid = 22;
+    public const int Range = 34;
     public const int NotImplemented = 38;
     public const int NotEmpty = 39;
     public const int TooManyLinks = 40;

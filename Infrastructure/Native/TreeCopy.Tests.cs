@@ -30,6 +30,40 @@ public sealed class TreeCopyTests : IDisposable
         Assert.True(Directory.Exists(Path.Combine(_target, "a", "b")));
     }
 
+    /// <summary>Made and read by Python, which knows all of it.</summary>
+    [Fact]
+    public void Hard_links_setgid_extended_attributes_and_capabilities_survive()
+    {
+        Python("""
+            import os, sys, struct
+            os.chdir(sys.argv[1]); os.mkdir("pkgs"); os.makedirs("envs/deep"); open("pkgs/a", "w").write("x")
+            for n in ("envs/1", "envs/deep/2", "pkgs/b"): os.link("pkgs/a", n)
+            os.mkdir("shared"); os.chown("shared", 65534, 4242); os.chmod("shared", 0o2775)
+            open("prog", "w").write("x"); os.chown("prog", 65534, 65534); os.chmod("prog", 0o4755); os.setxattr("prog", "security.capability", struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0))
+            open("other", "w").write("x"); os.chmod("other", 0o4755); os.setxattr("other", "user.mine", b"value"); os.setxattr("shared", "user.of-directory", b"v")
+            """, _source);
+        using (var source = DirectoryHandle.OpenTrusted(_source))
+        using (var target = DirectoryHandle.OpenTrusted(_target))
+            new TreeCopy(new Owner(65534, 65534)) { Capabilities = true }.Run(source, target, CancellationToken.None);
+        Python("""
+            import os, sys
+            os.chdir(sys.argv[1]); s = os.stat
+            assert len({s(n).st_ino for n in ("pkgs/a", "pkgs/b", "envs/1", "envs/deep/2")}) == 1 and s("pkgs/a").st_nlink == 4
+            assert (s("shared").st_uid, s("shared").st_gid, oct(s("shared").st_mode)) == (65534, 4242, "0o42775"), s("shared")
+            assert oct(s("prog").st_mode) == "0o104755" and len(os.getxattr("prog", "security.capability")) == 20
+            assert oct(s("other").st_mode) == "0o100755" and s("other").st_uid == 65534 and os.getxattr("other", "user.mine") == b"value"
+            assert os.getxattr("shared", "user.of-directory") == b"v"
+            """, _target);
+    }
+
+    [Fact]
+    public void A_source_that_is_not_trusted_brings_no_capability()
+    {
+        Python("import os, sys, struct; os.chdir(sys.argv[1]); open('p', 'w'); os.setxattr('p', 'security.capability', struct.pack('<5I', 0x02000001, 1 << 21, 0, 0, 0))", _source);
+        Run();
+        Python("import os, sys; assert os.listxattr(sys.argv[1] + '/p') == []", _target);
+    }
+
     [Fact]
     public void What_is_there_already_is_never_overwritten()
     {
@@ -82,5 +116,13 @@ public sealed class TreeCopyTests : IDisposable
         var copy = new TreeCopy(null);
         copy.Run(source, target, CancellationToken.None);
         return copy;
+    }
+
+    private static void Python(string script, string directory)
+    {
+        var text = string.Join('\n', script.Split('\n'));
+        using var process = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("python3", ["-c", text, directory]))!;
+        process.WaitForExit();
+        Assert.Equal(0, process.ExitCode);
     }
 }

@@ -81,7 +81,6 @@ internal sealed partial class SessionContainer
         var builder = Engine.Container(_image)
             .WithEntrypoint("/bin/sh", "-c", Entrypoint, "init")
             .WithWaitStrategy(Wait.ForUnixContainer())
-            .WithBindMount("/sys/fs/cgroup", "/sys/fs/cgroup")
             .WithEnvironment(Environment)
             .WithCreateParameterModifier(Allow);
         foreach (var (path, file) in _files)

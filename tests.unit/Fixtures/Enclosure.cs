@@ -38,12 +38,16 @@ internal sealed class Enclosure : IDisposable
         """;
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
-    private readonly string _volume = Directory.CreateDirectory(Path.Combine(VolumeDirectory(), Path.GetRandomFileName())).FullName;
+    private readonly string _volume;
+    private readonly bool _sharesVolume;
     private readonly StringBuilder _output = new();
     private Process? _process;
 
-    public Enclosure()
+    /// <param name="volumeOf">Whose volume it has; one of its own when null.</param>
+    public Enclosure(Enclosure? volumeOf = null)
     {
+        _sharesVolume = volumeOf is not null;
+        _volume = volumeOf?._volume ?? Directory.CreateDirectory(Path.Combine(VolumeDirectory(), Path.GetRandomFileName())).FullName;
         Assert.True(Environment.IsPrivilegedProcess, "this test makes namespaces and mounts: run it as root");
         Sh(Build, Root);
         Agent("exit 0");
@@ -175,7 +179,8 @@ internal sealed class Enclosure : IDisposable
         }
 
         _process?.Dispose();
-        Directory.Delete(_volume, true);
+        if (!_sharesVolume)
+            Directory.Delete(_volume, true);
         Directory.Delete(Root, true);
     }
 
