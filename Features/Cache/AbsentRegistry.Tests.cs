@@ -55,14 +55,62 @@ public sealed class AbsentRegistryTests : IAsyncLifetime
         Assert.Null(CacheStage.XCache(ping));
     }
 
-    [Fact]
-    public async Task A_gateway_that_says_the_registry_is_away_is_believed()
+    [Theory]
+    [InlineData(503)]
+    [InlineData(502)]
+    [InlineData(500)]
+    public async Task A_registry_that_is_ill_is_not_spoken_for(int status)
     {
         await _stage.FetchAsync(Manifest);
-        _stage.Origin = context => CacheStage.Status(context, 503);
+        _stage.Origin = context => CacheStage.Status(context, status);
         using var ping = await _stage.GetAsync(_stage.Url("/v2/"));
-        Assert.Equal(HttpStatusCode.OK, ping.StatusCode);
-        Assert.Equal(1, _stage.Stats.Offline);
+        Assert.Equal((HttpStatusCode)status, ping.StatusCode);
+        Assert.Equal(0, _stage.Stats.Offline);
+    }
+
+    [Fact]
+    public async Task A_registry_that_closes_the_connection_is_not_spoken_for()
+    {
+        await _stage.FetchAsync(Manifest);
+        _stage.Origin = context =>
+        {
+            context.Abort();
+            return Task.CompletedTask;
+        };
+        using var ping = await _stage.GetAsync(_stage.Url("/v2/"));
+        Assert.Equal(HttpStatusCode.BadGateway, ping.StatusCode);
+    }
+
+    [Fact]
+    public async Task Nobody_logs_in_to_a_registry_that_is_away()
+    {
+        await _stage.FetchAsync(Manifest);
+        await _stage.StopOriginAsync();
+        using var login = await _stage.GetAsync(_stage.Url("/v2/"), r => r.Headers.Authorization = new("Basic", "dTp3cm9uZw=="));
+        Assert.Equal(HttpStatusCode.BadGateway, login.StatusCode);
+    }
+
+    [Fact]
+    public async Task With_the_registry_away_a_body_answers_for_its_other_repositories_with_fields_of_its_own_and_for_no_other_host()
+    {
+        var manifest = System.Text.Encoding.UTF8.GetBytes("""{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json"}""");
+        _stage.Serve(manifest, _layer);
+        var hex = TemporaryCache.HexOf(manifest);
+        await _stage.FetchAsync(_stage.Url($"/v2/a/blobs/sha256:{hex}"));
+        await _stage.FetchAsync(_stage.Blob(_layer));
+        await _stage.Store.CommittedAsync();
+        await _stage.StopOriginAsync();
+
+        using var layer = await _stage.GetAsync(_stage.Url($"/v2/b/blobs/sha256:{TemporaryCache.HexOf(_layer)}"));
+        Assert.Equal((HttpStatusCode.OK, "application/octet-stream", null), (layer.StatusCode, layer.Content.Headers.ContentType!.ToString(), layer.Headers.ETag));
+        Assert.Equal(_layer, await layer.Content.ReadAsByteArrayAsync());
+        using var typed = await _stage.GetAsync(_stage.Url($"/v2/b/manifests/sha256:{hex}"));
+        Assert.Equal("application/vnd.oci.image.manifest.v1+json", typed.Content.Headers.ContentType!.ToString());
+        using var elsewhere = await _stage.GetAsync(_stage.Elsewhere(_stage.Blob(_layer).PathAndQuery));
+        Assert.Equal(HttpStatusCode.BadGateway, elsewhere.StatusCode);
+        using var exists = new HttpRequestMessage(HttpMethod.Head, _stage.Url($"/v2/b/blobs/sha256:{TemporaryCache.HexOf(_layer)}"));
+        using var unknown = await _stage.Client.SendAsync(exists);
+        Assert.Equal(HttpStatusCode.BadGateway, unknown.StatusCode);
     }
 
     [Fact]

@@ -4,55 +4,72 @@ using Discobot.Infrastructure.Wire;
 namespace Discobot.Features.Cache;
 
 /// <summary>
-/// Stands in for a registry that is away. dockerd begins every pull with <c>GET /v2/</c> and gives up when that fails, although everything it
-/// would ask for next may be stored: for hosts of which something is stored, we answer it.
+/// Stands in for a registry to which no connection can be made. dockerd begins every pull with <c>GET /v2/</c> and gives up when that fails,
+/// although everything it would ask for next may be stored: for origins of which something is stored, we answer it.
 /// </summary>
-/// <remarks>Answered 200, the client asks for no token, so the token service may be away too; a token it still has is not looked at.</remarks>
+/// <remarks>
+/// A registry that is slow or says 503 is asked and not spoken for, and one that should judge credentials is never spoken for: that would be a
+/// login that accepts every password.
+/// </remarks>
 internal sealed partial class AbsentRegistry(
-    CacheStore store, CacheStats stats, IUpstream upstream, UpstreamRequests requests, ILogger<AbsentRegistry> log)
+    CacheStore store, CacheHits hits, CacheStats stats, IUpstream upstream, UpstreamRequests requests, CacheLimits limits, ILogger<AbsentRegistry> log)
 {
-    // dockerd allows 15 s for the ping. A registry that does not answer it in 5 s while its images are here counts as away.
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
-
     /// <summary>Whether this is the ping (OCI distribution 1.1, end-1) of a registry of which something is stored.</summary>
-    public bool Concerns(ProxiedRequest request) => request.Path is "/v2/" or "/v2" && store.Index.HasHost(request.Authority);
+    public bool Concerns(ProxiedRequest request) =>
+        request.Path is "/v2/" or "/v2" && (store.Index.HasOrigin(CacheKey.OriginOf(request)) || store.Index.HasOrigin(request.Authority));
 
-    /// <summary>Asks the registry, and answers in its place if it cannot be reached.</summary>
+    /// <summary>Asks the registry, and answers in its place if no connection to it can be made.</summary>
     public async Task AskAsync(HttpContext context)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
-        limit.CancelAfter(Patience);
+        limit.CancelAfter(limits.Silence);
+        var message = requests.Create(context);
         HttpResponseMessage response;
         try
         {
-            response = await upstream.SendAsync(requests.Create(context), limit.Token);
+            response = await upstream.SendAsync(message, limit.Token);
         }
         catch (Exception e) when (!context.RequestAborted.IsCancellationRequested)
         {
-            await StandInAsync(context, UpstreamFailures.ToError(e, ProxiedRequest.Of(context).Target.Host));
-            return;
-        }
-
-        // A gateway that stands in front of a registry and says that it is away.
-        if ((int)response.StatusCode is 502 or 503 or 504)
-        {
-            var status = (int)response.StatusCode;
-            response.Dispose();
-            await StandInAsync(context, new ProxyError(502, "upstream_unreachable", $"a gateway answered {status}"));
+            var error = UpstreamFailures.ToError(e, ProxiedRequest.Of(context).Target.Host);
+            if (ConnectionFailure.Is(e) && !HasCredentials(message))
+                await StandInAsync(context, error);
+            else
+                await ProxyErrors.WriteAsync(context, error);
             return;
         }
 
         await UpstreamRelay.SendAsync(context, response, missed: false);
     }
 
-    private async Task StandInAsync(HttpContext context, ProxyError error)
+    /// <summary>
+    /// Answers a GET for a digest that is here for another repository of the same origin, when no connection to that can be made. The fields are
+    /// those that the bytes themselves tell.
+    /// </summary>
+    public async Task<bool> TryAnswerAsync(HttpContext context, CacheTarget target, Exception failure)
     {
-        if (!UpstreamFailures.IsUnreachable(error))
+        if (!target.Provable || !ConnectionFailure.Is(failure) || !HttpMethods.IsGet(context.Request.Method))
+            return false;
+        var digest = target.Digest!.Value.Hash;
+        if (await Task.Run(() => store.FindBody(digest, target.Key.Origin)) is not { } body)
+            return false;
+        if (NeutralFields.Of(target.Kind, body) is not { } fields)
         {
-            await ProxyErrors.WriteAsync(context, error);
-            return;
+            body.Release();
+            return false;
         }
 
+        stats.Offline();
+        LogAbsent(ProxiedRequest.Of(context).Target.Host, failure.Message);
+        return await hits.TrySendAsync(context, target, body, new StoredRecord(body.Record.Metadata with { Key = target.Key.Text, Headers = fields }));
+    }
+
+    // The upstream request's: a header rule may have added them.
+    private static bool HasCredentials(HttpRequestMessage message) =>
+        message.Headers.NonValidated.Contains("Authorization") || message.Headers.NonValidated.Contains("Cookie");
+
+    private async Task StandInAsync(HttpContext context, ProxyError error)
+    {
         stats.Offline();
         LogAbsent(ProxiedRequest.Of(context).Target.Host, error.Reason);
         var response = context.Response;

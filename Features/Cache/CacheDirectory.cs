@@ -8,7 +8,7 @@ namespace Discobot.Features.Cache;
 /// The files: <c>&lt;dir&gt;/&lt;hash&gt;</c> a body, <c>&lt;hash&gt;.meta</c> its metadata, <c>tmp/</c> what is being written, <c>.index</c> the
 /// snapshot of the index. Everything else in the directory belongs to somebody else and is left alone.
 /// </summary>
-internal sealed class CacheDirectory(string path)
+internal sealed partial class CacheDirectory(string path)
 {
     private const string MetaSuffix = ".meta";
     private long _temporaries;
@@ -77,7 +77,25 @@ internal sealed class CacheDirectory(string path)
     public void Place(string body, string metadata, in Hash256 key)
     {
         File.Move(body, BodyPath(key), overwrite: true);
-        File.Move(metadata, MetaPath(key), overwrite: true);
+        PlaceMetadata(metadata, key);
+    }
+
+    public void PlaceMetadata(string metadata, in Hash256 key) => File.Move(metadata, MetaPath(key), overwrite: true);
+
+    /// <summary>Puts a body in place of one with the same bytes.</summary>
+    public void PlaceBody(string body, in Hash256 key)
+    {
+        File.Move(body, BodyPath(key), overwrite: true);
+        // Where both were names of one file already, a rename leaves both (rename(2)).
+        File.Delete(body);
+    }
+
+    /// <summary>Gives a body a second, temporary name.</summary>
+    /// <returns>False when there is no such body or the file system knows no second names.</returns>
+    public bool TryLink(in Hash256 key, out string path)
+    {
+        path = System.IO.Path.Join(TemporaryPath, $"{Environment.ProcessId}-{Interlocked.Increment(ref _temporaries)}.part");
+        return Link(BodyPath(key), path) == 0;
     }
 
     /// <summary>Deletes an entry's files, metadata first: a body alone is swept at the next start.</summary>
@@ -129,6 +147,9 @@ internal sealed class CacheDirectory(string path)
 
         return Hash256.TryParse(name, out var key) ? (key, files) : default;
     }
+
+    [LibraryImport("libc", EntryPoint = "link", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Link(string existing, string added);
 
     // FileShare.ReadWrite keeps .NET from taking an advisory lock: one system call less, and a rename over the file stays possible.
     private static SafeFileHandle? Open(string path)

@@ -1,10 +1,10 @@
 namespace Discobot.Features.Cache;
 
 /// <summary>
-/// One stored body as the index knows it, about 130 bytes. Headers and the key's text stay on disk until the entry is asked for. The links of
+/// One record as the index knows it, about 150 bytes; records of one digest share its body. Headers and the key's text stay on disk until the entry is asked for. The links of
 /// the recency list belong to <see cref="CacheIndex"/> and are guarded by its lock.
 /// </summary>
-internal sealed class CacheEntry(Hash256 key, Hash256 digest, long size, long storedAt, string host, BodyKind kind)
+internal sealed class CacheEntry(Hash256 key, Hash256 digest, long size, long storedAt, string origin, BodyKind kind, bool isFormer = false)
 {
     /// <summary>SHA-256 of the key: the name of the file.</summary>
     public Hash256 Key { get; } = key;
@@ -18,8 +18,11 @@ internal sealed class CacheEntry(Hash256 key, Hash256 digest, long size, long st
     /// <summary>Unix time in milliseconds.</summary>
     public long StoredAt { get; } = storedAt;
 
-    /// <summary>The host of the key; one string for all entries of a host.</summary>
-    public string Host { get; } = host;
+    /// <summary>As <see cref="CacheKey.Origin"/>; one string for all entries of an origin.</summary>
+    public string Origin { get; } = origin;
+
+    /// <summary>Whether an earlier version stored it, whose keys did not tell http from https.</summary>
+    public bool IsFormer { get; } = isFormer;
 
     public BodyKind Kind { get; } = kind;
 
@@ -32,5 +35,6 @@ internal sealed class CacheEntry(Hash256 key, Hash256 digest, long size, long st
 
     internal CacheEntry? Older { get; set; }
     internal CacheEntry? Newer { get; set; }
+    internal CacheEntry? NextOfDigest { get; set; }
     internal bool InIndex { get; set; }
 }

@@ -2,19 +2,20 @@ namespace Discobot.Features.Cache;
 
 /// <summary>What the cache would do with a request.</summary>
 /// <param name="State"><c>hit</c>, <c>miss</c>, or <c>bypass</c>: the cache has nothing to do with it.</param>
-/// <param name="Key">Host and path under which the answer is, or would be, stored.</param>
-/// <param name="Stored">For a hit: the body that answers, perhaps stored for another host or path that names the same digest.</param>
+/// <param name="Key">The address under which the answer is, or would be, stored.</param>
+/// <param name="Stored">For a hit: the record that answers.</param>
 /// <param name="Reason">For the others: why, or what happens to the answer.</param>
 internal sealed record CacheExplanation(string State, string? Key, StoredExplanation? Stored, string? Reason)
 {
     public static CacheExplanation Bypass(string reason) => new("bypass", null, null, reason);
 
-    public static CacheExplanation Miss(CacheTarget target, bool stores) => new("miss", target.Key.Text, null, stores
-        ? "the answer is stored if it is a complete 200 that may be"
-        : "only the answer to a GET is stored");
+    public static CacheExplanation Miss(CacheTarget target, bool stores, bool isHere) => new("miss", target.Key.Text, null,
+        !stores ? "only the answer to a GET is stored"
+        : isHere ? "a body with this digest is here; it is sent once the host has said that it has it too"
+        : "the answer is stored if it is a complete 200 that may be");
 
     public static CacheExplanation Hit(CacheTarget target, CacheEntry entry) => new("hit", target.Key.Text, new StoredExplanation(
-        entry.Key.ToString(), entry.Host, $"sha256:{entry.Digest}", entry.Size, DateTimeOffset.FromUnixTimeMilliseconds(entry.StoredAt)), null);
+        entry.Key.ToString(), entry.Origin, $"sha256:{entry.Digest}", entry.Size, DateTimeOffset.FromUnixTimeMilliseconds(entry.StoredAt)), null);
 }
 
 /// <param name="File">The body's file in <c>cache.dir</c>.</param>

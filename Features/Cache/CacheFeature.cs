@@ -5,7 +5,11 @@ namespace Discobot.Features.Cache;
 /// <summary>The cache of container images: answers what is stored, stores what may be, and stands in for registries that are away.</summary>
 internal static class CacheFeature
 {
-    public static IServiceCollection AddCache(this IServiceCollection services, CacheOptions options) => services
+    /// <param name="services">Where it is registered.</param>
+    /// <param name="options">What is in force at the start.</param>
+    /// <param name="silence">How long an upstream may send nothing; zero for as long as it likes.</param>
+    public static IServiceCollection AddCache(this IServiceCollection services, CacheOptions options, TimeSpan silence) => services
+        .AddSingleton(new CacheLimits(silence == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : silence))
         .AddSingleton(new Live<CacheRules>(new CacheRules(options)))
         .AddSingleton(TimeProvider.System)
         .AddSingleton<CacheStats>()
@@ -15,6 +19,9 @@ internal static class CacheFeature
         .AddSingleton<CacheMisses>()
         .AddSingleton<RedirectMemory>()
         .AddSingleton<AbsentRegistry>()
+        .AddSingleton<OriginProof>()
+        .AddSingleton<StaleTags>()
+        .AddSingleton<Invalidation>()
         .AddSingleton<CacheScrub>()
         .AddSingleton<ContentCache>()
         .AddHostedService<CacheLifetime>();

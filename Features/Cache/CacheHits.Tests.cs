@@ -108,12 +108,55 @@ public sealed class CacheHitsTests : IAsyncLifetime
         Assert.Equal((HttpStatusCode.NotModified, "HIT"), (response.StatusCode, CacheStage.XCache(response)));
     }
 
-    [Fact]
-    public async Task Another_host_and_a_signed_address_with_the_same_digest_are_hits_too()
+    [Theory]
+    [InlineData(1, "bytes=0-", 0, 1)]
+    [InlineData(1000, "bytes=0-", 0, 1000)]
+    [InlineData(1000, "bytes=10-19", 10, 20)]
+    [InlineData(1000, "bytes=-5", 995, 1000)]
+    [InlineData(65_536, "bytes=1-", 1, 65_536)]
+    [InlineData(65_536, "bytes=0-9223372036854775807", 0, 65_536)]
+    [InlineData(65_537, "bytes=5-9223372036854775807", 5, 65_537)]
+    [InlineData(300_000, "bytes=0-9223372036854775808", 0, 300_000)]
+    [InlineData(300_000, "bytes=7-99999999999999999999999999", 7, 300_000)]
+    [InlineData(300_000, "bytes=-9223372036854775807", 0, 300_000)]
+    [InlineData(1000, "bytes=-99999999999999999999999999", 0, 1000)]
+    public async Task A_range_of_any_body_is_cut_whatever_numbers_it_has(int size, string range, int from, int end)
     {
-        var hex = TemporaryCache.HexOf(_body);
-        Assert.Equal("HIT", (await _stage.FetchAsync(_stage.Url($"/registry-v2/docker/registry/v2/blobs/sha256/{hex[..2]}/{hex}/data?sig=1"))).Cache);
-        Assert.Equal("HIT", (await _stage.FetchAsync(new Uri($"http://localhost:{_stage.Url("/").Port}/v2/b/blobs/sha256:{hex}"))).Cache);
+        var body = TemporaryCache.Body(size);
+        _stage.Serve(body);
+        await _stage.ExpectAsync("MISS", body);
+        await _stage.Store.CommittedAsync();
+        await _stage.ExpectAsync("HIT", body);
+        using var response = await _stage.GetAsync(_stage.Blob(body), r => r.Headers.TryAddWithoutValidation("Range", range));
+        Assert.Equal((HttpStatusCode.PartialContent, "HIT"), (response.StatusCode, CacheStage.XCache(response)));
+        Assert.Equal($"bytes {from}-{end - 1}/{size}", response.Content.Headers.ContentRange!.ToString());
+        Assert.Equal(body[from..end], await response.Content.ReadAsByteArrayAsync());
+    }
+
+    [Theory]
+    [InlineData("bytes=9223372036854775807-")]
+    [InlineData("bytes=9223372036854775808-")]
+    [InlineData("bytes=1000-99999999999999999999999999")]
+    public async Task A_range_far_behind_the_end_is_416(string range)
+    {
+        var body = TemporaryCache.Body(1000);
+        _stage.Serve(body);
+        await _stage.ExpectAsync("MISS", body);
+        using var response = await _stage.GetAsync(_stage.Blob(body), r => r.Headers.TryAddWithoutValidation("Range", range));
+        Assert.Equal(HttpStatusCode.RequestedRangeNotSatisfiable, response.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("bytes=0-")]
+    [InlineData("bytes=-5")]
+    public async Task Of_an_empty_body_there_is_no_range(string range)
+    {
+        byte[] empty = [];
+        _stage.Serve(empty);
+        await _stage.ExpectAsync("MISS", empty);
+        using var response = await _stage.GetAsync(_stage.Blob(empty), r => r.Headers.TryAddWithoutValidation("Range", range));
+        Assert.Equal((HttpStatusCode.OK, "HIT"), (response.StatusCode, CacheStage.XCache(response)));
+        Assert.Empty(await response.Content.ReadAsByteArrayAsync());
     }
 
     [Theory]

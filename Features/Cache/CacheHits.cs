@@ -6,10 +6,14 @@ namespace Discobot.Features.Cache;
 internal sealed partial class CacheHits(CacheStore store, CacheStats stats, ILogger<CacheHits> log)
 {
     /// <summary>Sends the answer and releases the body.</summary>
-    /// <returns>False, with nothing sent, when the entry turned out to be altered: it is gone, and the request is a miss.</returns>
-    public async Task<bool> TrySendAsync(HttpContext context, CacheTarget target, StoredBody body)
+    /// <param name="context">The client's request.</param>
+    /// <param name="target">What it asks for.</param>
+    /// <param name="body">The bytes.</param>
+    /// <param name="proven">What the origin says of them for this address; null when that is what was stored with them.</param>
+    /// <returns>False, with nothing sent, when the body cannot be read or turned out to be altered: the request is a miss.</returns>
+    public async Task<bool> TrySendAsync(HttpContext context, CacheTarget target, StoredBody body, StoredRecord? proven = null)
     {
-        using var reader = Prepare(context, target, body, out var end);
+        using var reader = Prepare(context, target, body, proven ?? body.Record, out var end);
         if (reader is null)
         {
             Count(context, 0);
@@ -22,9 +26,13 @@ internal sealed partial class CacheHits(CacheStore store, CacheStats stats, ILog
                 ? await SendBytesAsync(context.Response, body.Bytes)
                 : await BodySender.SendAsync(context.Response, reader, end, context.RequestAborted));
         }
-        catch (Exception e) when (e is IOException && !context.RequestAborted.IsCancellationRequested)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException && !context.RequestAborted.IsCancellationRequested)
         {
-            store.Drop(body.Entry, e.Message);
+            // Damage is proven by reading; a disk that cannot be read at the moment proves nothing.
+            if (e is DamagedBodyException)
+                store.Drop(body.Entry, e.Message);
+            else
+                store.Close(body.Entry);
             if (!context.Response.HasStarted)
             {
                 context.Response.Clear();
@@ -42,21 +50,21 @@ internal sealed partial class CacheHits(CacheStore store, CacheStats stats, ILog
     }
 
     // Puts the head on the answer; null when that is all of it.
-    private static StoredReader? Prepare(HttpContext context, CacheTarget target, StoredBody body, out long end)
+    private static StoredReader? Prepare(HttpContext context, CacheTarget target, StoredBody body, StoredRecord record, out long end)
     {
         var (request, response) = (context.Request, context.Response);
-        foreach (var (name, value) in body.Fields)
+        foreach (var (name, value) in record.Fields)
             response.Headers[name] = value;
         response.Headers["X-Cache"] = "HIT";
-        response.Headers["X-Cache-Date"] = body.StoredAt;
+        response.Headers["X-Cache-Date"] = record.StoredAt;
         response.Headers.AcceptRanges = "bytes";
         RegistryFields.Complete(response.Headers, target, body, context);
 
         end = body.Length;
         long from = 0;
-        response.StatusCode = Precondition.Evaluate(request, body.Metadata);
+        response.StatusCode = Precondition.Evaluate(request, record.Metadata);
         if (response.StatusCode == StatusCodes.Status200OK)
-            (from, end) = ApplyRange(request, response, body);
+            (from, end) = ApplyRange(request, response, body, record.Metadata);
         if (response.StatusCode is 200 or 206)
             response.ContentLength = end - from;
         if (response.StatusCode is 200 or 206 && !HttpMethods.IsHead(request.Method) && from < end)
@@ -65,11 +73,11 @@ internal sealed partial class CacheHits(CacheStore store, CacheStats stats, ILog
         return null;
     }
 
-    private static (long From, long End) ApplyRange(HttpRequest request, HttpResponse response, StoredBody body)
+    private static (long From, long End) ApplyRange(HttpRequest request, HttpResponse response, StoredBody body, EntryMetadata metadata)
     {
-        // RFC 9110, 14.2: ranges are defined for GET alone.
-        if (!HttpMethods.IsGet(request.Method) || RangeRequest.Of(request) is not { } range
-            || !RangeRequest.IsFor(request, body.Metadata.ETag, body.Metadata.LastModified))
+        // RFC 9110, 14.2: ranges are defined for GET alone. Of an empty body there is no range, and no client is helped by 416 (as in Go's net/http).
+        if (!HttpMethods.IsGet(request.Method) || body.Length == 0 || RangeRequest.Of(request) is not { } range
+            || !RangeRequest.IsFor(request, metadata.ETag, metadata.LastModified))
             return (0, body.Length);
         if (range.Within(body.Length) is not var (from, end))
         {

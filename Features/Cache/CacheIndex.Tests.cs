@@ -20,8 +20,8 @@ public class CacheIndexTests
         {
             CacheSnapshot.Write(path, index.ToArray());
             var read = CacheSnapshot.Read(path);
-            Assert.Equal(index.ToArray().Select(e => (e.Key, e.Digest, e.Size, e.StoredAt, e.Host, e.Kind)),
-                read.Select(e => (e.Key, e.Digest, e.Size, e.StoredAt, e.Host, e.Kind)));
+            Assert.Equal(index.ToArray().Select(e => (e.Key, e.Digest, e.Size, e.StoredAt, e.Origin, e.Kind)),
+                read.Select(e => (e.Key, e.Digest, e.Size, e.StoredAt, e.Origin, e.Kind)));
         }
         finally
         {
@@ -55,16 +55,16 @@ public class CacheIndexTests
     }
 
     [Fact]
-    public void A_host_is_known_as_long_as_anything_of_it_is_stored()
+    public void An_origin_is_known_as_long_as_anything_of_it_is_stored()
     {
         var index = new CacheIndex();
         var (first, second) = (Entry(1), Entry(2));
         index.Add(first);
         index.Add(second);
         index.Remove(first);
-        Assert.True(index.HasHost("host.test"));
+        Assert.True(index.HasOrigin("host.test"));
         index.Remove(second);
-        Assert.False(index.HasHost("host.test"));
+        Assert.False(index.HasOrigin("host.test"));
     }
 
     private static CacheEntry Entry(int i) => new(Hash256.Of($"key {i}"), Hash256.Of($"body {i}"), i, 1000 + i, "host.test", (BodyKind)(i & 1));

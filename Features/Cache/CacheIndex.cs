@@ -1,21 +1,23 @@
+using System.Runtime.InteropServices;
+
 namespace Discobot.Features.Cache;
 
 /// <summary>
-/// The entries in memory: by key, by digest, and in order of use. One lock guards these few pointers and nothing else: no file is opened,
+/// The records in memory: by key, by the digest of their body, and in order of use. One lock guards these few pointers and nothing else: no file is opened,
 /// read or deleted under it; whoever removes an entry deletes its files afterwards.
 /// </summary>
-internal sealed partial class CacheIndex
+internal sealed class CacheIndex
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<Hash256, CacheEntry> _byKey = [];
     private readonly Dictionary<Hash256, CacheEntry> _byDigest = [];
-    private readonly Dictionary<string, int> _hosts = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, int> _origins = new(StringComparer.Ordinal);
     private CacheEntry? _oldest;
     private CacheEntry? _newest;
     private long _size;
     private long _changes;
 
-    /// <summary>Bytes of all bodies.</summary>
+    /// <summary>Bytes of all bodies, each counted once however many records share it.</summary>
     public long Size { get { lock (_lock) return _size; } }
 
     public int Count { get { lock (_lock) return _byKey.Count; } }
@@ -23,32 +25,60 @@ internal sealed partial class CacheIndex
     /// <summary>Grows with every addition, removal and use: tells whether a snapshot is still true.</summary>
     public long Changes { get { lock (_lock) return _changes; } }
 
-    /// <summary>Finds what answers <paramref name="target"/> and marks it as used: its own entry, else one with its digest.</summary>
+    /// <summary>Finds the record that answers <paramref name="target"/> and marks it as used.</summary>
     public CacheEntry? Find(CacheTarget target)
     {
         lock (_lock)
         {
-            if (Lookup(target) is not { } entry)
-                return null;
-            Unlink(entry);
-            LinkNewest(entry);
-            _changes++;
-            return entry;
+            if (Use(_byKey.GetValueOrDefault(target.Key.Hash)) is { } entry)
+                return entry;
+        }
+
+        return target.Former is { } former ? FindFormer(former.Hash) : null;
+    }
+
+    /// <summary>Finds a record of a body, whoever it belongs to, and marks it as used.</summary>
+    /// <param name="digest">Of the body.</param>
+    /// <param name="origin">Only a record of this origin will do; null for any.</param>
+    public CacheEntry? FindBody(in Hash256 digest, string? origin = null)
+    {
+        lock (_lock)
+        {
+            var entry = _byDigest.GetValueOrDefault(digest);
+            while (entry is not null && origin is not null && !IsOf(entry, origin))
+                entry = entry.NextOfDigest;
+            return Use(entry);
         }
     }
 
-    /// <summary>What <see cref="Find"/> would find, without marking it.</summary>
-    public CacheEntry? Peek(CacheTarget target)
+    /// <summary>All records of a body.</summary>
+    public IReadOnlyList<CacheEntry> OfBody(in Hash256 digest)
     {
         lock (_lock)
-            return Lookup(target);
+        {
+            var all = new List<CacheEntry>();
+            for (var entry = _byDigest.GetValueOrDefault(digest); entry is not null; entry = entry.NextOfDigest)
+                all.Add(entry);
+            return all;
+        }
     }
 
-    /// <summary>Whether anything of this host (as in <see cref="CacheKey.Host"/>) is stored.</summary>
-    public bool HasHost(string host)
+    /// <summary>The record of a key.</summary>
+    public CacheEntry? Get(in Hash256 key)
     {
         lock (_lock)
-            return _hosts.ContainsKey(host);
+            return _byKey.GetValueOrDefault(key);
+    }
+
+    /// <summary>What <see cref="Find"/> would find, without marking it.</summary>
+    public CacheEntry? Peek(CacheTarget target) =>
+        Get(target.Key.Hash) ?? (target.Former is { } former && Get(former.Hash) is { IsFormer: true } entry ? entry : null);
+
+    /// <summary>Whether anything of this origin (as in <see cref="CacheKey.Origin"/>) is stored.</summary>
+    public bool HasOrigin(string origin)
+    {
+        lock (_lock)
+            return _origins.ContainsKey(origin);
     }
 
     public bool Contains(CacheEntry entry)
@@ -129,5 +159,112 @@ internal sealed partial class CacheIndex
                 all[i++] = entry;
             return all;
         }
+    }
+
+    // A former key of plain http does not say so.
+    private static bool IsOf(CacheEntry entry, string origin) =>
+        entry.Origin == origin || (entry.IsFormer && origin.EndsWith("://" + entry.Origin, StringComparison.Ordinal));
+
+    private CacheEntry? Use(CacheEntry? entry)
+    {
+        if (entry is null)
+            return null;
+        Unlink(entry);
+        LinkNewest(entry);
+        _changes++;
+        return entry;
+    }
+
+    // The same key may be that of an https origin today.
+    private CacheEntry? FindFormer(in Hash256 key)
+    {
+        lock (_lock)
+            return _byKey.GetValueOrDefault(key) is { IsFormer: true } entry ? Use(entry) : null;
+    }
+
+    private void Insert(CacheEntry entry)
+    {
+        _byKey.Add(entry.Key, entry);
+        ref var first = ref CollectionsMarshal.GetValueRefOrAddDefault(_byDigest, entry.Digest, out var shared);
+        (entry.NextOfDigest, first) = (first, entry);
+        CollectionsMarshal.GetValueRefOrAddDefault(_origins, entry.Origin, out _)++;
+        entry.InIndex = true;
+        if (!shared)
+            _size += entry.Size;
+        _changes++;
+    }
+
+    private bool RemoveLocked(CacheEntry entry)
+    {
+        if (!entry.InIndex)
+            return false;
+        Unlink(entry);
+        _byKey.Remove(entry.Key);
+        if (!UnlinkFromDigest(entry))
+            _size -= entry.Size;
+        if (--CollectionsMarshal.GetValueRefOrAddDefault(_origins, entry.Origin, out _) == 0)
+            _origins.Remove(entry.Origin);
+        entry.InIndex = false;
+        _changes++;
+        return true;
+    }
+
+    // Whether records of the digest are left. There are few: one for each repository that a layer is used in.
+    private bool UnlinkFromDigest(CacheEntry entry)
+    {
+        var first = _byDigest[entry.Digest];
+        if (first == entry)
+        {
+            if (entry.NextOfDigest is not { } next)
+            {
+                _byDigest.Remove(entry.Digest);
+                return false;
+            }
+
+            _byDigest[entry.Digest] = next;
+        }
+        else
+        {
+            var before = first;
+            while (before.NextOfDigest != entry)
+                before = before.NextOfDigest!;
+            before.NextOfDigest = entry.NextOfDigest;
+        }
+
+        entry.NextOfDigest = null;
+        return true;
+    }
+
+    private void LinkNewest(CacheEntry entry)
+    {
+        (entry.Older, entry.Newer) = (_newest, null);
+        if (_newest is null)
+            _oldest = entry;
+        else
+            _newest.Newer = entry;
+        _newest = entry;
+    }
+
+    private void LinkOldest(CacheEntry entry)
+    {
+        (entry.Older, entry.Newer) = (null, _oldest);
+        if (_oldest is null)
+            _newest = entry;
+        else
+            _oldest.Older = entry;
+        _oldest = entry;
+    }
+
+    private void Unlink(CacheEntry entry)
+    {
+        if (entry.Older is { } older)
+            older.Newer = entry.Newer;
+        else
+            _oldest = entry.Newer;
+        if (entry.Newer is { } newer)
+            newer.Older = entry.Older;
+        else
+            _newest = entry.Older;
+        (entry.Older, entry.Newer) = (null, null);
     }
 }

@@ -3,30 +3,26 @@ using Discobot.Infrastructure.Wire;
 namespace Discobot.Features.Cache;
 
 /// <summary>
-/// The name of an entry: host and path, such as <c>registry-1.docker.io/v2/library/ubuntu/blobs/sha256:…</c>. Its SHA-256 is the name of the
-/// file that holds the body; the text itself is kept in the metadata beside it.
+/// The name of a record: the origin and the address on it, such as <c>registry-1.docker.io/v2/library/ubuntu/blobs/sha256:…</c>. Its SHA-256 is
+/// the name of the file that holds the body; the text itself is kept in the metadata beside it.
 /// </summary>
-/// <param name="Text">Host (with its port unless that is its scheme's) and path.</param>
+/// <param name="Text">Host and path; before them <c>http://</c> where it is not https, the port where it is not 443 or 80, after them what of
+/// the query counts (<see cref="CountedQuery"/>).</param>
 /// <param name="Hash">SHA-256 of <paramref name="Text"/>.</param>
 internal readonly record struct CacheKey(string Text, Hash256 Hash)
 {
-    /// <summary>The host part, with its port unless that is its scheme's.</summary>
-    public string Host => HostOf(Text);
+    private const string Cleartext = "http://";
 
-    /// <summary>
-    /// Makes the key of a request. Where the path is the address of its content, the query string is a signature that changes with every pull
-    /// and the scheme does not matter, as the body is verified; elsewhere the query belongs to the key, and so does port 80, so that what came
-    /// over plain HTTP never answers for HTTPS.
-    /// </summary>
-    /// <param name="request">The request.</param>
-    /// <param name="path">Its path with the colon of a digest unescaped.</param>
-    /// <param name="digest">What the path names.</param>
-    public static CacheKey Of(ProxiedRequest request, string path, ContentDigest? digest) => digest is { IsAddress: true }
-        ? Of(request.Authority + path)
-        : Of(string.Concat(request.Target.Port == 80 ? request.Target.ToString() : request.Authority, path,
-            request.PathAndQuery.AsSpan(request.Path.Length)));
+    /// <summary>Scheme, host and port: who says what the record says. Two ports of one host are two origins, and so are http and https.</summary>
+    public string Origin => OriginOf(Text);
 
     public static CacheKey Of(string text) => new(text, Hash256.Of(text));
 
-    public static string HostOf(string text) => text.IndexOf('/', StringComparison.Ordinal) is var slash and >= 0 ? text[..slash] : text;
+    public static string OriginOf(ProxiedRequest request) => request.Scheme == "https" ? request.Authority : Cleartext + request.Authority;
+
+    public static string OriginOf(string text)
+    {
+        var host = text.StartsWith(Cleartext, StringComparison.Ordinal) ? Cleartext.Length : 0;
+        return text.IndexOf('/', host) is var slash and >= 0 ? text[..slash] : text;
+    }
 }

@@ -4,37 +4,48 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace Discobot.Features.Cache;
 
-/// <summary>The cache's stage of a request, after the allowlist: a hit ends here, a miss is fetched and stored, everything else goes on.</summary>
+/// <summary>
+/// The cache's stage of a request, after the allowlist: a hit ends here, a body that is here needs its origin's word, a miss is fetched and
+/// stored, everything else goes on.
+/// </summary>
 internal sealed class CacheMiddleware(
-    RequestDelegate next, Live<CacheRules> rules, CacheStore store, CacheHits hits, CacheMisses misses, RedirectMemory redirects, AbsentRegistry absent)
+    RequestDelegate next, Live<CacheRules> rules, CacheStore store, CacheHits hits, OriginProof proof, CacheMisses misses, RedirectMemory redirects,
+    AbsentRegistry absent, StaleTags tags, Invalidation invalidation)
 {
     public Task InvokeAsync(HttpContext context)
     {
         var request = context.Request;
-        if (!HttpMethods.IsGet(request.Method) && !HttpMethods.IsHead(request.Method))
-            return next(context);
         var current = rules.Value;
+        if (!HttpMethods.IsGet(request.Method) && !HttpMethods.IsHead(request.Method))
+        {
+            if (current.Options.Enabled)
+                invalidation.Watch(context);
+            return next(context);
+        }
+
         var proxied = ProxiedRequest.Of(context);
-        var target = redirects.Classify(current, proxied);
-        if (target is null)
-            return current.Options.Enabled && absent.Concerns(proxied) ? absent.AskAsync(context) : next(context);
-        return context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true || request.Headers.ContainsKey("Upgrade")
-            ? next(context)
-            : AnswerAsync(context, proxied, target, current.Options);
+        var target = current.Classify(proxied) ?? redirects.Expect(current.Options, proxied, null);
+        if (target is null && !current.Options.Enabled)
+            return next(context);
+        if (context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true || request.Headers.ContainsKey("Upgrade"))
+            return next(context);
+        if (target is not null)
+            return AnswerAsync(context, proxied, target, current.Options);
+        if (absent.Concerns(proxied))
+            return absent.AskAsync(context);
+        return StaleTags.Of(current.Options, proxied) is { } tag ? tags.AskAsync(context, tag) : next(context);
     }
 
     private async Task AnswerAsync(HttpContext context, ProxiedRequest proxied, CacheTarget target, CacheOptions options)
     {
-        if (await store.FindAsync(target, context.RequestAborted) is { } body && await hits.TrySendAsync(context, target, body))
+        if (target.Storable && await store.FindAsync(target, context.RequestAborted) is { } body && await hits.TrySendAsync(context, target, body))
             return;
-        if (HttpMethods.IsGet(context.Request.Method))
-        {
-            if (await misses.TrySendAsync(context, target, options))
-                return;
-        }
-
-        if (target.Storable)
-            context.Response.OnStarting(() => Mark(context.Response, target, proxied));
+        target = redirects.Expect(options, proxied, target)!;
+        // HEAD asks whether it is there, and that is its origin's to say.
+        if (HttpMethods.IsGet(context.Request.Method)
+            && (await proof.TryAnswerAsync(context, target) || await misses.TrySendAsync(context, target, options)))
+            return;
+        context.Response.OnStarting(() => Mark(context.Response, target, proxied));
         await next(context);
     }
 

@@ -91,22 +91,141 @@ public sealed class CacheMissesTests : IAsyncLifetime
     private int _streaming;
 
     [Fact]
-    public async Task Two_mirrors_of_one_blob_share_the_download()
+    public async Task A_host_that_hangs_holds_up_no_other_host_with_the_same_blob()
+    {
+        var body = TemporaryCache.Body(1000);
+        _stage.Serve(body);
+        var serve = _stage.Origin;
+        _stage.Origin = context => context.Request.Host.Host == "localhost" ? serve(context) : Task.Delay(Timeout.Infinite, context.RequestAborted);
+        using var leaving = new CancellationTokenSource();
+        var hanging = _stage.Client.GetAsync(_stage.Blob(body), leaving.Token);
+        await CacheStage.EventuallyAsync(() => !_stage.Asked.IsEmpty);
+        await _stage.ExpectAsync("MISS", body, _stage.Elsewhere(_stage.Blob(body).PathAndQuery));
+        await leaving.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => hanging);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1000)]
+    public async Task Who_waits_for_somebody_elses_download_that_brings_nothing_asks_by_itself(int before)
+    {
+        var body = TemporaryCache.Body(200_000);
+        _stage.Serve(body);
+        var serve = _stage.Origin;
+        _stage.Origin = async context =>
+        {
+            if (_stage.Asked.Count > 1)
+            {
+                await serve(context);
+                return;
+            }
+
+            context.Response.ContentLength = body.Length;
+            if (before > 0)
+                await context.Response.Body.WriteAsync(body.AsMemory(0, before));
+            await Task.Delay(Timeout.Infinite, context.RequestAborted);
+        };
+        using var leaving = new CancellationTokenSource();
+        var hanging = _stage.Client.GetAsync(_stage.Blob(body), leaving.Token);
+        await CacheStage.EventuallyAsync(() => !_stage.Asked.IsEmpty);
+        await Task.Delay(before > 0 ? 5_200 : 0);
+        var started = Environment.TickCount64;
+        Assert.Equal(body, (await _stage.FetchAsync(_stage.Blob(body))).Body);
+        Assert.InRange(Environment.TickCount64 - started, 0, 15_000);
+        await leaving.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => hanging);
+    }
+
+    [Fact]
+    public async Task A_leaders_failure_is_its_own()
     {
         var body = TemporaryCache.Body(1000);
         var both = new TaskCompletionSource();
+        _stage.Serve(body);
+        var serve = _stage.Origin;
         _stage.Origin = async context =>
         {
+            if (_stage.Asked.Count > 1)
+            {
+                await serve(context);
+                return;
+            }
+
             await both.Task.WaitAsync(TimeSpan.FromSeconds(5));
-            await context.Response.Body.WriteAsync(body);
+            context.Abort();
         };
-        var here = _stage.FetchAsync(_stage.Blob(body));
+        var leader = _stage.GetAsync(_stage.Blob(body));
         await CacheStage.EventuallyAsync(() => !_stage.Asked.IsEmpty);
-        var there = _stage.FetchAsync(_stage.Url($"/v2/mirror/blobs/sha256:{TemporaryCache.HexOf(body)}"));
+        var joiner = _stage.FetchAsync(_stage.Blob(body));
+        await Task.Delay(50);
         both.SetResult();
-        Assert.Equal(body, (await here).Body);
-        Assert.Equal(body, (await there).Body);
-        Assert.Single(_stage.Asked);
+        Assert.Equal(HttpStatusCode.BadGateway, (await leader).StatusCode);
+        Assert.Equal(body, (await joiner).Body);
+    }
+
+    [Fact]
+    public async Task A_request_that_cannot_even_be_made_takes_its_place_with_it()
+    {
+        var body = TemporaryCache.Body(1000);
+        _stage.Serve(body);
+        _stage.BreakRequests = true;
+        using (var broken = await _stage.GetAsync(_stage.Blob(body)))
+            Assert.False(broken.IsSuccessStatusCode);
+        _stage.BreakRequests = false;
+        await _stage.ExpectAsync("MISS", body);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task An_upstream_may_be_silent_as_long_as_the_configuration_says(bool patient)
+    {
+        _stage.Silence = patient ? TimeSpan.Zero : TimeSpan.FromMilliseconds(300);
+        await _stage.RestartAsync();
+        var body = TemporaryCache.Body(100_000);
+        _stage.Origin = async context =>
+        {
+            if (_stage.Asked.Count > 1)
+            {
+                await CacheStage.Status(context, 403);
+                return;
+            }
+
+            context.Response.ContentLength = body.Length;
+            await context.Response.Body.WriteAsync(body.AsMemory(0, 1000));
+            await Task.Delay(1500);
+            await context.Response.Body.WriteAsync(body.AsMemory(1000));
+        };
+        using var response = await _stage.GetAsync(_stage.Blob(body));
+        if (patient)
+            Assert.Equal(body, await response.Content.ReadAsByteArrayAsync());
+        else
+            await Assert.ThrowsAnyAsync<Exception>(() => response.Content.ReadAsByteArrayAsync());
+    }
+
+    [Fact]
+    public async Task What_new_rules_forbid_is_not_downloaded_any_further()
+    {
+        var body = TemporaryCache.Body(600_000);
+        var go = new TaskCompletionSource();
+        _stage.Origin = async context =>
+        {
+            context.Response.ContentLength = body.Length;
+            await context.Response.Body.WriteAsync(body.AsMemory(0, 1000));
+            await go.Task.WaitAsync(TimeSpan.FromSeconds(5));
+            await context.Response.Body.WriteAsync(body.AsMemory(1000));
+        };
+        using (var response = await _stage.GetAsync(_stage.Blob(body)))
+        {
+            _stage.Policy.Forbidden = "/v2/a/";
+            _stage.Traffic.JudgeAgain();
+            go.SetResult();
+            await Assert.ThrowsAnyAsync<Exception>(() => response.Content.ReadAsByteArrayAsync());
+        }
+
+        await CacheStage.EventuallyAsync(() => _stage.Files.Files().Length == 0);
+        Assert.Equal(0, _stage.Stats.Stores);
     }
 
     [Theory]

@@ -2,113 +2,155 @@ using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Cache;
 
-/// <summary>Fetches what is missing: once for all who ask for it at the same time, streaming to each while it is stored.</summary>
+/// <summary>Fetches what is missing: once for all who ask one address at the same time, streaming to each while it is stored.</summary>
 internal sealed partial class CacheMisses(
-    Fills fills, CacheStore store, CacheHits hits, CacheStats stats, UpstreamRequests requests, RedirectMemory redirects, ILogger<CacheMisses> log)
+    Fills fills, CacheStore store, CacheHits hits, CacheStats stats, UpstreamRequests requests, RedirectMemory redirects, AbsentRegistry absent,
+    TimeProvider time, ILogger<CacheMisses> log)
 {
+    /// <summary>How long somebody else's download may bring nothing before one asks by oneself: a pull gives up after 15 s.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
+    private enum Joined
+    {
+        Answered,
+        Again,
+        AskYourself,
+    }
+
     /// <returns>False when the request has to go upstream by itself.</returns>
     public async Task<bool> TrySendAsync(HttpContext context, CacheTarget target, CacheOptions options)
     {
-        if (!target.Storable || Precondition.IsOn(context.Request))
+        if (Precondition.IsOn(context.Request))
             return false;
         var range = RangeRequest.Of(context.Request);
         if (range is not null && !range.Value.IsWhole)
             return await TryFollowAsync(context, target, range.Value);
 
-        // Twice: a leader may have been refused with its own credentials, or have found the entry in the meantime.
+        // Twice: a leader may have been refused with its own credentials, have failed, or have found the record in the meantime.
         for (var attempt = 0; attempt < 2; attempt++)
         {
-            var (flight, leads) = fills.Enter(target);
-            if (leads ? await LeadAsync(context, target, options, flight, range) : await JoinAsync(context, target, flight, range))
-                return true;
-            if (leads || !MayTryAgain(flight))
-                return false;
+            using var seat = fills.Enter(target);
+            if (seat.Leads)
+                return await LeadAsync(context, target, options, seat, range);
+            switch (await JoinAsync(context, target, seat, range))
+            {
+                case Joined.Answered: return true;
+                case Joined.AskYourself: return false;
+            }
         }
 
         return false;
     }
 
-    private async Task<bool> LeadAsync(HttpContext context, CacheTarget target, CacheOptions options, Flight flight, RangeRequest? range)
+    private async Task<bool> LeadAsync(HttpContext context, CacheTarget target, CacheOptions options, Flight.Seat seat, RangeRequest? range)
     {
         // It may have been stored between the look-up and now.
-        if (await store.FindAsync(target, context.RequestAborted) is { } body)
-        {
-            fills.Withdraw(flight);
-            flight.Leave();
+        if (await FindAsync(context, target) is { } body)
             return await hits.TrySendAsync(context, target, body);
+
+        var client = new RequestSnapshot(context);
+        fills.Send(seat, new FillRequest(target, ProxiedRequest.Of(context), () => Request(client.Context, target), options));
+        var outcome = await seat.TakeAsync(Timeout.InfiniteTimeSpan, time, context.RequestAborted);
+        if (outcome.Failure is { } failure)
+        {
+            if (!await absent.TryAnswerAsync(context, target, failure))
+                await ProxyErrors.WriteAsync(context, UpstreamFailures.ToError(failure, ProxiedRequest.Of(context).Target.Host));
+        }
+        else if (outcome.Fill is { } fill)
+        {
+            await SendAsync(context, fill, fill.First, fill.AllHeaders, range);
+        }
+        else
+        {
+            await RelayAsync(context, target, outcome.Response!);
         }
 
-        fills.Send(flight, target, Request(context, target), options);
-        var outcome = await WaitAsync(flight, context, leads: true);
-        flight.Leave();
-        if (outcome.Failure is not null)
-            await FailAsync(context, outcome.Failure);
-        else if (outcome.Fill is { } fill)
-            await SendAsync(context, fill, fill.First, fill.AllHeaders, range);
-        else
-            await RelayAsync(context, target, outcome.Response!);
         return true;
     }
 
-    private async Task<bool> JoinAsync(HttpContext context, CacheTarget target, Flight flight, RangeRequest? range)
+    private async Task<Joined> JoinAsync(HttpContext context, CacheTarget target, Flight.Seat seat, RangeRequest? range)
     {
-        var outcome = await WaitAsync(flight, context, leads: false);
-        var reader = outcome.Fill?.TryJoin(0);
-        flight.Leave();
-        if (reader is not null)
+        FlightOutcome outcome;
+        try
         {
+            outcome = await seat.TakeAsync(Patience, time, context.RequestAborted);
+        }
+        catch (TimeoutException)
+        {
+            return Joined.AskYourself;
+        }
+
+        if (outcome.Fill is { } fill && fill.TryJoin(0) is { } reader)
+        {
+            if (!await BringsAsync(fill, reader, context.RequestAborted))
+            {
+                reader.Dispose();
+                return Joined.AskYourself;
+            }
+
             stats.Shared();
-            await SendAsync(context, outcome.Fill!, reader, outcome.Fill!.Headers, range);
-            return true;
+            await SendAsync(context, fill, reader, fill.Headers, range);
+            return Joined.Answered;
         }
 
-        if (outcome.Failure is not null)
+        if (await FindAsync(context, target) is { } body && await hits.TrySendAsync(context, target, body))
+            return Joined.Answered;
+
+        // 401 and 403 judge one client's credentials; a failure is that of the leader's connection; a redirect is signed for one client, and the
+        // rest is likely to be the same for all, but cheap to ask.
+        return outcome.Response is null or { StatusCode: System.Net.HttpStatusCode.Unauthorized } ? Joined.Again : Joined.AskYourself;
+    }
+
+    // False when the download is stalled or broken: a joiner that has sent nothing yet need not share that.
+    private async Task<bool> BringsAsync(Fill fill, IBodyReader reader, CancellationToken cancel)
+    {
+        if (fill.SilentFor > Patience)
+            return false;
+        try
         {
-            await FailAsync(context, outcome.Failure);
+            await reader.WaitAsync(long.MaxValue, cancel).AsTask().WaitAsync(Patience, time, cancel);
             return true;
         }
-
-        return await store.FindAsync(target, context.RequestAborted) is { } body && await hits.TrySendAsync(context, target, body);
+        catch (Exception e) when (e is TimeoutException or FillBrokenException)
+        {
+            return false;
+        }
     }
 
     // A range further on follows a download that has reached its beginning. Ahead of it, upstream is asked for the range itself.
     private async Task<bool> TryFollowAsync(HttpContext context, CacheTarget target, RangeRequest range)
     {
-        if (fills.EnterExisting(target) is not { } flight)
+        using var seat = fills.EnterExisting(target);
+        if (seat is null)
             return false;
-        var outcome = await WaitAsync(flight, context, leads: false);
-        var reader = range.First >= 0 && outcome.Fill?.Length is { } length && range.Within(length) is not null
-            ? outcome.Fill.TryJoin(range.First)
+        Fill? fill;
+        try
+        {
+            fill = (await seat.TakeAsync(Patience, time, context.RequestAborted)).Fill;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+
+        var reader = range.First >= 0 && fill?.Length is { } length && range.Within(length) is not null && fill.SilentFor < Patience
+            ? fill.TryJoin(range.First)
             : null;
-        flight.Leave();
         if (reader is null)
-            return await store.FindAsync(target, context.RequestAborted) is { } body && await hits.TrySendAsync(context, target, body);
-        if (!IsFor(context, outcome.Fill!))
+            return await FindAsync(context, target) is { } body && await hits.TrySendAsync(context, target, body);
+        if (!IsFor(context, fill!))
         {
             reader.Dispose();
             return false;
         }
 
         stats.Shared();
-        await SendAsync(context, outcome.Fill!, reader, outcome.Fill!.Headers, range);
+        await SendAsync(context, fill!, reader, fill!.Headers, range);
         return true;
     }
 
-    private static async Task<FlightOutcome> WaitAsync(Flight flight, HttpContext context, bool leads)
-    {
-        try
-        {
-            return await flight.Outcome.WaitAsync(context.RequestAborted);
-        }
-        catch (OperationCanceledException)
-        {
-            flight.Leave(untaken: leads);
-            throw;
-        }
-    }
-
-    // 401 and 403 judge one client's credentials; a redirect is signed for one client; the rest is likely to be the same for all, but cheap to ask.
-    private static bool MayTryAgain(Flight flight) => flight.Outcome.Result.Response is null or { StatusCode: System.Net.HttpStatusCode.Unauthorized };
+    private async ValueTask<StoredBody?> FindAsync(HttpContext context, CacheTarget target) =>
+        target.Storable ? await store.FindAsync(target, context.RequestAborted) : null;
 
     private static bool IsFor(HttpContext context, Fill fill) =>
         RangeRequest.IsFor(context.Request, Field(fill, "ETag"), Field(fill, "Last-Modified"));
@@ -117,9 +159,9 @@ internal sealed partial class CacheMisses(
         fill.Headers.FirstOrDefault(h => h.Key.Equals(name, StringComparison.OrdinalIgnoreCase)).Value;
 
     // Authorization and the rewritten fields are those of the client that leads.
-    private HttpRequestMessage Request(HttpContext context, CacheTarget target)
+    private HttpRequestMessage Request(HttpContext client, CacheTarget target)
     {
-        var message = requests.Create(context);
+        var message = requests.Create(client);
         message.Headers.Remove("Range");
         message.Headers.Remove("If-Range");
 
@@ -142,6 +184,50 @@ internal sealed partial class CacheMisses(
         await UpstreamRelay.SendAsync(context, response, missed: true);
     }
 
-    private static Task FailAsync(HttpContext context, Exception failure) =>
-        ProxyErrors.WriteAsync(context, UpstreamFailures.ToError(failure, ProxiedRequest.Of(context).Target.Host));
+    /// <summary>Sends a download to the client that caused it.</summary>
+    public Task SendAsync(HttpContext context, Fill fill) => SendAsync(context, fill, fill.First, fill.AllHeaders, null);
+
+    private async Task SendAsync(
+        HttpContext context, Fill fill, IBodyReader reader, IReadOnlyList<KeyValuePair<string, string>> headers, RangeRequest? range)
+    {
+        using (reader)
+        {
+            var end = Head(context, fill, headers, range);
+            stats.Miss();
+            LogMiss(ProxiedRequest.Of(context).Path);
+            try
+            {
+                stats.Served(await BodySender.SendAsync(context.Response, reader, end, context.RequestAborted));
+            }
+            catch (FillBrokenException e) when (!context.Response.HasStarted)
+            {
+                await ProxyErrors.WriteAsync(context, new ProxyError(502, "upstream_body", $"The answer was not passed on: {e.Message}."));
+            }
+            catch (Exception e) when (e is IOException or OperationCanceledException)
+            {
+                // Never a clean end: the client must see that it did not get everything.
+                context.Abort();
+            }
+        }
+    }
+
+    private static long Head(HttpContext context, Fill fill, IReadOnlyList<KeyValuePair<string, string>> headers, RangeRequest? range)
+    {
+        var response = context.Response;
+        EndToEnd.CopyTo(response, headers);
+        response.Headers["X-Cache"] = "MISS";
+        response.StatusCode = StatusCodes.Status200OK;
+        if (fill.Length is not { } length)
+            return long.MaxValue;
+        response.ContentLength = length;
+        if (range?.Within(length) is not var (from, end) || !IsFor(context, fill))
+            return long.MaxValue;
+        response.StatusCode = StatusCodes.Status206PartialContent;
+        response.Headers.ContentRange = $"bytes {from}-{end - 1}/{length}";
+        response.ContentLength = end - from;
+        return end;
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "cache miss {Path}")]
+    private partial void LogMiss(string path);
 }

@@ -7,10 +7,16 @@ namespace Discobot.Features.Cache;
 /// The index as one file, least recently used first, so that order survives a restart and 100,000 entries are read in one go.
 /// A file that is torn, altered or of another version is no snapshot: the metadata files are read instead.
 /// </summary>
-/// <remarks>Layout: magic and version (8 bytes), hosts (count, strings), entries (count, then 85 bytes each), SHA-256 of all before it.</remarks>
+/// <remarks>Layout: magic and version (8 bytes), origins (count, strings), entries (count, then 85 bytes each), SHA-256 of all before it.</remarks>
 internal static class CacheSnapshot
 {
-    private static ReadOnlySpan<byte> Magic => "DBCACHE1"u8;
+    private const byte KindBits = 0x7F;
+    private const byte FormerBit = 0x80;
+
+    private static ReadOnlySpan<byte> Magic => "DBCACHE2"u8;
+
+    // The same layout; the entries are those of a version whose keys had no scheme.
+    private static ReadOnlySpan<byte> FormerMagic => "DBCACHE1"u8;
 
     /// <summary>Writes beside and renames: a reader finds the old snapshot or the new one, never half of one.</summary>
     public static void Write(string path, ReadOnlySpan<CacheEntry> oldestFirst)
@@ -35,11 +41,12 @@ internal static class CacheSnapshot
             return [];
         var bytes = File.ReadAllBytes(path);
         var length = bytes.Length - Hash256.Size;
-        if (length < Magic.Length || !bytes.AsSpan().StartsWith(Magic)
+        var former = bytes.AsSpan().StartsWith(FormerMagic);
+        if (length < Magic.Length || (!former && !bytes.AsSpan().StartsWith(Magic))
             || !SHA256.HashData(bytes.AsSpan(0, length)).AsSpan().SequenceEqual(bytes.AsSpan(length)))
             return [];
         using var reader = new BinaryReader(new MemoryStream(bytes, Magic.Length, length - Magic.Length), Encoding.UTF8);
-        return ReadEntries(reader);
+        return ReadEntries(reader, former);
     }
 
     private static void WriteEntries(BinaryWriter writer, ReadOnlySpan<CacheEntry> entries)
@@ -47,7 +54,7 @@ internal static class CacheSnapshot
         writer.Write(Magic);
         var hosts = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (var entry in entries)
-            hosts.TryAdd(entry.Host, hosts.Count);
+            hosts.TryAdd(entry.Origin, hosts.Count);
         writer.Write(hosts.Count);
         foreach (var host in hosts.Keys)
             writer.Write(host);
@@ -61,12 +68,12 @@ internal static class CacheSnapshot
             writer.Write(hash);
             writer.Write(entry.Size);
             writer.Write(entry.StoredAt);
-            writer.Write(hosts[entry.Host]);
-            writer.Write((byte)entry.Kind);
+            writer.Write(hosts[entry.Origin]);
+            writer.Write((byte)((byte)entry.Kind | (entry.IsFormer ? FormerBit : 0)));
         }
     }
 
-    private static List<CacheEntry> ReadEntries(BinaryReader reader)
+    private static List<CacheEntry> ReadEntries(BinaryReader reader, bool former)
     {
         var hosts = new string[reader.ReadInt32()];
         for (var i = 0; i < hosts.Length; i++)
@@ -80,7 +87,8 @@ internal static class CacheSnapshot
             reader.ReadExactly(hash);
             var digest = Hash256.Read(hash);
             var (size, storedAt, host) = (reader.ReadInt64(), reader.ReadInt64(), hosts[reader.ReadInt32()]);
-            entries.Add(new CacheEntry(key, digest, size, storedAt, host, (BodyKind)reader.ReadByte()));
+            var flags = reader.ReadByte();
+            entries.Add(new CacheEntry(key, digest, size, storedAt, host, (BodyKind)(flags & KindBits), former || (flags & FormerBit) != 0));
         }
 
         return entries;

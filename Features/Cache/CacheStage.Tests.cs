@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Security.Cryptography;
 using Discobot.Infrastructure;
+using Discobot.Infrastructure.Http1;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -31,6 +32,14 @@ internal sealed class CacheStage : IAsyncDisposable
     public HttpClient Client { get; private set; } = null!;
 
     public TemporaryCache Files => _cache;
+
+    /// <summary>How long an upstream may be silent.</summary>
+    public TimeSpan Silence { get; set; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>What may leave: everything, unless a test forbids a path.</summary>
+    public PathPolicy Policy { get; } = new();
+
+    public OpenTraffic Traffic => _proxy!.Services.GetRequiredService<OpenTraffic>();
 
     public CacheOptions Options { get => _cache.Options; set => _cache.Options = value; }
 
@@ -69,7 +78,10 @@ internal sealed class CacheStage : IAsyncDisposable
                 app.UseCache();
                 app.Run(ForwardAsync);
             },
-            services => services.AddCache(Options).AddSingleton<IUpstream, DirectUpstream>().AddSingleton<UpstreamRequests>());
+            services => services.AddCache(Options, Silence).AddSingleton<IUpstream, DirectUpstream>().AddSingleton<UpstreamRequests>()
+                .AddSingleton<IRequestRewriter>(new Rewriter(this)).AddSingleton<OpenTraffic>().AddSingleton<UpstreamBytes>().AddSingleton<IEgressPolicy>(Policy)
+                .AddSingleton(Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()))
+                .AddSingleton<Prometheus.IMetricFactory>(s => s.GetRequiredService<Prometheus.MetricFactory>()));
         await Store.Loaded;
         Client = new HttpClient(new SocketsHttpHandler
         {
@@ -83,6 +95,16 @@ internal sealed class CacheStage : IAsyncDisposable
     public Task StopOriginAsync() => _origin.StopAsync();
 
     public Uri Url(string path) => new(_originAddress + path, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+
+    /// <summary>The same server under another name: another origin.</summary>
+    public Uri Elsewhere(string path) =>
+        new($"http://localhost:{new Uri(_originAddress).Port}{path}", new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+
+    /// <summary>Whether upstream requests fail before they are sent.</summary>
+    public bool BreakRequests { get; set; }
+
+    /// <summary>What the header rules would put on each upstream request.</summary>
+    public string? Credential { get; set; }
 
     public Uri Blob(byte[] body) => Url($"/v2/a/blobs/sha256:{TemporaryCache.HexOf(body)}");
 
@@ -208,5 +230,33 @@ internal sealed class CacheStage : IAsyncDisposable
             _invoker.SendAsync(request, cancellation);
 
         public void Dispose() => _invoker.Dispose();
+    }
+
+    private sealed class Rewriter(CacheStage stage) : IRequestRewriter
+    {
+        public void Rewrite(HttpRequest request, string scheme, string host, FieldList fields)
+        {
+            if (stage.BreakRequests)
+                throw new UriFormatException("The host is no host.");
+            if (stage.Credential is { } credential)
+                fields.Add("X-Credential", credential);
+        }
+    }
+
+    internal sealed class PathPolicy : IEgressPolicy
+    {
+        /// <summary>The beginning of the paths that are forbidden from now on.</summary>
+        public string? Forbidden { get; set; }
+
+        public EgressVerdict JudgeTunnel(ConnectTarget target) => EgressVerdict.Allow("test");
+
+        public EgressVerdict JudgeBlindTunnel(ConnectTarget target) => EgressVerdict.Allow("test");
+
+        public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address) => EgressVerdict.Allow("test");
+
+        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path) =>
+            Forbidden is { } forbidden && path.StartsWith(forbidden, StringComparison.Ordinal)
+                ? EgressVerdict.Refuse("test", "forbidden by the test")
+                : EgressVerdict.Allow("test");
     }
 }

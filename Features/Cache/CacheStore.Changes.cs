@@ -31,9 +31,29 @@ internal sealed partial class CacheStore
         _stats.Store();
         body.TryAcquire();
         Track(CommitAsync(entry, body, temporary, metadata));
+        Added?.Invoke(entry);
         Trim();
         return body;
     }
+
+    /// <summary>
+    /// Adds a record whose body is here already: a second name of the same file. It answers once it is on the disk; where the disk knows no second
+    /// names, not at all, and the next request asks its origin again.
+    /// </summary>
+    public void AddRecord(CacheEntry source, EntryMetadata metadata) => Track(LinkAsync(CommittedAsync(), source, metadata));
+
+    /// <summary>Ends what is stored for these keys: their origin has changed what is there (RFC 9111, 4.4). The body may stay for others.</summary>
+    public void Invalidate(params ReadOnlySpan<CacheKey?> keys)
+    {
+        foreach (var key in keys)
+        {
+            if (key is { } known && Index.Get(known.Hash) is { } entry)
+                Remove(entry);
+        }
+    }
+
+    /// <summary>Lets go of an open file without a judgment on the entry: the next request opens it anew.</summary>
+    public void Close(CacheEntry entry) => _open.Remove(entry);
 
     /// <summary>Removes an entry that is not what it should be and counts it as an error. Its next request fetches it again.</summary>
     public void Drop(CacheEntry entry, string reason)
@@ -96,6 +116,50 @@ internal sealed partial class CacheStore
         }
     }
 
+    // Other records of the same digest had a file of their own, perhaps one that could not be read: theirs is now this one, just verified.
+    private void ShareBody(CacheEntry entry)
+    {
+        foreach (var other in Index.OfBody(entry.Digest))
+        {
+            if (other == entry)
+                continue;
+            lock (FilesOf(other.Key))
+            {
+                if (Index.Contains(other) && _directory.TryLink(entry.Key, out var second))
+                {
+                    _directory.PlaceBody(second, other.Key);
+                    other.VerifiedStamp = entry.VerifiedStamp;
+                }
+            }
+        }
+    }
+
+    private async Task LinkAsync(Task committed, CacheEntry source, EntryMetadata metadata)
+    {
+        await committed.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
+        try
+        {
+            if (!_directory.TryLink(source.Key, out var body))
+                return;
+            var metadataPath = _directory.WriteMetadata(metadata);
+            var entry = metadata.ToEntry();
+            entry.VerifiedStamp = source.VerifiedStamp;
+            lock (FilesOf(entry.Key))
+            {
+                _directory.PlaceBody(body, entry.Key);
+                _directory.PlaceMetadata(metadataPath, entry.Key);
+                if (Index.Add(entry) is { } replaced)
+                    _open.Remove(replaced);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogDiskFailed("store a record", e.Message);
+        }
+
+        Trim();
+    }
+
     private async Task CommitAsync(CacheEntry entry, StoredBody body, TemporaryBody temporary, EntryMetadata metadata)
     {
         await _flushes.WaitAsync().ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
@@ -111,6 +175,8 @@ internal sealed partial class CacheStore
                 else
                     File.Delete(metadataPath);
             }
+
+            ShareBody(entry);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -29,7 +29,7 @@ internal sealed partial class CacheStore
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Drop(entry, e.Message);
+            LogDiskFailed("check an entry", e.Message);
         }
     }
 

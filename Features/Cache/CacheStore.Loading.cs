@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 namespace Discobot.Features.Cache;
 
 /// <summary>From the directory to the index at the start, and back into a snapshot.</summary>
@@ -81,13 +83,24 @@ internal sealed partial class CacheStore
     {
         var keys = files.Where(f => f.Value == EntryFiles.Both).Select(f => f.Key).ToArray();
         var read = new CacheEntry?[keys.Length];
+        var unreadable = new ConcurrentBag<Hash256>();
         Parallel.For(0, keys.Length, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, i =>
         {
-            var entry = _directory.ReadMetadata(keys[i], headers: false)?.ToEntry();
-            read[i] = entry?.Key == keys[i] ? entry : null;
+            try
+            {
+                var entry = _directory.ReadMetadata(keys[i], headers: false)?.ToEntry();
+                read[i] = entry?.Key == keys[i] ? entry : null;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                unreadable.Add(keys[i]);
+            }
         });
         List<CacheEntry> entries = [.. read.OfType<CacheEntry>()];
         entries.ForEach(e => files.Remove(e.Key));
+        // Not damaged, as far as anybody knows: the next start may find them well.
+        foreach (var key in unreadable)
+            files.Remove(key);
         entries.Sort((a, b) => a.StoredAt.CompareTo(b.StoredAt));
         return entries;
     }

@@ -20,8 +20,8 @@ public sealed class CacheStoreTests : IDisposable
         store = await _cache.OpenAsync();
         Assert.Equal(bytes, await TemporaryCache.ReadAsync(store, target));
         var body = await store.FindAsync(target, CancellationToken.None);
-        Assert.Equal(["Content-Type", "X-Multi", "X-Multi"], body!.Metadata.Headers.Select(h => h.Key));
-        Assert.Equal(target.Key.Text, body.Metadata.Key);
+        Assert.Equal(["Content-Type", "X-Multi", "X-Multi"], body!.Record.Metadata.Headers.Select(h => h.Key));
+        Assert.Equal(target.Key.Text, body.Record.Metadata.Key);
         body.Release();
     }
 
@@ -38,30 +38,111 @@ public sealed class CacheStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task A_body_answers_every_address_that_names_its_digest_and_is_stored_once()
+    public async Task A_body_answers_its_own_address_alone_and_its_records_share_one_file()
     {
         var store = await _cache.OpenAsync();
         var bytes = TemporaryCache.Body(10);
         var hex = TemporaryCache.HexOf(bytes);
-        await _cache.StoreAsync(store, bytes);
-        foreach (var url in new[]
+        var first = await _cache.StoreAsync(store, bytes);
+        var second = _cache.Target($"https://mirror.test/v2/other/blobs/sha256:{hex}");
+        Assert.Null(await TemporaryCache.ReadAsync(store, second));
+        store.AddRecord(store.Index.Get(first.Key.Hash)!, Record(second, bytes, "text/other"));
+        await store.CommittedAsync();
+
+        Assert.Equal(bytes, await TemporaryCache.ReadAsync(store, second));
+        Assert.Equal((2, 10L), (store.Index.Count, store.Index.Size));
+        Assert.Equal(["text/other"], (await FieldsAsync(store, second)).Select(f => f.Value));
+        Assert.DoesNotContain("text/other", (await FieldsAsync(store, first)).Select(f => f.Value));
+        Assert.Equal(2, LinksOf(_cache.FileOf(first)));
+
+        store = await _cache.OpenAsync();
+        store.Invalidate(first.Key);
+        Assert.Equal(bytes, await TemporaryCache.ReadAsync(store, second));
+        Assert.Equal((1, 10L), (store.Index.Count, store.Index.Size));
+        store.Invalidate(second.Key);
+        Assert.Equal((0, 0L), (store.Index.Count, store.Index.Size));
+        Assert.Empty(_cache.Files());
+    }
+
+    [Theory]
+    [InlineData("https://registry.test:8443/v2/a/blobs/sha256:HEX", "registry.test:8443/v2/a/blobs/sha256:HEX", true)]
+    [InlineData("http://registry.test:5000/v2/a/blobs/sha256:HEX", "registry.test:5000/v2/a/blobs/sha256:HEX", true)]
+    [InlineData("http://registry.test/v2/a/blobs/sha256:HEX", "registry.test/v2/a/blobs/sha256:HEX", true)]
+    [InlineData("https://registry.test/v2/a/blobs/sha256:HEX?sig=1", "registry.test/v2/a/blobs/sha256:HEX", true)]
+    [InlineData("https://registry.test/v2/a/blobs/sha256:HEX", "other.test/v2/a/blobs/sha256:HEX", false)]
+    public async Task What_an_earlier_version_stored_goes_on_serving(string url, string key, bool serves)
+    {
+        var bytes = TemporaryCache.Body(100);
+        var hex = TemporaryCache.HexOf(bytes);
+        key = key.Replace("HEX", hex, StringComparison.Ordinal);
+        var file = Path.Join(_cache.Dir, Hash256.Of(key).ToString());
+        await File.WriteAllBytesAsync(file, bytes);
+        await File.WriteAllTextAsync(file + ".meta",
+            $$"""{"key":"{{key}}","size":100,"sha256":"{{hex}}","stored_at":1700000000000,"kind":"blob","headers":[["Content-Type","a/b"],["X-Odd","a\u0001b"]]}""");
+        for (var start = 0; start < 2; start++)
         {
-            $"https://mirror.test/v2/other/blobs/sha256:{hex}",
-            $"https://cdn.test/registry-v2/docker/registry/v2/blobs/sha256/{hex[..2]}/{hex}/data?sig=1",
-            $"https://cdn.test/sha256/{hex[..2]}/{hex}?Signature=2",
-            $"https://cdn.test/ghcr1/blobs/sha256%3A{hex}?sig=3",
-        })
-            Assert.Equal(bytes, await TemporaryCache.ReadAsync(store, _cache.Target(url)));
-        Assert.Equal(2, _cache.Files().Length);
+            var store = await _cache.OpenAsync();
+            var target = _cache.Target(url.Replace("HEX", hex, StringComparison.Ordinal));
+            Assert.Equal(serves ? bytes : null, await TemporaryCache.ReadAsync(store, target));
+            if (serves)
+                Assert.Equal(["Content-Type"], (await FieldsAsync(store, target)).Select(f => f.Key));
+            store.SaveSnapshot();
+        }
     }
 
     [Fact]
-    public async Task A_body_fetched_as_a_blob_does_not_answer_for_a_manifest()
+    public async Task A_key_of_today_without_a_scheme_is_that_of_https_alone()
     {
         var store = await _cache.OpenAsync();
         var bytes = TemporaryCache.Body(10);
-        await _cache.StoreAsync(store, bytes);
-        Assert.Null(await TemporaryCache.ReadAsync(store, _cache.Target($"https://registry.test/v2/a/manifests/sha256:{TemporaryCache.HexOf(bytes)}")));
+        await _cache.StoreAsync(store, bytes, "registry.test:5000");
+        Assert.Null(await TemporaryCache.ReadAsync(store, _cache.Target($"http://registry.test:5000/v2/a/blobs/sha256:{TemporaryCache.HexOf(bytes)}")));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData(".meta")]
+    public async Task What_cannot_be_read_at_the_moment_is_a_miss_and_stays(string suffix)
+    {
+        var store = await _cache.OpenAsync();
+        var bytes = TemporaryCache.Body(300_000);
+        var target = await _cache.StoreAsync(store, bytes);
+        var (file, aside) = (_cache.FileOf(target) + suffix, _cache.FileOf(target) + ".aside");
+        store = await _cache.OpenAsync();
+
+        // Reading a link to itself fails with ELOOP, root or not; it says no more about the entry than EMFILE, EACCES or EIO.
+        File.Move(file, aside);
+        File.CreateSymbolicLink(file, file);
+        Assert.Null(await TemporaryCache.ReadAsync(store, target));
+        Assert.Equal(0, _cache.Stats.Read(store.Index, 0).Errors);
+        var restarted = await _cache.OpenAsync();
+        File.Delete(file);
+        File.Move(aside, file);
+        Assert.Equal(bytes, await TemporaryCache.ReadAsync(store, target));
+        Assert.NotNull(await TemporaryCache.ReadAsync(await _cache.OpenAsync(), target));
+    }
+
+    private static EntryMetadata Record(CacheTarget target, byte[] body, string type) => new()
+    {
+        Key = target.Key.Text,
+        Size = body.Length,
+        Digest = target.Digest!.Value.Hash,
+        StoredAt = 1_700_000_000_000,
+        Kind = target.Kind,
+        Headers = [new("Content-Type", type)],
+    };
+
+    private static async Task<KeyValuePair<string, Microsoft.Extensions.Primitives.StringValues>[]> FieldsAsync(CacheStore store, CacheTarget target)
+    {
+        var body = await store.FindAsync(target, CancellationToken.None);
+        body!.Release();
+        return body.Record.Fields;
+    }
+
+    private static int LinksOf(string file)
+    {
+        using var stat = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("stat", ["-c", "%h", file]) { RedirectStandardOutput = true })!;
+        return int.Parse(stat.StandardOutput.ReadToEnd(), System.Globalization.CultureInfo.InvariantCulture);
     }
 
     [Theory]

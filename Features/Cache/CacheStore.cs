@@ -35,9 +35,12 @@ internal sealed partial class CacheStore
 
     public CacheIndex Index { get; } = new();
 
+    /// <summary>Raised when a body has come in. Handlers must not throw.</summary>
+    public event Action<CacheEntry>? Added;
+
     private Lock FilesOf(in Hash256 key) => _files[key.A >> 58];
 
-    /// <summary>Opens what answers <paramref name="target"/>; the caller releases it. Null is a miss.</summary>
+    /// <summary>Opens the record that answers <paramref name="target"/>; the caller releases it. Null is a miss.</summary>
     public async ValueTask<StoredBody?> FindAsync(CacheTarget target, CancellationToken cancel)
     {
         if (FindOpen(target, out var isKnown) is { } open)
@@ -54,6 +57,11 @@ internal sealed partial class CacheStore
         cancel.ThrowIfCancellationRequested();
         return Find(target);
     }
+
+    /// <summary>Opens a body whoever it was stored for; the caller releases it. What may be said of it to whom is not known here.</summary>
+    /// <param name="digest">Of the body.</param>
+    /// <param name="origin">Only a record of this origin will do; null for any.</param>
+    public StoredBody? FindBody(Hash256 digest, string? origin = null) => Open(() => Index.FindBody(digest, origin));
 
     private StoredBody? FindOpen(CacheTarget target, out bool isKnown)
     {
@@ -73,34 +81,38 @@ internal sealed partial class CacheStore
         return null;
     }
 
-    private StoredBody? Find(CacheTarget target)
+    private StoredBody? Find(CacheTarget target) => Open(() => Index.Find(target));
+
+    // An entry that is damaged is dropped, and then another one may answer. One that cannot be read at the moment stays.
+    private StoredBody? Open(Func<CacheEntry?> find)
     {
-        // An entry that cannot be opened is dropped, and then another one with its digest may answer.
-        for (var tries = 0; tries < 3 && Index.Find(target) is { } entry; tries++)
+        for (var tries = 0; tries < 3 && find() is { } entry; tries++)
         {
-            if (Open(entry) is { } body)
+            if (TryOpen(entry, out var body))
                 return body;
         }
 
         return null;
     }
 
-    private StoredBody? Open(CacheEntry entry)
+    // False when the entry turned out to be damaged or gone.
+    private bool TryOpen(CacheEntry entry, out StoredBody? body)
     {
-        if (FindFresh(entry) is { } open)
-            return open;
-
+        body = FindFresh(entry);
+        if (body is not null)
+            return true;
         try
         {
-            var body = OpenFromDisk(entry);
+            body = OpenFromDisk(entry);
             if (!Index.Contains(entry))
                 _open.Remove(entry);
-            return body;
+            return body is not null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Drop(entry, e.Message);
-            return null;
+            // No descriptor left, no permission, a disk that stumbled: none of these says anything about the body.
+            LogDiskFailed("read an entry", e.Message);
+            return true;
         }
     }
 

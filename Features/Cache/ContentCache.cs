@@ -19,12 +19,13 @@ internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectM
             return CacheExplanation.Bypass("cache.enabled is false");
         if (!HttpMethods.IsGet(method) && !HttpMethods.IsHead(method))
             return CacheExplanation.Bypass("only GET and HEAD are answered from the cache");
-        if (redirects.Classify(current, request) is not { } target)
-            return CacheExplanation.Bypass("the path matches none of cache.patterns and names no digest");
+        if ((current.Classify(request) ?? redirects.Expect(current.Options, request, null)) is not { } target)
+            return CacheExplanation.Bypass("the path matches none of cache.patterns");
+        if (!target.Storable)
+            return CacheExplanation.Miss(target, HttpMethods.IsGet(method), isHere: false);
         if (store.Index.Peek(target) is { } entry)
             return CacheExplanation.Hit(target, entry);
-        return target.Storable
-            ? CacheExplanation.Miss(target, HttpMethods.IsGet(method))
-            : CacheExplanation.Bypass("the path matches none of cache.patterns, and nothing with its digest is stored");
+        return CacheExplanation.Miss(target, HttpMethods.IsGet(method),
+            isHere: target is { Provable: true, Digest: { } digest } && store.Index.OfBody(digest.Hash).Count > 0);
     }
 }

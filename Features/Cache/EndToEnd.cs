@@ -12,7 +12,8 @@ internal static class EndToEnd
         "Content-Length", "Content-Range", "Accept-Ranges", "X-Cache", "X-Cache-Date", "Age", "Warning",
     }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
-    /// <summary>All fields but those of the connection (RFC 9110, 7.6.1), as sent, repeated fields as repeated pairs.</summary>
+    /// <summary>All fields but those of the connection (RFC 9110, 7.6.1) and those whose name is none, as sent but for control
+    /// characters, repeated fields as repeated pairs.</summary>
     public static IReadOnlyList<KeyValuePair<string, string>> Headers(HttpResponseMessage response)
     {
         var named = HopByHop.NamedBy(response.Headers.NonValidated.TryGetValues("Connection", out var connection)
@@ -23,7 +24,10 @@ internal static class EndToEnd
             if (HopByHop.Contains(name) || named.Contains(name))
                 continue;
             foreach (var value in values)
-                all.Add(new(name, value));
+            {
+                if (HttpToken.IsValid(name))
+                    all.Add(new(name, Cleaned(value)));
+            }
         }
 
         return all;
@@ -33,25 +37,30 @@ internal static class EndToEnd
     /// <param name="headers">As from <see cref="Headers"/>.</param>
     /// <param name="cookies">Whether Set-Cookie may stay; a cookie is for one client, and content-addressed bodies need none.</param>
     public static IReadOnlyList<KeyValuePair<string, string>> Storable(IEnumerable<KeyValuePair<string, string>> headers, bool cookies) =>
-        [.. headers.Where(h => !Ours.Contains(h.Key) && (cookies || !h.Key.Equals("Set-Cookie", StringComparison.OrdinalIgnoreCase)))];
+        [.. headers.Where(h => !Ours.Contains(h.Key) && !HopByHop.Contains(h.Key) && IsSendable(h.Key, h.Value) && (cookies || !h.Key.Equals("Set-Cookie", StringComparison.OrdinalIgnoreCase)))];
+
+    // As the forwarding does it: the server for clients refuses control characters, and all of the answer with them.
+    private static string Cleaned(string value) =>
+        IsSendable("x", value) ? value : string.Concat(value.Select(c => c is (< ' ' and not '\t') or '\x7f' or > '\xff' ? ' ' : c));
+
+    /// <summary>Whether our own server would send it: a name that is a token (RFC 9110, 5.1), a value without control characters (5.5).</summary>
+    public static bool IsSendable(string name, string value)
+    {
+        if (!HttpToken.IsValid(name))
+            return false;
+        foreach (var c in value)
+        {
+            if (c is (< ' ' and not '\t') or '\x7f' or > '\xff')
+                return false;
+        }
+
+        return true;
+    }
 
     /// <summary>Puts fields on a client's answer.</summary>
     public static void CopyTo(HttpResponse response, IReadOnlyList<KeyValuePair<string, string>> headers)
     {
         foreach (var (name, value) in headers)
             response.Headers.Append(name, value);
-    }
-}
-
-/// <summary>Requests that are sent once more.</summary>
-internal static class UpstreamCopy
-{
-    /// <summary>The same bodyless request; a message can be sent only once.</summary>
-    public static HttpRequestMessage Of(HttpRequestMessage message)
-    {
-        var copy = new HttpRequestMessage(message.Method, message.RequestUri) { Version = message.Version, VersionPolicy = message.VersionPolicy };
-        foreach (var (name, values) in message.Headers.NonValidated)
-            copy.Headers.TryAddWithoutValidation(name, values);
-        return copy;
     }
 }

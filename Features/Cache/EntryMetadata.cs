@@ -8,6 +8,8 @@ namespace Discobot.Features.Cache;
 /// </summary>
 internal sealed record EntryMetadata
 {
+    public const int CurrentVersion = 2;
+
     /// <summary>The key's text, as in <see cref="CacheKey.Text"/>.</summary>
     public required string Key { get; init; }
 
@@ -21,6 +23,9 @@ internal sealed record EntryMetadata
     public required long StoredAt { get; init; }
 
     public required BodyKind Kind { get; init; }
+
+    /// <summary>The shape of the key: 1 (not written) had no scheme, 2 has it.</summary>
+    public int Version { get; init; } = CurrentVersion;
 
     /// <summary>The end-to-end header fields of the answer in the order they came, repeated fields as repeated pairs.</summary>
     public required IReadOnlyList<KeyValuePair<string, string>> Headers { get; init; }
@@ -40,13 +45,14 @@ internal sealed record EntryMetadata
         return null;
     }
 
-    public CacheEntry ToEntry() => new(Hash256.Of(Key), Digest, Size, StoredAt, string.Intern(CacheKey.HostOf(Key)), Kind);
+    public CacheEntry ToEntry() => new(Hash256.Of(Key), Digest, Size, StoredAt, string.Intern(CacheKey.OriginOf(Key)), Kind, Version < CurrentVersion);
 
     public byte[] ToJson()
     {
         var buffer = new ArrayBufferWriter<byte>(1024);
         using var json = new Utf8JsonWriter(buffer);
         json.WriteStartObject();
+        json.WriteNumber("version", Version);
         json.WriteString("key", Key);
         json.WriteNumber("size", Size);
         json.WriteString("sha256", Digest.ToString());
@@ -89,6 +95,7 @@ internal sealed record EntryMetadata
             string? key = null;
             Hash256? digest = null;
             long size = -1, storedAt = 0;
+            var version = 1;
             var kind = BodyKind.Blob;
             List<KeyValuePair<string, string>>? headers = null;
             _json.Read();
@@ -104,6 +111,7 @@ internal sealed record EntryMetadata
 
                 switch (name)
                 {
+                    case "version": version = _json.GetInt32(); break;
                     case "key": key = _json.GetString(); break;
                     case "size": size = _json.GetInt64(); break;
                     case "sha256": digest = Hash256.TryParse(_json.GetString(), out var hash) ? hash : null; break;
@@ -116,7 +124,7 @@ internal sealed record EntryMetadata
 
             return key is null || digest is null || size < 0 || headers is null
                 ? null
-                : new() { Key = key, Size = size, Digest = digest.Value, StoredAt = storedAt, Kind = kind, Headers = headers };
+                : new() { Key = key, Size = size, Digest = digest.Value, StoredAt = storedAt, Kind = kind, Version = version, Headers = headers };
         }
 
         private List<KeyValuePair<string, string>> ReadHeaders()
@@ -125,9 +133,9 @@ internal sealed record EntryMetadata
             while (_json.Read() && _json.TokenType == JsonTokenType.StartArray)
             {
                 _json.Read();
-                var name = _json.GetString()!;
+                var name = _json.GetString();
                 _json.Read();
-                headers.Add(new(name, _json.GetString()!));
+                headers.Add(new(name ?? throw new FormatException(), _json.GetString() ?? throw new FormatException()));
                 _json.Read();
             }
 

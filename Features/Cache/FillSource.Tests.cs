@@ -63,6 +63,39 @@ public sealed class FillSourceTests : IAsyncLifetime
         Assert.Equal(2, _stage.Asked.Count);
     }
 
+    [Fact]
+    public async Task The_rest_is_asked_for_with_the_credentials_of_that_moment()
+    {
+        var seen = new List<string?>();
+        _stage.Serve(_body);
+        _stage.Credential = "first";
+        BreakFirst(at: 500_000, supportsRanges: true);
+        var serve = _stage.Origin;
+        _stage.Origin = context =>
+        {
+            seen.Add(context.Request.Headers["X-Credential"]);
+            _stage.Credential = "second";
+            return serve(context);
+        };
+        await _stage.ExpectAsync("MISS", _body);
+        Assert.Equal(["first", "second"], seen);
+    }
+
+    [Fact]
+    public async Task A_body_put_together_from_two_that_differ_never_looks_complete()
+    {
+        var other = TemporaryCache.Body(_body.Length);
+        _stage.Origin = Serving(() => _stage.Asked.Count > 1 ? other : _body);
+        BreakFirst(at: 500_000, supportsRanges: true);
+        using var response = await _stage.GetAsync(_stage.Blob(_body));
+        await Assert.ThrowsAnyAsync<Exception>(() => response.Content.ReadAsByteArrayAsync());
+        await CacheStage.EventuallyAsync(() => _stage.Files.Files().Length == 0);
+        Assert.Equal(1, _stage.Stats.Errors);
+    }
+
+    private static RequestDelegate Serving(Func<byte[]> body) =>
+        context => Results.Bytes(body(), "a/b", enableRangeProcessing: true).ExecuteAsync(context);
+
     private void BreakFirst(int at, bool supportsRanges)
     {
         var serve = _stage.Origin;

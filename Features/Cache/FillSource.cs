@@ -5,11 +5,15 @@ using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Cache;
 
-/// <summary>What a download needs to know.</summary>
+/// <summary>One download.</summary>
 /// <param name="Target">The address and the digest it names.</param>
-/// <param name="Message">The request as it was sent, for asking again.</param>
-internal sealed record FillRequest(
-    CacheTarget Target, HttpRequestMessage Message, IUpstream Upstream, CacheOptions Options, CacheStats Stats, TimeProvider Time);
+/// <param name="Client">The request that it was begun for: while the rules forbid it, there is no download either.</param>
+/// <param name="CreateMessage">Makes the request to send, with the header rules of that moment: a credential may have changed since the last one.</param>
+/// <param name="Options">As they were when it was begun.</param>
+internal sealed record FillRequest(CacheTarget Target, ProxiedRequest Client, Func<HttpRequestMessage> CreateMessage, CacheOptions Options);
+
+/// <summary>What all downloads share.</summary>
+internal sealed record FillContext(IUpstream Upstream, CacheStore Store, CacheStats Stats, TimeProvider Time, ILogger Log);
 
 /// <summary>
 /// The body as upstream sends it. When the connection breaks, the rest is asked for with a Range request, provided that the digest in the
@@ -20,6 +24,7 @@ internal sealed class FillSource : IDisposable
     private const int MaxTries = 5;
 
     private readonly FillRequest _request;
+    private readonly FillContext _context;
     private readonly CancellationToken _cancel;
     private readonly long? _length;
     private readonly EntityTagHeaderValue? _validator;
@@ -30,9 +35,9 @@ internal sealed class FillSource : IDisposable
     private long _lastProgress = Environment.TickCount64;
     private int _tries;
 
-    public FillSource(FillRequest request, HttpResponseMessage response, CancellationToken cancel)
+    public FillSource(FillRequest request, HttpResponseMessage response, FillContext context, CancellationToken cancel)
     {
-        (_request, _response, _cancel) = (request, response, cancel);
+        (_request, _response, _context, _cancel) = (request, response, context, cancel);
         _length = response.Content.Headers.ContentLength;
         _validator = response.Headers.ETag is { IsWeak: false } tag ? tag : null;
         _body = response.Content.ReadAsStream(cancel);
@@ -41,6 +46,12 @@ internal sealed class FillSource : IDisposable
 
     /// <summary>Bytes read so far, across all connections.</summary>
     public long Position => Volatile.Read(ref _position);
+
+    /// <summary>Whether more than one answer is in it.</summary>
+    public bool IsResumed { get; private set; }
+
+    /// <summary>How long nothing has come.</summary>
+    public TimeSpan SilentFor => TimeSpan.FromMilliseconds(Environment.TickCount64 - Volatile.Read(ref _lastProgress));
 
     /// <summary>Reads the next bytes.</summary>
     /// <returns>0 at the end of the body.</returns>
@@ -76,7 +87,7 @@ internal sealed class FillSource : IDisposable
     /// <summary>Breaks off the read under way when it has brought nothing for <paramref name="limit"/>.</summary>
     public void CheckStalled(TimeSpan limit)
     {
-        if (Environment.TickCount64 - Volatile.Read(ref _lastProgress) > limit.TotalMilliseconds)
+        if (SilentFor > limit)
             _stalled.Cancel();
     }
 
@@ -86,11 +97,11 @@ internal sealed class FillSource : IDisposable
     {
         while (true)
         {
-            if (_request.Target.Digest is not { IsAddress: true } && _validator is null)
+            if (_request.Target.Expected is null && _validator is null)
                 throw new FillBrokenException($"{reason}; nothing guarantees that the rest would fit (no digest, no strong ETag)");
             if (++_tries > MaxTries)
                 throw new FillBrokenException($"{reason}; {MaxTries} attempts to get the rest failed");
-            await Task.Delay(TimeSpan.FromMilliseconds(50 << _tries), _request.Time, _cancel);
+            await Task.Delay(TimeSpan.FromMilliseconds(50 << _tries), _context.Time, _cancel);
             try
             {
                 var response = await AskForRestAsync();
@@ -98,6 +109,7 @@ internal sealed class FillSource : IDisposable
                 {
                     _response.Dispose();
                     _response = response;
+                    IsResumed = true;
                     return;
                 }
 
@@ -114,13 +126,13 @@ internal sealed class FillSource : IDisposable
 
     private async Task<HttpResponseMessage> AskForRestAsync()
     {
-        using var message = UpstreamCopy.Of(_request.Message);
+        using var message = _request.CreateMessage();
         message.Headers.Range = new RangeHeaderValue(Position, null);
         if (_validator is not null)
             message.Headers.IfRange = new RangeConditionHeaderValue(_validator);
         _stalled = CancellationTokenSource.CreateLinkedTokenSource(_cancel);
         Volatile.Write(ref _lastProgress, Environment.TickCount64);
-        return await _request.Upstream.SendAsync(message, _stalled.Token);
+        return await _context.Upstream.SendAsync(message, _stalled.Token);
     }
 
     // 206 from where we are; or the whole body once more, whose beginning is skipped when the digest vouches for it.
@@ -134,7 +146,7 @@ internal sealed class FillSource : IDisposable
             return true;
         }
 
-        if (response.StatusCode != HttpStatusCode.OK || _request.Target.Digest is not { IsAddress: true }
+        if (response.StatusCode != HttpStatusCode.OK || _request.Target.Expected is null
             || response.Content.Headers.ContentLength != _length || response.Content.Headers.ContentEncoding.Count > 0)
             return false;
         _body = await response.Content.ReadAsStreamAsync(_cancel);

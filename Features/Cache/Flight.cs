@@ -1,77 +1,131 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Discobot.Features.Cache;
 
-/// <summary>What the request for a missing entry led to.</summary>
+/// <summary>What the request for a missing record led to. All null: nothing was asked; look into the store again, or ask.</summary>
 /// <param name="Fill">A download that everyone who waits may share.</param>
 /// <param name="Response">An answer that may not be shared or stored, for the one who asked; it disposes it.</param>
 /// <param name="Failure">Upstream could not be asked.</param>
-internal sealed record FlightOutcome(Fill? Fill, HttpResponseMessage? Response, Exception? Failure);
+internal sealed record FlightOutcome(Fill? Fill, HttpResponseMessage? Response, Exception? Failure)
+{
+    public static readonly FlightOutcome Nothing = new(null, null, null);
+}
 
 /// <summary>
-/// One upstream request for a missing entry and those who wait for its answer. The first of them leads: its request is the one that is sent.
+/// One upstream request for a missing record and those who wait for its answer. The first of them leads: its request is the one that is sent.
 /// It is cancelled only when all of them have gone.
 /// </summary>
-internal sealed class Flight(Hash256 key) : IDisposable
+[SuppressMessage("Design", "CA1001", Justification = "The source holds no handle, and those who wait may outlast the flight.")]
+internal sealed class Flight(Hash256 key)
 {
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource<FlightOutcome> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly CancellationTokenSource _cancel = new();
-    private int _waiting;
+    private readonly CancellationTokenSource _abandoned = new();
+    private int _seats;
     private bool _leaderGone;
+    private bool _obsolete;
 
     public Hash256 Key { get; } = key;
 
-    /// <summary>The answer's head.</summary>
-    public Task<FlightOutcome> Outcome => _outcome.Task;
+    /// <summary>When nobody waits any more.</summary>
+    public CancellationToken Abandoned => _abandoned.Token;
 
-    public CancellationToken Cancelled => _cancel.Token;
+    public Fill? Fill => _outcome.Task.IsCompletedSuccessfully ? _outcome.Task.Result.Fill : null;
 
-    public void Enter()
+    /// <summary>Takes a seat.</summary>
+    /// <param name="withdraw">For the leader alone: takes the flight out of the table if it goes without having sent a request.</param>
+    public Seat Enter(Action<Flight>? withdraw)
     {
         lock (_lock)
-            _waiting++;
-    }
-
-    /// <summary>Every <see cref="Enter"/> has one: the client got its answer's head, or went away.</summary>
-    /// <param name="untaken">The leader went away without taking the outcome that was for it.</param>
-    public void Leave(bool untaken = false)
-    {
-        lock (_lock)
-        {
-            if (untaken)
-            {
-                _leaderGone = true;
-                if (_outcome.Task.IsCompleted)
-                    Discard(_outcome.Task.Result);
-            }
-
-            _waiting--;
-            if (_waiting > 0)
-                return;
-            if (!_outcome.Task.IsCompleted)
-                _cancel.Cancel();
-            else
-                _outcome.Task.Result.Fill?.Reconsider();
-        }
+            _seats++;
+        return new Seat(this, withdraw);
     }
 
     public void Complete(FlightOutcome outcome)
     {
+        bool untaken, last;
         lock (_lock)
         {
-            _outcome.SetResult(outcome);
-            if (!_leaderGone)
+            if (!_outcome.TrySetResult(outcome))
                 return;
+            if (_obsolete)
+                outcome.Fill?.DoNotStore();
+            (untaken, last) = (_leaderGone, _seats == 0);
+        }
+
+        if (untaken)
             Discard(outcome);
-            if (_waiting == 0)
-                outcome.Fill?.Reconsider();
+        if (last)
+            outcome.Fill?.Reconsider();
+    }
+
+    public void MakeObsolete()
+    {
+        lock (_lock)
+        {
+            _obsolete = true;
+            Fill?.DoNotStore();
         }
     }
 
-    public void Dispose() => _cancel.Dispose();
-
-    private static void Discard(FlightOutcome outcome)
+    // The outcome that was the leader's and that it never took.
+    private void Leave(bool untaken)
     {
-        outcome.Fill?.First.Dispose();
-        outcome.Response?.Dispose();
+        FlightOutcome? discarded = null;
+        bool last, landed;
+        lock (_lock)
+        {
+            _leaderGone |= untaken;
+            landed = _outcome.Task.IsCompleted;
+            if (untaken && landed)
+                discarded = _outcome.Task.Result;
+            last = --_seats == 0;
+        }
+
+        // Outside the lock: whatever hangs on these may run here and now.
+        Discard(discarded);
+        if (last && landed)
+            Fill?.Reconsider();
+        else if (last)
+            _abandoned.Cancel();
+    }
+
+    private static void Discard(FlightOutcome? outcome)
+    {
+        outcome?.Fill?.First.Dispose();
+        outcome?.Response?.Dispose();
+    }
+
+    /// <summary>A place among those who wait, left in every way out, by an exception too.</summary>
+    internal sealed class Seat(Flight flight, Action<Flight>? withdraw) : IDisposable
+    {
+        private Action<Flight>? _withdraw = withdraw;
+        private bool _taken;
+        private int _left;
+
+        /// <summary>Whether this one's request is the one that is sent.</summary>
+        public bool Leads { get; } = withdraw is not null;
+
+        public Flight Flight => flight;
+
+        /// <summary>The request is on its way: others may depend on it from now on.</summary>
+        public void Sent() => _withdraw = null;
+
+        /// <summary>Waits for the answer's head.</summary>
+        /// <exception cref="TimeoutException">It did not come in <paramref name="patience"/>.</exception>
+        public async Task<FlightOutcome> TakeAsync(TimeSpan patience, TimeProvider time, CancellationToken cancel)
+        {
+            var outcome = await flight._outcome.Task.WaitAsync(patience, time, cancel);
+            _taken = true;
+            return outcome;
+        }
+
+        public void Dispose()
+        {
+            if (Interlocked.Exchange(ref _left, 1) != 0)
+                return;
+            _withdraw?.Invoke(flight);
+            flight.Leave(untaken: Leads && !_taken);
+        }
     }
 }

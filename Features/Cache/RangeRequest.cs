@@ -32,10 +32,10 @@ internal readonly record struct RangeRequest(long First, long Last)
     public (long From, long End)? Within(long size)
     {
         if (First < 0)
-            return Last == 0 || size == 0 ? null : (Math.Max(0, size - Last), size);
+            return Last == 0 || size == 0 ? null : (size - Math.Min(size, Last), size);
         if (First >= size)
             return null;
-        return (First, Last < 0 ? size : Math.Min(size, Last + 1));
+        return (First, Last < 0 || Last >= size ? size : Last + 1);
     }
 
     /// <summary>Whether the range may be honoured: the If-Range validator, if any, names this very body (RFC 9110, 13.1.5).</summary>
@@ -49,9 +49,13 @@ internal readonly record struct RangeRequest(long First, long Last)
             && HeaderUtilities.TryParseDate(validator, out var asked) && HeaderUtilities.TryParseDate(lastModified, out var actual) && asked == actual;
     }
 
+    // A number has as many digits as its sender likes (14.1.1); what is beyond 2^63 is beyond every body as well.
     private static bool TryRead(ReadOnlySpan<char> digits, out long number)
     {
         number = -1;
-        return digits.IsEmpty || long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out number);
+        if (digits.IsEmpty || long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out number))
+            return true;
+        number = long.MaxValue;
+        return !digits.ContainsAnyExceptInRange('0', '9');
     }
 }

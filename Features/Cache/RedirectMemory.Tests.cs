@@ -17,7 +17,7 @@ public sealed class RedirectMemoryTests : IAsyncLifetime
     [InlineData("/artifacts-downloads/namespaces/n/downloads/AO4token%3D")]
     [InlineData("/ghcr1/blobs/sha256:HEX?sig=1")]
     [InlineData("/sha256/HE/HEX?Signature=1")]
-    public async Task The_address_behind_a_registrys_redirect_is_verified_stored_once_and_a_hit_under_the_registrys_own(string location)
+    public async Task What_a_registry_redirects_to_is_a_hit_under_the_registrys_own_address_with_fields_of_its_own(string location)
     {
         var hex = TemporaryCache.HexOf(_body);
         location = location.Replace("/HE/", $"/{hex[..2]}/", StringComparison.Ordinal).Replace("HEX", hex, StringComparison.Ordinal);
@@ -30,38 +30,71 @@ public sealed class RedirectMemoryTests : IAsyncLifetime
 
         await _stage.Store.CommittedAsync();
         Assert.Equal(2, _stage.Files.Files().Length);
-        await _stage.ExpectAsync("HIT", _body, _stage.Url(location));
-        await _stage.ExpectAsync("HIT", _body);
+        using var hit = await _stage.GetAsync(_stage.Blob(_body));
+        Assert.Equal(("HIT", "application/octet-stream"), (CacheStage.XCache(hit), hit.Content.Headers.ContentType!.ToString()));
+        Assert.False(hit.Headers.Contains("Strict-Transport-Security"));
+        Assert.Equal(_body, await hit.Content.ReadAsByteArrayAsync());
         Assert.Equal(2, _stage.Asked.Count);
+
+        // The address behind it has no record: it answers for itself, every time.
+        await _stage.ExpectAsync("MISS", _body, _stage.Url(location));
+        Assert.Equal(3, _stage.Asked.Count);
     }
 
     [Fact]
-    public async Task A_changed_address_behind_the_redirect_is_still_a_hit()
+    public async Task A_chain_of_redirects_ends_under_the_registrys_own_address()
     {
-        var turn = 0;
-        Redirect(_ => $"/uuid-{Interlocked.Increment(ref turn)}?sig={turn}");
-        using (var redirect = await _stage.GetAsync(_stage.Blob(_body)))
-            await _stage.ExpectAsync("MISS", _body, _stage.Url(redirect.Headers.Location!.OriginalString));
-
-        // A client that holds a second redirect from before the body was stored.
-        await _stage.Cache.ClearAsync(CancellationToken.None);
-        using var second = await _stage.GetAsync(_stage.Blob(_body));
-        await _stage.ExpectAsync("MISS", _body, _stage.Url("/uuid-1?sig=1"));
-        await _stage.ExpectAsync("HIT", _body, _stage.Url(second.Headers.Location!.OriginalString));
-    }
-
-    [Fact]
-    public async Task A_wrong_body_behind_a_redirect_is_refused()
-    {
-        Redirect(_ => "/uuid");
-        using var redirect = await _stage.GetAsync(_stage.Blob(_body));
-        _stage.Origin = context =>
+        _stage.Origin = async context =>
         {
-            context.Response.ContentLength = 5;
-            return context.Response.WriteAsync("wrong");
+            var next = context.Request.Path.Value switch { "/one" => "two?sig=%2F", "/two" => null, _ => _stage.Elsewhere("/one").AbsoluteUri };
+            if (next is null)
+            {
+                await context.Response.Body.WriteAsync(_body);
+                return;
+            }
+
+            (context.Response.StatusCode, context.Response.Headers.Location) = (context.Request.Path == "/one" ? 308 : 302, next);
         };
-        using var response = await _stage.GetAsync(_stage.Url("/uuid"));
-        Assert.Equal((HttpStatusCode.BadGateway, 1), (response.StatusCode, _stage.Stats.Errors));
+        using (await _stage.GetAsync(_stage.Blob(_body)))
+        using (await _stage.GetAsync(_stage.Elsewhere("/one")))
+            await _stage.ExpectAsync("MISS", _body, _stage.Elsewhere("/two?sig=%2F"));
+        await _stage.Store.CommittedAsync();
+        await _stage.ExpectAsync("HIT", _body);
+    }
+
+    [Fact]
+    public async Task A_redirect_to_anything_else_changes_nothing_there_before_or_after_the_digest_is_stored()
+    {
+        var foreign = _stage.Elsewhere("/login");
+        _stage.Origin = async context =>
+        {
+            if (context.Request.Path == "/v2/a/blobs/sha256:" + TemporaryCache.HexOf(_body))
+                (context.Response.StatusCode, context.Response.Headers.Location) = (302, foreign.AbsoluteUri);
+            else
+                await context.Response.Body.WriteAsync(context.Request.Path == "/login" ? "the page"u8.ToArray() : _body);
+        };
+        for (var round = 0; round < 2; round++)
+        {
+            using var redirect = await _stage.GetAsync(_stage.Blob(_body));
+            Assert.Equal(HttpStatusCode.Redirect, redirect.StatusCode);
+            Assert.Equal("the page"u8.ToArray(), (await _stage.FetchAsync(foreign)).Body);
+            await _stage.FetchAsync(_stage.Url($"/v2/other/blobs/sha256:{TemporaryCache.HexOf(_body)}"));
+        }
+
+        Assert.Equal(0, _stage.Stats.Errors);
+    }
+
+    [Theory]
+    [InlineData("http://xn--/x")]
+    [InlineData("http://[::1/x")]
+    [InlineData("mailto:a@b")]
+    [InlineData("%")]
+    [InlineData("")]
+    public async Task A_redirect_that_leads_nowhere_is_passed_on(string location)
+    {
+        Redirect(_ => location);
+        using var redirect = await _stage.GetAsync(_stage.Blob(_body));
+        Assert.Equal(HttpStatusCode.TemporaryRedirect, redirect.StatusCode);
     }
 
     [Fact]
@@ -88,6 +121,8 @@ public sealed class RedirectMemoryTests : IAsyncLifetime
         else
         {
             context.Response.ContentLength = _body.Length;
+            context.Response.ContentType = "text/html";
+            context.Response.Headers.StrictTransportSecurity = "max-age=1";
             await context.Response.Body.WriteAsync(_body);
         }
     };

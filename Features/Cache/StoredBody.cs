@@ -21,26 +21,18 @@ internal sealed class StoredBody
 
     private StoredBody(CacheEntry entry, EntryMetadata metadata, SafeFileHandle? file, ReadOnlyMemory<byte> bytes, long stamp, SemaphoreSlim checks)
     {
-        (Entry, Metadata, Bytes, Stamp, _file) = (entry, metadata, bytes, stamp, file);
-        Fields = [.. metadata.Headers.GroupBy(h => h.Key, h => h.Value, StringComparer.OrdinalIgnoreCase)
-            .Select(g => KeyValuePair.Create(g.Key, new StringValues([.. g])))];
+        (Entry, Record, Bytes, Stamp, _file) = (entry, new StoredRecord(metadata), bytes, stamp, file);
         Digest = $"sha256:{entry.Digest}";
-        StoredAt = DateTimeOffset.FromUnixTimeMilliseconds(entry.StoredAt).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
         _intact = new(() => stamp == Entry.VerifiedStamp ? Task.FromResult(true) : CheckAsync(checks));
     }
 
     public CacheEntry Entry { get; }
 
-    public EntryMetadata Metadata { get; }
-
-    /// <summary>The stored header fields as an answer carries them.</summary>
-    public KeyValuePair<string, StringValues>[] Fields { get; }
+    /// <summary>What the origin said of it.</summary>
+    public StoredRecord Record { get; }
 
     /// <summary>As registries name it: <c>sha256:</c> and 64 digits.</summary>
     public string Digest { get; }
-
-    /// <summary>When it was stored (RFC 3339).</summary>
-    public string StoredAt { get; }
 
     /// <summary>The whole body if <see cref="InMemory"/>.</summary>
     public ReadOnlyMemory<byte> Bytes { get; }
@@ -54,7 +46,8 @@ internal sealed class StoredBody
 
     /// <summary>
     /// Whether the file's digest is right, looked at once for each state of the file and shared by all readers. Whoever sends a body holds
-    /// back its end until this is true: an altered file is never handed out as complete, not even once.
+    /// back its end until this is true: an altered file is never handed out as complete, not even once. Faulted when the disk could not be
+    /// read: that proves nothing.
     /// </summary>
     public Task<bool> Intact => _intact.Value;
 
@@ -70,7 +63,15 @@ internal sealed class StoredBody
         new(entry, metadata, file, default, stamp, checks);
 
     /// <summary>Reads at an offset; blocks for the disk, which costs no more than the thread pool doing the same for us.</summary>
-    public int Read(Span<byte> buffer, long offset) => RandomAccess.Read(_file!, buffer, offset);
+    public int Read(Span<byte> buffer, long offset)
+    {
+        if (_file is not null)
+            return RandomAccess.Read(_file, buffer, offset);
+        var rest = Bytes.Span[(int)Math.Min(offset, Length)..];
+        var read = Math.Min(rest.Length, buffer.Length);
+        rest[..read].CopyTo(buffer);
+        return read;
+    }
 
     /// <summary>False when the file changed since it was opened.</summary>
     public bool IsFresh() =>
@@ -100,8 +101,8 @@ internal sealed class StoredBody
 
     private async Task<bool> CheckAsync(SemaphoreSlim checks)
     {
-        if (!TryAcquire())
-            return false;
+        // Whoever asks holds the body, so it cannot be closed yet.
+        TryAcquire();
         try
         {
             await checks.WaitAsync();
@@ -117,15 +118,27 @@ internal sealed class StoredBody
                 checks.Release();
             }
         }
-        catch (IOException)
-        {
-            return false;
-        }
         finally
         {
             Release();
         }
     }
+}
+
+/// <summary>What one origin said of one address, as an answer carries it.</summary>
+/// <param name="metadata">What stands in the record's file.</param>
+internal sealed class StoredRecord(EntryMetadata metadata)
+{
+    public EntryMetadata Metadata { get; } = metadata;
+
+    /// <summary>The header fields, but for those that no server could send: an earlier version kept them.</summary>
+    public KeyValuePair<string, StringValues>[] Fields { get; } =
+        [.. EndToEnd.Storable(metadata.Headers, cookies: true).GroupBy(h => h.Key, h => h.Value, StringComparer.OrdinalIgnoreCase)
+            .Select(g => KeyValuePair.Create(g.Key, new StringValues([.. g])))];
+
+    /// <summary>When the origin said so (RFC 3339).</summary>
+    public string StoredAt { get; } =
+        DateTimeOffset.FromUnixTimeMilliseconds(metadata.StoredAt).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
 }
 
 /// <summary>Hashes files.</summary>

@@ -17,7 +17,7 @@ internal sealed class StoredReader(StoredBody body, long from) : IBodyReader
         if (!_intact && Position >= end - HeldBack && Position < end)
         {
             if (!await body.Intact.WaitAsync(cancel))
-                throw new FillBrokenException("the stored body was altered");
+                throw new DamagedBodyException("the stored body was altered");
             _intact = true;
         }
 
@@ -29,10 +29,13 @@ internal sealed class StoredReader(StoredBody body, long from) : IBodyReader
         end = Math.Min(end, body.Length) - (_intact ? 0 : HeldBack);
         var read = body.Read(buffer[..(int)Math.Min(buffer.Length, end - Position)], Position);
         if (read == 0)
-            throw new FillBrokenException("the stored body was truncated");
+            throw new DamagedBodyException("the stored body was truncated");
         Position += read;
         return read;
     }
 
     public void Dispose() => body.Release();
 }
+
+/// <summary>The file of a stored body is not what was stored: proven, not just unreadable at the moment.</summary>
+internal sealed class DamagedBodyException(string reason) : FillBrokenException(reason);

@@ -37,7 +37,7 @@ internal static class ProxyProgram
             .AddRoutingCore()
             .AddCertificates(settings.Tls.CertDir, settings.Api.Port)
             .AddAllowlist(settings.Allowlist)
-            .AddCache(settings.Cache)
+            .AddCache(settings.Cache, settings.Proxy.UpstreamTimeout)
             .AddHeaders(settings.Headers, new HostSet(settings.Tls.InsecureHosts))
             .AddSocks5(settings.Socks)
             .AddInterception(settings.Proxy, settings.Tls, new OwnListeners([.. proxy, .. api]), sources.Environment, UpstreamRoots);

@@ -157,7 +157,7 @@ internal sealed class Upstream : IUpstream, IDisposable
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            throw new TimeoutException($"{origin.Target} did not let itself be connected to in time.");
+            throw new TimeoutException($"{origin.Target} did not let itself be connected to in time.", new SocketException((int)SocketError.TimedOut));
         }
     }
 

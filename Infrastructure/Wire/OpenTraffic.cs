@@ -48,6 +48,19 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
         return entry.Stream;
     }
 
+    /// <summary>A download that goes on without its client: it ends when new rules forbid the request that it was begun for.</summary>
+    /// <param name="request">That request.</param>
+    /// <param name="method">Its method.</param>
+    /// <param name="stop">Cancelled when it is forbidden.</param>
+    /// <returns>Disposed when the download is over, before <paramref name="stop"/> is.</returns>
+    public IDisposable Watch(ProxiedRequest request, string method, CancellationTokenSource stop)
+    {
+        var entry = Add(new Download(this, request, method, stop));
+        // The request was judged some time ago.
+        JudgeAgain(entry);
+        return entry;
+    }
+
     /// <summary>A connection to a parent proxy that carries requests for many hosts, each of which is judged and watched by itself.</summary>
     public UpstreamStream Share(Socket parent) => new UpstreamStream(parent, bytes, watch: null);
 
@@ -173,6 +186,17 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
         public override EgressVerdict Judge(IEgressPolicy policy) => policy.JudgeRequest(request.Target, _method, request.Path);
 
         protected override void End(in EgressVerdict verdict) => context.Abort();
+    }
+
+    private sealed class Download(OpenTraffic traffic, ProxiedRequest request, string method, CancellationTokenSource stop) : Entry(traffic)
+    {
+        public override ConnectTarget Target => request.Target;
+
+        public override bool IsSeen => false;
+
+        public override EgressVerdict Judge(IEgressPolicy policy) => policy.JudgeRequest(request.Target, method, request.Path);
+
+        protected override void End(in EgressVerdict verdict) => stop.Cancel();
     }
 
     private sealed class Tunnel(OpenTraffic traffic, ConnectTarget target, IPAddress? address, CancellationTokenSource stop) : Entry(traffic)
