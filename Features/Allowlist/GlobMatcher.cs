@@ -9,7 +9,9 @@ internal static class GlobMatcher
     // Paths never hold them: everything beyond ASCII is bytes there.
     private const char Star = '\ue000';
     private const char Segments = '\ue001';
-    private const char Below = '\ue002';
+
+    /// <summary>Ends a glob that was written with <c>/**</c>.</summary>
+    public const char Below = '\ue002';
 
     /// <summary>Replaces the wildcards by marks. <c>**</c> must stand alone between slashes.</summary>
     public static string Compile(string glob)

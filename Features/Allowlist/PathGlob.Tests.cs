@@ -71,7 +71,42 @@ public class PathGlobTests
     [InlineData("/api/x%00")]
     [InlineData("/api/x%0d%0aHost:%20evil")]
     [InlineData("/api/%2525252525252e")]
+    [InlineData("/api/x#/y")]
+    [InlineData("/api/x#")]
+    [InlineData("/api/x\\y")]
+    [InlineData("/api/x\ty")]
+    [InlineData("/api/%u002e%u002e/admin")]
+    [InlineData("/api/%")]
+    [InlineData("/api/%2")]
+    [InlineData("/api/%zz")]
     public void No_way_of_writing_a_path_leads_out_of_a_glob(string path) => Assert.False(Matches("/api/**", path));
+
+    // Some server decodes and then cuts at "#" or "?", or drops parameters, empty segments: what it then serves is asked about too.
+    [Theory]
+    [InlineData("/repos/secret#/contents")]
+    [InlineData("/repos/secret%23/contents")]
+    [InlineData("/repos/secret%3F/contents")]
+    [InlineData("/repos/secret%3f%23/contents")]
+    [InlineData("/repos/secret%2523/contents")]
+    [InlineData("/repos/secret%253F/contents")]
+    [InlineData("/repos/;x/contents")]
+    [InlineData("/repos/%3bx/contents")]
+    [InlineData("/repos//contents")]
+    [InlineData("/repos/a%2Fb/contents")]
+    [InlineData("/repos/a%5Cb/contents")]
+    [InlineData("/repos/a%252fb/contents")]
+    [InlineData("/repos;x/%2fa/contents")]
+    public void A_path_that_is_another_in_one_reading_does_not_pass(string path) => Assert.False(Matches("/repos/*/contents", path));
+
+    [Theory]
+    [InlineData("/docs/**", "/docs/C%23/a%3Fb;v=1/c")]
+    [InlineData("/docs/*", "/docs/C%23")]
+    [InlineData("/a;v=1/**", "/a;v=1/x;y")]
+    [InlineData("/a;v=1/**", "/a;v=1")]
+    [InlineData("/**/x;v=*", "/q/x;v=2")]
+    [InlineData("/a%23b/*", "/a%23b/c")]
+    [InlineData("/repos/*/contents", "/repos/a;v=1/contents")]
+    public void A_path_that_is_allowed_in_every_reading_passes(string glob, string path) => Assert.True(Matches(glob, path));
 
     [Theory]
     [InlineData("")]
@@ -82,6 +117,8 @@ public class PathGlobTests
     [InlineData("/a%00")]
     [InlineData("/a/../b")]
     [InlineData("/a/%2e")]
+    [InlineData("/a\\b")]
+    [InlineData("/a%")]
     public void Globs_that_cannot_mean_a_path_are_refused_with_a_reason(string text)
     {
         Assert.False(PathGlob.TryParse(text, out _, out var problem));

@@ -33,7 +33,7 @@ internal sealed class PathGlob
         else if (text.Split('/').Any(s => s != "**" && s.Contains("**", StringComparison.Ordinal)))
             problem = "** stands for whole segments, as in /api/** or /a/**/z";
         else if (!RequestPath.Of(text).IsClear)
-            problem = "holds what servers read differently: . or .. segments, control characters, or escapes within escapes within escapes";
+            problem = "holds what servers read differently: . or .. segments, control characters, a backslash, % without two digits, or escapes within escapes within escapes";
         else
             glob = new PathGlob(text, RequestPath.OfGlob(text).Forms);
         return glob is not null;
@@ -51,7 +51,23 @@ internal sealed class PathGlob
             return false;
         for (var i = 0; i < path.Forms.Length; i++)
         {
-            if (!GlobMatcher.Matches(_forms[Math.Min(i, _forms.Length - 1)], path.Forms[i]))
+            if (!MatchesInEveryReading(_forms[Math.Min(i, _forms.Length - 1)], path.Forms[i]))
+                return false;
+        }
+
+        return true;
+    }
+
+    // The glob is read as the path is: one that was written with parameters matches them, and what is left without them.
+    private static bool MatchesInEveryReading(string glob, string form)
+    {
+        if (!RequestPath.HasReadings(form))
+            return GlobMatcher.Matches(glob, form);
+        var globs = RequestPath.Readings(glob);
+        var forms = RequestPath.Readings(form);
+        for (var i = 0; i < forms.Length; i++)
+        {
+            if ((i == 0 || forms[i] != form) && !GlobMatcher.Matches(globs[i], forms[i]))
                 return false;
         }
 

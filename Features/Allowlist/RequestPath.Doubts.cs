@@ -1,6 +1,6 @@
 namespace Discobot.Features.Allowlist;
 
-/// <summary>What servers read differently, so that no rule can say what it means.</summary>
+/// <summary>What servers read differently: what no rule can judge, and what it judges in each reading.</summary>
 internal sealed partial class RequestPath
 {
     private static bool IsDoubtful(string form) =>
@@ -35,6 +35,45 @@ internal sealed partial class RequestPath
             var segment = path.AsSpan()[range];
             var name = segment.IndexOf(';') is >= 0 and var semicolon ? segment[..semicolon] : segment;
             if (name is "." or "..")
+                return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>
+    /// What else a server may take a form for: its beginning, if a decoded "#" begins a fragment for it or a decoded "?" the query; and its segments without their parameters (";", RFC 3986, 3.3), which servlets cut off.
+    /// </summary>
+    /// <returns>Always as many, in this order, whether they differ from <paramref name="form"/> or not.</returns>
+    public static string[] Readings(string form)
+    {
+        string[] ends = [form, Before(form, "#"), Before(form, "?"), Before(form, "#?")];
+        return [.. ends, .. ends.Select(WithoutParameters)];
+    }
+
+    /// <summary>Whether <see cref="Readings"/> has to be asked.</summary>
+    public static bool HasReadings(string form) => form.AsSpan().ContainsAny("#?;");
+
+    private static string Before(string form, string marks) => form.AsSpan().IndexOfAny(marks) is >= 0 and var end ? form[..end] : form;
+
+    private static string WithoutParameters(string form) =>
+        form.Contains(';', StringComparison.Ordinal) ? Normalize(string.Join('/', form.Split('/').Select(WithoutParameter))) : form;
+
+    private static string WithoutParameter(string segment)
+    {
+        var name = Before(segment, ";");
+        return name.Length < segment.Length && segment[^1] == GlobMatcher.Below ? name + GlobMatcher.Below : name;
+    }
+
+    // "#" and "\" are in no path (RFC 3986, 3.3): one ends it for some, the other is a slash. "%zz" and "%u002e": some drop the mark, some keep it,
+    // some decode it their own way. In what is decoded already they are characters like others.
+    private static bool IsNoPath(string asSent)
+    {
+        if (asSent.AsSpan().ContainsAny('#', '\\'))
+            return true;
+        for (var i = asSent.IndexOf('%', StringComparison.Ordinal); i >= 0; i = asSent.IndexOf('%', i + 1))
+        {
+            if (!TryEscape(asSent, i, out _))
                 return true;
         }
 

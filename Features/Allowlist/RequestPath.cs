@@ -11,14 +11,14 @@ internal sealed partial class RequestPath
     // A server decodes once, a careless stack twice; what needs more than this is no path anyone asks for in good faith.
     private const int MaxDecodings = 4;
 
-    private RequestPath(string[] forms, bool isClear) => (Forms, IsClear) = (forms, isClear);
+    private RequestPath(string[] forms, bool isClear) => (Forms, IsClear) = (forms, isClear && !IsNoPath(forms[0]));
 
     /// <summary>The first is the path as sent, with escapes of unreserved characters resolved, which changes nothing (RFC 3986, 6.2.2);
     /// each further one is decoded once more and normalised. The last has nothing left to decode.</summary>
     public string[] Forms { get; }
 
     /// <summary>False for paths no rule should judge, since servers read them differently: with dot segments, overlong UTF-8, control
-    /// characters, or escaped again and again.</summary>
+    /// characters, what RFC 3986 has in no path, or escaped again and again.</summary>
     public bool IsClear { get; }
 
     /// <param name="path">Without query; <c>*</c> and the empty path are fine.</param>

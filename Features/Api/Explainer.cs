@@ -23,7 +23,7 @@ internal sealed class Explainer(
         var cached = isBlind ? null : cache.Explain(method, request);
         var parent = parents.For(request.Scheme, target);
         return new Explanation(
-            request.Uri.OriginalString,
+            request.Uri.OriginalString.Split('?')[0],
             method,
             target.Host,
             !verdict.Allowed ? "blocked"

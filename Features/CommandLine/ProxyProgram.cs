@@ -39,7 +39,7 @@ internal static class ProxyProgram
             .AddAllowlist(settings.Allowlist)
             .AddCache(settings.Cache, settings.Proxy.UpstreamTimeout)
             .AddHeaders(settings.Headers, new HostSet(settings.Tls.InsecureHosts))
-            .AddSocks5(settings.Socks)
+            .AddSocks5(settings.Socks, settings.Proxy.ReadTimeout)
             .AddInterception(settings.Proxy, settings.Tls, new OwnListeners([.. proxy, .. api]), sources.Environment, UpstreamRoots);
 
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration();

@@ -1,13 +1,15 @@
 using System.Buffers;
 using System.Text;
 using Discobot.Infrastructure.Wire;
+using Microsoft.Extensions.Primitives;
 
 namespace Discobot.Features.Interception;
 
 /// <summary>The outcome of reading the head of a CONNECT request.</summary>
 /// <param name="Target">Where to, when <paramref name="Error"/> is null.</param>
+/// <param name="Authorization">The fields of that name for this proxy (RFC 9110, 11.7.2); holds a password.</param>
 /// <param name="Error">What to answer instead.</param>
-internal readonly record struct ConnectHead(ConnectTarget Target, ProxyError? Error)
+internal readonly record struct ConnectHead(ConnectTarget Target, StringValues Authorization, ProxyError? Error)
 {
     /// <summary>Upper limit of the head in bytes.</summary>
     public const int MaxBytes = 64 * 1024;
@@ -15,7 +17,7 @@ internal readonly record struct ConnectHead(ConnectTarget Target, ProxyError? Er
     private const int MaxFields = 200;
 
     /// <summary>For a head that does not come to its end in time.</summary>
-    public static ConnectHead TooSlow => Bad(408, "slow_head", "The head of the CONNECT request took too long (proxy.read_timeout).");
+    public static ConnectHead TooSlow => Bad(408, "slow_head", "The head of the request took too long (proxy.read_timeout).");
 
     /// <summary>Tries to take a whole head (request line, fields, empty line; RFC 9112) from the start of <paramref name="buffer"/>.</summary>
     /// <returns>False while it is incomplete. When true, <paramref name="consumed"/> is the first byte after the head.</returns>
@@ -51,14 +53,17 @@ internal readonly record struct ConnectHead(ConnectTarget Target, ProxyError? Er
             return Malformed("a request line that is not 'CONNECT host:port HTTP/1.1'");
         // Beyond ASCII nobody can say which characters were meant (RFC 3986, 3.2.2): names arrive as punycode.
         if (!Ascii.IsValid(parts[1]) || !ConnectTarget.TryParse(parts[1], null, out var target))
-            return Malformed($"a target that is not host:port with a port from 1 to 65535: '{Printable(parts[1])}'");
-        return CheckFields(lines.AsSpan(1), parts[1]) is { } wrong ? Malformed(wrong) : new ConnectHead(target, null);
+            return Malformed($"a target that is not host:port with a port from 1 to 65535: '{ProxyErrors.Shown(parts[1])}'");
+        return CheckFields(lines.AsSpan(1), parts[1], out var authorization) is { } wrong
+            ? Malformed(wrong)
+            : new ConnectHead(target, authorization, null);
     }
 
     // RFC 9112, 5.1 (no space before the colon), 5.2 (no obs-fold), 3.2 (one Host), 6.3 (CONNECT has no body).
-    private static string? CheckFields(ReadOnlySpan<string> lines, string authority)
+    private static string? CheckFields(ReadOnlySpan<string> lines, string authority, out StringValues authorization)
     {
         var hosts = 0;
+        authorization = default;
         foreach (var line in lines)
         {
             var colon = line.IndexOf(':', StringComparison.Ordinal);
@@ -78,6 +83,10 @@ internal readonly record struct ConnectHead(ConnectTarget Target, ProxyError? Er
             {
                 return "a body, which CONNECT cannot have";
             }
+            else if (name.Equals("Proxy-Authorization", StringComparison.OrdinalIgnoreCase))
+            {
+                authorization = StringValues.Concat(authorization, value.ToString());
+            }
         }
 
         return null;
@@ -90,10 +99,7 @@ internal readonly record struct ConnectHead(ConnectTarget Target, ProxyError? Er
 
     private static bool HasStray(string[] lines) => lines.Any(l => l.AsSpan().ContainsAny("\r\n\0"));
 
-    private static string Printable(string text) =>
-        new([.. text.Take(100).Select(c => char.IsAsciiLetterOrDigit(c) || char.IsPunctuation(c) ? c : '?')]);
-
     private static ConnectHead Malformed(string what) => Bad(400, "bad_request", $"The CONNECT request has {what}.");
 
-    private static ConnectHead Bad(int status, string code, string reason) => new(default, new ProxyError(status, code, reason));
+    private static ConnectHead Bad(int status, string code, string reason) => new(default, default, new ProxyError(status, code, reason));
 }

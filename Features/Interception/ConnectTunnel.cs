@@ -1,10 +1,8 @@
 using System.Net.Sockets;
-using System.Text;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
-using Microsoft.AspNetCore.WebUtilities;
 
 namespace Discobot.Features.Interception;
 
@@ -12,7 +10,7 @@ namespace Discobot.Features.Interception;
 /// on to interception (TLS, HTTP) or through it (everything else).</summary>
 internal sealed partial class ConnectTunnel(
     IEgressPolicy policy, Live<PassthroughHosts> passthrough, Dialer dialer, OpenTraffic traffic, ISocksServer socks,
-    ClientLimits limits, ConnectionMetrics metrics, ILogger<ConnectTunnel> log)
+    ProxyUsers users, ClientLimits limits, ConnectionMetrics metrics, ILogger<ConnectTunnel> log)
 {
     /// <summary>Limit on the first byte of a connection, as the issue says.</summary>
     private static readonly TimeSpan FirstByteLimit = TimeSpan.FromSeconds(5);
@@ -20,20 +18,17 @@ internal sealed partial class ConnectTunnel(
     /// <summary>How long the client's side of a tunnel may be silent before we take it for a protocol whose server speaks first.</summary>
     private static readonly TimeSpan ServerFirst = TimeSpan.FromMilliseconds(700);
 
+    private static readonly byte[] ConnectMethod = "CONNECT "u8.ToArray();
+    private static readonly byte[] Http2Preface = "PRI * HTTP/2.0\r\n"u8.ToArray();
+
     /// <summary>Handles one accepted connection; <paramref name="next"/> is TLS and Kestrel's HTTP.</summary>
     public async Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next)
     {
         var closing = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? connection.ConnectionClosed;
         switch (await ProtocolSniffer.PeekAsync(connection.Transport.Input, FirstByteLimit, closing))
         {
-            case FirstByte.Http when await ProtocolSniffer.StartsWithAsync(connection.Transport.Input, "CONNECT "u8.ToArray(), closing):
-                using (metrics.Begin("connect"))
-                    await AcceptConnectAsync(connection, next, closing);
-                break;
             case FirstByte.Http:
-                PlainHttp.Mark(connection);
-                using (metrics.Begin("http"))
-                    await next(connection);
+                await ServeHttpAsync(connection, next, closing);
                 break;
             case FirstByte.Socks5:
                 using (metrics.Begin("socks5"))
@@ -60,15 +55,36 @@ internal sealed partial class ConnectTunnel(
         LogRefused(connection.RemoteEndPoint, reason);
     }
 
-    private async Task AcceptConnectAsync(ConnectionContext connection, ConnectionDelegate next, CancellationToken closing)
+    private async Task ServeHttpAsync(ConnectionContext connection, ConnectionDelegate next, CancellationToken closing)
     {
-        if (await ReadHeadAsync(connection, closing) is not { } head)
+        var deadline = limits.BeginHead();
+        switch (await ProtocolSniffer.StartsWithAsync(connection.Transport.Input, ConnectMethod, deadline.Remaining, closing))
+        {
+            case Beginning.Same:
+                using (metrics.Begin("connect"))
+                    await AcceptConnectAsync(connection, next, deadline, closing);
+                break;
+            case Beginning.Other:
+                PlainHttp.Mark(connection);
+                using (metrics.Begin("http"))
+                    await next(connection);
+                break;
+            case Beginning.Late:
+                await AnswerAsync(connection, ConnectHead.TooSlow.Error!, closing);
+                break;
+        }
+    }
+
+    private async Task AcceptConnectAsync(ConnectionContext connection, ConnectionDelegate next, HeadDeadline deadline, CancellationToken closing)
+    {
+        if (await ReadHeadAsync(connection, deadline, closing) is not { } head)
             return;
-        var error = head.Error ?? (IsRefusedPassthrough(head.Target, out var verdict) ? ProxyError.Blocked(verdict) : null);
+        var error = head.Error
+            ?? (await users.AdmitsAsync(head.Authorization, closing) ? null : ProxyUsers.Unknown)
+            ?? (IsRefusedPassthrough(head.Target, out var verdict) ? ProxyError.Blocked(verdict) : null);
         if (error is not null)
         {
-            LogRefused(connection.RemoteEndPoint, error.Reason);
-            await connection.Transport.Output.WriteAsync(Answer(error), closing);
+            await AnswerAsync(connection, error, closing);
             return;
         }
 
@@ -84,11 +100,11 @@ internal sealed partial class ConnectTunnel(
         await EnterAsync(connection, head.Target, next, closing);
     }
 
-    private async Task<ConnectHead?> ReadHeadAsync(ConnectionContext connection, CancellationToken closing)
+    private static async Task<ConnectHead?> ReadHeadAsync(ConnectionContext connection, HeadDeadline deadline, CancellationToken closing)
     {
         // A slow sender must not hold a connection for ever (Slowloris).
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(closing);
-        limit.CancelAfter(limits.Head);
+        limit.CancelAfter(deadline.Remaining);
         var input = connection.Transport.Input;
         try
         {
@@ -134,7 +150,7 @@ internal sealed partial class ConnectTunnel(
             await RelayAsync(connection, target, first is FirstByte.Silent ? next : null, closing);
     }
 
-    private static async Task InterceptAsync(
+    private async Task InterceptAsync(
         ConnectionContext connection, Tunnel tunnel, FirstByte first, ConnectionDelegate next, CancellationToken closing)
     {
         if (first is FirstByte.Http)
@@ -142,8 +158,15 @@ internal sealed partial class ConnectTunnel(
             tunnel.Scheme = "http";
             PlainHttp.Mark(connection);
             // HTTP/2 without TLS begins with a fixed preface (RFC 9113, 3.4): gRPC clients send it through CONNECT.
-            if (await ProtocolSniffer.StartsWithAsync(connection.Transport.Input, "PRI * HTTP/2.0\r\n"u8.ToArray(), closing))
-                PlainHttp.MarkHttp2(connection);
+            switch (await ProtocolSniffer.StartsWithAsync(connection.Transport.Input, Http2Preface, limits.BeginHead().Remaining, closing))
+            {
+                case Beginning.Same:
+                    PlainHttp.MarkHttp2(connection);
+                    break;
+                case Beginning.Late:
+                    await AnswerAsync(connection, ConnectHead.TooSlow.Error!, closing);
+                    return;
+            }
         }
 
         await next(connection);
@@ -206,12 +229,10 @@ internal sealed partial class ConnectTunnel(
         return !verdict.Allowed;
     }
 
-    private static byte[] Answer(ProxyError error)
+    private async ValueTask AnswerAsync(ConnectionContext connection, ProxyError error, CancellationToken closing)
     {
-        var body = error.Reason + "\n";
-        return Encoding.UTF8.GetBytes(
-            $"HTTP/1.1 {error.Status} {ReasonPhrases.GetReasonPhrase(error.Status)}\r\nX-Discobot-Error: {error.Code}\r\n"
-            + $"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\nConnection: close\r\n\r\n{body}");
+        LogRefused(connection.RemoteEndPoint, error.Reason);
+        await connection.Transport.Output.WriteAsync(ProxyErrors.ToMessage(error), closing);
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "connection refused {Client} {Reason}")]

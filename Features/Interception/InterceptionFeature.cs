@@ -2,6 +2,7 @@ using System.Net;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Discobot.Infrastructure;
+using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Hosts;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Connections;
@@ -21,6 +22,7 @@ internal static class InterceptionFeature
         IReadOnlyDictionary<string, string> environment, Func<IServiceProvider, Task<X509Certificate2Collection>> roots)
     {
         services.TryAddSingleton<ISocksServer, NoSocks>();
+        services.TryAddSingleton(new ProxyUsers([], new SecretFiles()));
         return services
             .AddPrometheus()
             .AddSingleton<RequestMetrics>()

@@ -39,15 +39,34 @@ public class ProtocolSnifferTests
     public async Task Every_single_byte_may_arrive_alone()
     {
         var pipe = new Pipe();
-        var asked = ProtocolSniffer.StartsWithAsync(pipe.Reader, "CONNECT "u8.ToArray(), default).AsTask();
+        var asked = ProtocolSniffer.StartsWithAsync(pipe.Reader, "CONNECT "u8.ToArray(), Long, default).AsTask();
         foreach (var b in "CONNECT "u8.ToArray())
         {
             Assert.False(asked.IsCompleted);
             await pipe.Writer.WriteAsync(new[] { b });
         }
 
-        Assert.True(await asked);
+        Assert.Equal(Beginning.Same, await asked);
         Assert.Equal(8, (await pipe.Reader.ReadAsync()).Buffer.Length);
+    }
+
+    [Fact]
+    public async Task The_time_is_for_all_bytes_together()
+    {
+        var pipe = new Pipe();
+        var closed = new Pipe();
+        await closed.Writer.WriteAsync("CON"u8.ToArray());
+        await closed.Writer.CompleteAsync();
+
+        var asked = ProtocolSniffer.StartsWithAsync(pipe.Reader, "CONNECT "u8.ToArray(), TimeSpan.FromMilliseconds(300), default).AsTask();
+        for (var i = 0; i < 7 && !asked.IsCompleted; i++)
+        {
+            await pipe.Writer.WriteAsync("CONNECT"u8.ToArray().AsMemory(i, 1));
+            await Task.Delay(100);
+        }
+
+        Assert.Equal(Beginning.Late, await asked);
+        Assert.Equal(Beginning.Gone, await ProtocolSniffer.StartsWithAsync(closed.Reader, "CONNECT "u8.ToArray(), Long, default));
     }
 
     [Fact]
@@ -56,6 +75,6 @@ public class ProtocolSnifferTests
         var pipe = new Pipe();
         await pipe.Writer.WriteAsync("CONQ"u8.ToArray());
 
-        Assert.False(await ProtocolSniffer.StartsWithAsync(pipe.Reader, "CONNECT "u8.ToArray(), default));
+        Assert.Equal(Beginning.Other, await ProtocolSniffer.StartsWithAsync(pipe.Reader, "CONNECT "u8.ToArray(), Long, default));
     }
 }

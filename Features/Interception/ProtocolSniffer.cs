@@ -18,6 +18,19 @@ internal enum FirstByte
     Unknown,
 }
 
+/// <summary>Whether a connection begins with certain bytes.</summary>
+internal enum Beginning
+{
+    Same,
+    Other,
+
+    /// <summary>The time was up before it was certain.</summary>
+    Late,
+
+    /// <summary>The client closed before it was certain, or the wait was cancelled.</summary>
+    Gone,
+}
+
 /// <summary>Looks at the first byte of a connection and consumes nothing.</summary>
 internal static class ProtocolSniffer
 {
@@ -61,21 +74,43 @@ internal static class ProtocolSniffer
     };
 
     /// <summary>Whether the bytes to come begin with <paramref name="prefix"/>; reads until that is certain.</summary>
-    public static async ValueTask<bool> StartsWithAsync(PipeReader input, ReadOnlyMemory<byte> prefix, CancellationToken cancellation)
+    /// <param name="limit">For all of them together.</param>
+    public static async ValueTask<Beginning> StartsWithAsync(
+        PipeReader input, ReadOnlyMemory<byte> prefix, TimeSpan limit, CancellationToken cancellation)
     {
-        while (true)
+        // As a rule a request arrives in one piece, and no clock is needed.
+        if (input.TryRead(out var read) && Decide(input, read, prefix) is { } sure)
+            return sure;
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        timeout.CancelAfter(limit);
+        try
         {
-            var read = await input.ReadAsync(cancellation);
-            var length = (int)Math.Min(read.Buffer.Length, prefix.Length);
-            var same = Matches(read.Buffer.Slice(0, length), prefix.Span[..length]);
-            if (!same || length == prefix.Length || read.IsCompleted)
+            while (!read.IsCompleted)
             {
-                input.AdvanceTo(read.Buffer.Start);
-                return same && length == prefix.Length;
+                read = await input.ReadAsync(timeout.Token);
+                if (Decide(input, read, prefix) is { } decided)
+                    return decided;
             }
-
-            input.AdvanceTo(read.Buffer.Start, read.Buffer.End);
         }
+        catch (OperationCanceledException)
+        {
+            return cancellation.IsCancellationRequested ? Beginning.Gone : Beginning.Late;
+        }
+        catch (IOException)
+        {
+            return Beginning.Gone;
+        }
+
+        return Beginning.Gone;
+    }
+
+    private static Beginning? Decide(PipeReader input, in ReadResult read, ReadOnlyMemory<byte> prefix)
+    {
+        var length = (int)Math.Min(read.Buffer.Length, prefix.Length);
+        var same = Matches(read.Buffer.Slice(0, length), prefix.Span[..length]);
+        var isCertain = !same || length == prefix.Length;
+        input.AdvanceTo(read.Buffer.Start, isCertain ? read.Buffer.Start : read.Buffer.End);
+        return !isCertain ? null : same ? Beginning.Same : Beginning.Other;
     }
 
     private static bool Matches(ReadOnlySequence<byte> bytes, ReadOnlySpan<byte> expected)

@@ -7,7 +7,7 @@ namespace Discobot.Features.Interception;
 /// <summary>First HTTP stage of the proxy port: finds out where a request goes, makes sure that tunnel, TLS hello and Host agree on it
 /// (421), asks the policy (403), and logs request and response.</summary>
 internal sealed partial class RequestGate(
-    RequestDelegate next, OpenTraffic traffic, ClientLimits limits, RequestMetrics metrics, ILogger<RequestGate> log)
+    RequestDelegate next, OpenTraffic traffic, ProxyUsers users, ClientLimits limits, RequestMetrics metrics, ILogger<RequestGate> log)
 {
     private long _lastId = Environment.TickCount64 << 20;
 
@@ -15,36 +15,70 @@ internal sealed partial class RequestGate(
     {
         var started = TimeProvider.System.GetTimestamp();
         var id = Interlocked.Increment(ref _lastId).ToString("x", CultureInfo.InvariantCulture);
-        var (request, error) = Resolve(context, id);
-        if (request is null)
-        {
-            LogRefused(id, error!.Reason);
-            await ProxyErrors.WriteAsync(context, error);
-            metrics.Count(context.Request.Method, error.Status, TimeProvider.System.GetElapsedTime(started));
-            return;
-        }
-
-        context.Features.Set(request);
-        // Whatever runs behind this uses the server's limits only: bodies are streamed and may be of any size and speed.
-        var (method, host, path) = (context.Request.Method, request.Target.Host, request.Path);
-        LogRequest(method, host, path);
-        limits.ApplyTo(context);
+        context.TraceIdentifier = id;
+        var method = context.Request.Method;
         IDisposable? watch = null;
-        error ??= Judge(context, request, out watch);
-        using var watched = watch;
         try
         {
+            var (request, error) = users.AreRequired && TunnelOf(context) is null && !await IsAdmittedAsync(context)
+                ? (null, ProxyUsers.Unknown)
+                : Resolve(context, id);
+            if (request is null)
+                LogRefused(id, error!.Reason);
+            else
+                error = Begin(context, request, error, out watch);
             if (error is null)
                 await next(context);
             else
                 await ProxyErrors.WriteAsync(context, error);
-            var duration = (long)TimeProvider.System.GetElapsedTime(started).TotalMilliseconds;
-            LogResponse(method, host, context.Response.StatusCode, $"{duration}ms");
+            if (request is not null)
+                LogResponse(method, request.Target.Host, context.Response.StatusCode, $"{(long)TimeProvider.System.GetElapsedTime(started).TotalMilliseconds}ms");
+        }
+        catch (Exception e)
+        {
+            await FailAsync(context, id, e);
         }
         finally
         {
+            watch?.Dispose();
             metrics.Count(method, AnsweredStatus(context), TimeProvider.System.GetElapsedTime(started));
         }
+    }
+
+    private ValueTask<bool> IsAdmittedAsync(HttpContext context) =>
+        users.AdmitsAsync(context.Request.Headers.ProxyAuthorization, context.RequestAborted);
+
+    private ProxyError? Begin(HttpContext context, ProxiedRequest request, ProxyError? error, out IDisposable? watch)
+    {
+        watch = null;
+        context.Features.Set(request);
+        LogRequest(context.Request.Method, request.Target.Host, request.Path);
+        // Whatever runs behind this uses the server's limits only: bodies are streamed and may be of any size and speed.
+        limits.ApplyTo(context);
+        return error ?? Judge(context, request, out watch);
+    }
+
+    /// <summary>The last resort: whatever was thrown becomes an answer that can be read, and one line that says where it came from.</summary>
+    private async Task FailAsync(HttpContext context, string id, Exception reason)
+    {
+        if (context.RequestAborted.IsCancellationRequested)
+            return;
+        ProxyError error;
+        if (reason is BadHttpRequestException bad)
+        {
+            error = new ProxyError(bad.StatusCode, "bad_request", $"The request cannot be read: {bad.Message.TrimEnd('.')}.");
+            LogRefused(id, error.Reason);
+        }
+        else
+        {
+            error = new ProxyError(StatusCodes.Status500InternalServerError, "internal_error", "The proxy failed at this request; its log says how.");
+            LogFailed(reason, id, context.Request.Method, context.Features.Get<ProxiedRequest>()?.Target.Host ?? "");
+        }
+
+        if (context.Response.HasStarted)
+            context.Abort();
+        else
+            await ProxyErrors.WriteAsync(context, error);
     }
 
     private static int AnsweredStatus(HttpContext context) =>
@@ -76,11 +110,11 @@ internal sealed partial class RequestGate(
     {
         var request = new ProxiedRequest { Id = id, Target = tunnel.Target, Scheme = tunnel.Scheme, PathAndQuery = OriginForm(raw) };
         if (tunnel.ForeignServerName is { } sni)
-            return (request, Misdirected($"The tunnel was opened to {tunnel.Target.Host}, but TLS asked for {sni}."));
+            return (request, Misdirected($"The tunnel was opened to {tunnel.Target.Host}, but TLS asked for {ProxyErrors.Shown(sni)}."));
         // The port may be absent when it is the scheme's own. Absolute-form counts before Host (RFC 9112, 3.2.2).
-        var named = AuthorityOf(raw) is { IsEmpty: false } authority ? authority.ToString() : context.Request.Host.Value;
+        var named = AuthorityOf(raw) is { IsEmpty: false } authority ? authority.ToString() : context.Request.Headers.Host.ToString();
         var agrees = ConnectTarget.TryParse(named, tunnel.Target.Port, out var target) && target == tunnel.Target;
-        return (request, agrees ? null : Misdirected($"The tunnel was opened to {tunnel.Target}, but the request names {named}."));
+        return (request, agrees ? null : Misdirected($"The tunnel was opened to {tunnel.Target}, but the request names {ProxyErrors.Shown(named)}."));
     }
 
     /// <summary>Reads the target of a request in absolute-form (RFC 9112, 3.2.2).</summary>
@@ -135,6 +169,9 @@ internal sealed partial class RequestGate(
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "refused {Request} {Reason}")]
     private partial void LogRefused(string request, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "failed {Request} {Method} {Host}")]
+    private partial void LogFailed(Exception exception, string request, string method, string host);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "blocked {Target} {Method} {Path} {Rule} {Reason} {Request}")]
     private partial void LogBlocked(ConnectTarget target, string method, string path, string rule, string reason, string request);

@@ -21,10 +21,61 @@ public sealed class SlowClientsTests
 
         var answer = await new StreamReader(tcp.GetStream()).ReadToEndAsync().WaitAsync(TimeSpan.FromSeconds(10));
 
-        Assert.StartsWith("HTTP/1.1 408 Request Timeout\r\n", answer, StringComparison.Ordinal);
+        Assert.StartsWith("HTTP/1.1 408 Request Timeout", answer, StringComparison.Ordinal);
         Assert.InRange(watch.Elapsed.TotalSeconds, 0.9, 8);
         tcp.Close();
         await trickle;
+    }
+
+    // Whatever it begins with, and however the bytes are spread, the time runs from the first of them.
+    [Theory]
+    [InlineData("", "CON", 408)]
+    [InlineData("", "CONNECT localhost", 408)]
+    [InlineData("", "GET http://loc", 408)]
+    [InlineData("", "\u0005\u0002", 0)]
+    [InlineData("CONNECT localhost:9 HTTP/1.1\r\n\r\n", "PRI", 408)]
+    [InlineData("CONNECT localhost:9 HTTP/1.1\r\n\r\n", "GET /", 408)]
+    [InlineData("CONNECT localhost:9 HTTP/1.1\r\n\r\n", "\u0016\u0003\u0001\u0002\u0000\u0001", 0)]
+    public async Task A_beginning_that_does_not_go_on_is_held_no_longer_than_a_head(string opening, string beginning, int status)
+    {
+        await using var proxy = await RunningProxy.StartAsync(proxySection: ", read_timeout: 1500ms");
+        using var tcp = new TcpClient("127.0.0.1", proxy.Port);
+        var stream = tcp.GetStream();
+        if (opening.Length > 0)
+        {
+            await stream.WriteAsync(Encoding.Latin1.GetBytes(opening));
+            Assert.True(await stream.ReadAsync(new byte[200]) > 0);
+        }
+
+        var watch = Stopwatch.StartNew();
+        var spread = SpreadAsync(stream, Encoding.Latin1.GetBytes(beginning));
+        var answer = await ReadToEndAsync(stream).WaitAsync(TimeSpan.FromSeconds(10));
+
+        Assert.Equal(status == 0 ? "" : $"HTTP/1.1 {status} ", answer.Length < 13 ? answer : answer[..13]);
+        Assert.InRange(watch.Elapsed.TotalSeconds, 1, 6);
+        await spread;
+    }
+
+    private static async Task SpreadAsync(NetworkStream stream, byte[] bytes)
+    {
+        foreach (var one in bytes)
+        {
+            await stream.WriteAsync(new[] { one });
+            await Task.Delay(1200 / bytes.Length);
+        }
+    }
+
+    private static async Task<string> ReadToEndAsync(NetworkStream stream)
+    {
+        try
+        {
+            return await new StreamReader(stream).ReadToEndAsync();
+        }
+        catch (IOException)
+        {
+            // Closing with unread bytes resets.
+            return "";
+        }
     }
 
     [Fact]

@@ -7,14 +7,17 @@ using Microsoft.AspNetCore.Server.Kestrel.Https;
 namespace Discobot.Features.Interception;
 
 /// <summary>The client's side of an intercepted TLS connection: a leaf certificate for the host, ALPN h2 and http/1.1.</summary>
-internal sealed class TlsTermination(ILeafSource leaves)
+internal sealed class TlsTermination(ILeafSource leaves, ClientLimits limits)
 {
+    /// <summary>For the whole handshake; proxy.read_timeout may be less.</summary>
+    private static readonly TimeSpan Longest = TimeSpan.FromSeconds(10);
+
     private static readonly List<SslApplicationProtocol> Protocols = [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11];
 
     public TlsHandshakeCallbackOptions Options => new()
     {
         OnConnection = AnswerHelloAsync,
-        HandshakeTimeout = TimeSpan.FromSeconds(10),
+        HandshakeTimeout = limits.Head == Timeout.InfiniteTimeSpan || limits.Head > Longest ? Longest : limits.Head,
     };
 
     private async ValueTask<SslServerAuthenticationOptions> AnswerHelloAsync(TlsHandshakeCallbackContext hello)

@@ -7,12 +7,15 @@ namespace Discobot.Features.Socks5;
 /// <summary>SOCKS5 on the proxy port, for programs that speak something else than HTTP.</summary>
 internal static class Socks5Feature
 {
-    public static IServiceCollection AddSocks5(this IServiceCollection services, SocksOptions options)
+    /// <param name="readTimeout">proxy.read_timeout; zero is none.</param>
+    public static IServiceCollection AddSocks5(this IServiceCollection services, SocksOptions options, TimeSpan readTimeout)
     {
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton(new SecretFiles());
         return services
             .AddSingleton(options)
+            .AddSingleton(provider => new ProxyUsers(options.Users, provider.GetRequiredService<SecretFiles>()))
+            .AddSingleton(HandshakeLimit.For(readTimeout))
             .AddSingleton<ISocksServer, SocksServer>();
     }
 }

@@ -36,7 +36,8 @@ internal sealed class SocksFixture : IAsyncDisposable
         var traffic = new OpenTraffic(policy, new UpstreamBytes(TestMetrics.New()), NullLogger<OpenTraffic>.Instance);
         var names = new NameLookups(resolve);
         var dialer = new Dialer(policy, new OwnListeners([]), ParentProxies.None, names);
-        var socks = new SocksServer(options, policy, dialer, names, traffic, new SecretFiles(), time ?? TimeProvider.System, NullLogger<SocksServer>.Instance);
+        var socks = new SocksServer(
+            options, policy, dialer, names, traffic, new ProxyUsers(options.Users, new SecretFiles()), HandshakeLimit.For(TimeSpan.FromSeconds(30)), time ?? TimeProvider.System, NullLogger<SocksServer>.Instance);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         inspect ??= (_, _) => throw new InvalidOperationException("not inspected");
         Task Serve(ConnectionContext connection) => socks.OnConnectionAsync(

@@ -44,7 +44,7 @@ internal readonly record struct SocksGreeting(bool OffersNothing, bool OffersPas
 //  +----+------+----------+------+----------+
 //  | 1  |  1   | 1 to 255 |  1   | 1 to 255 |
 //  +----+------+----------+------+----------+
-internal readonly record struct SocksCredentials(string Name, byte[] Password)
+internal readonly record struct SocksCredentials(byte[] Name, byte[] Password)
 {
     public const byte Version = 1;
 
@@ -58,12 +58,12 @@ internal readonly record struct SocksCredentials(string Name, byte[] Password)
         if (!reader.TryRead(out var nameLength) || !reader.TryReadExact(nameLength, out var name)
             || !reader.TryRead(out var passwordLength) || !reader.TryReadExact(passwordLength, out var password))
             return SocksRead.Incomplete;
-        credentials = new SocksCredentials(Encoding.UTF8.GetString(name), password.ToArray());
+        credentials = new SocksCredentials(name.ToArray(), password.ToArray());
         return SocksRead.Done;
     }
 
     // A record prints its members; this one holds a password.
-    public override string ToString() => Name;
+    public override string ToString() => Encoding.UTF8.GetString(Name);
 }
 
 /// <summary>What became of reading a message.</summary>

@@ -94,7 +94,7 @@ public class SocksMessagesTests
 
     [Fact]
     public void Credentials_print_no_password() =>
-        Assert.Equal("alice", new SocksCredentials("alice", Encoding.UTF8.GetBytes("pa55")).ToString());
+        Assert.Equal("alice", new SocksCredentials(Encoding.UTF8.GetBytes("alice"), Encoding.UTF8.GetBytes("pa55")).ToString());
 
     private static SocksRead Read(int kind, ReadOnlySequence<byte> bytes)
     {

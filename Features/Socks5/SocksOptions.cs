@@ -2,17 +2,15 @@ using System.Collections.Immutable;
 using System.Text;
 using System.Text.Json;
 using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Socks5;
-
-/// <summary>Who may use SOCKS5 (RFC 1929): both parts 1 to 255 bytes of UTF-8.</summary>
-internal sealed record SocksUser(string Name, SecretText Password);
 
 /// <summary>The <c>socks</c> section. All of it needs a restart.</summary>
 internal sealed record SocksOptions
 {
-    /// <summary>Empty: no user and password is asked for.</summary>
-    public ImmutableArray<SocksUser> Users { get; init; } = [];
+    /// <summary>Who may use the proxy, by SOCKS5 and by HTTP. Empty: no name and password is asked for.</summary>
+    public ImmutableArray<ProxyUser> Users { get; init; } = [];
 
     /// <summary>TLS and HTTP seen inside a SOCKS tunnel are intercepted, so that SOCKS is no way round rules, headers and cache.</summary>
     public bool Inspect { get; init; }
@@ -32,9 +30,9 @@ internal sealed record SocksOptions
         };
     }
 
-    private static ImmutableArray<SocksUser> ReadUsers(ConfigNode node)
+    private static ImmutableArray<ProxyUser> ReadUsers(ConfigNode node)
     {
-        var users = ImmutableArray.CreateBuilder<SocksUser>();
+        var users = ImmutableArray.CreateBuilder<ProxyUser>();
         foreach (var (name, value) in node.Entries())
         {
             if (value.IsAbsent)
@@ -45,7 +43,7 @@ internal sealed record SocksOptions
             if (password is { Source: SecretSource.Literal } && Encoding.UTF8.GetByteCount(password.Text) > 255)
                 value.Error("a password has 1 to 255 bytes");
             if (password is not null)
-                users.Add(new SocksUser(name, password));
+                users.Add(new ProxyUser(name, password));
         }
 
         return users.ToImmutable();

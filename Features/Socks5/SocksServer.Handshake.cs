@@ -13,7 +13,7 @@ internal sealed partial class SocksServer
     private async Task<SocksRequest?> NegotiateAsync(ConnectionContext connection, CancellationToken closing)
     {
         // For all of it together: a byte now and then does not buy more time.
-        using var timer = new CancellationTokenSource(HandshakeLimit, time);
+        using var timer = new CancellationTokenSource(handshake.Time, time);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(closing, timer.Token);
         try
         {
@@ -21,7 +21,7 @@ internal sealed partial class SocksServer
         }
         catch (OperationCanceledException) when (timer.IsCancellationRequested)
         {
-            LogRefused(connection.RemoteEndPoint, $"the handshake was not done within {HandshakeLimit.TotalSeconds} s");
+            LogRefused(connection.RemoteEndPoint, $"the handshake was not done within {handshake.Time.TotalSeconds} s");
             return null;
         }
     }
@@ -50,16 +50,16 @@ internal sealed partial class SocksServer
     private async Task<bool> AuthenticateAsync(
         ConnectionContext connection, ClientOutput output, SocksGreeting greeting, CancellationToken cancellation)
     {
-        if (_users.AreRequired ? !greeting.OffersPassword : !greeting.OffersNothing)
+        if (users.AreRequired ? !greeting.OffersPassword : !greeting.OffersNothing)
         {
-            LogRefused(connection.RemoteEndPoint, _users.AreRequired
+            LogRefused(connection.RemoteEndPoint, users.AreRequired
                 ? "a name and password are required (socks.users)"
                 : "the client insists on authentication, and no socks.users are configured");
             await output.SendAsync(new[] { SocksGreeting.Version, SocksGreeting.NoAcceptableMethod }, cancellation);
             return false;
         }
 
-        if (!_users.AreRequired)
+        if (!users.AreRequired)
         {
             await output.SendAsync(new[] { SocksGreeting.Version, SocksGreeting.NoAuthentication }, cancellation);
             return true;
@@ -69,7 +69,7 @@ internal sealed partial class SocksServer
         var (read, credentials) = await ReadAsync<SocksCredentials>(connection, SocksCredentials.TryRead, cancellation);
         if (read == SocksRead.Incomplete)
             return false;
-        var admitted = read == SocksRead.Done && await _users.AdmitAsync(credentials, cancellation);
+        var admitted = read == SocksRead.Done && await users.AdmitsAsync(credentials.Name, credentials.Password, cancellation);
         if (!admitted)
             LogRefused(connection.RemoteEndPoint, "wrong name or password");
         await output.SendAsync(new[] { SocksCredentials.Version, (byte)(admitted ? 0 : 1) }, cancellation);

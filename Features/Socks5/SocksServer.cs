@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Net;
 using System.Net.Sockets;
-using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Connections;
 
@@ -9,15 +8,11 @@ namespace Discobot.Features.Socks5;
 
 /// <summary>SOCKS5 (RFC 1928) on the shared port: greeting, perhaps name and password, one request, one reply, then a tunnel.</summary>
 internal sealed partial class SocksServer(
-    SocksOptions options, IEgressPolicy policy, Dialer dialer, NameLookups names, OpenTraffic traffic, SecretFiles files, TimeProvider time, ILogger<SocksServer> log) : ISocksServer
+    SocksOptions options, IEgressPolicy policy, Dialer dialer, NameLookups names, OpenTraffic traffic, ProxyUsers users, HandshakeLimit handshake,
+    TimeProvider time, ILogger<SocksServer> log) : ISocksServer
 {
-    /// <summary>Limit on everything up to the request: a slow sender must not hold a connection for ever.</summary>
-    private static readonly TimeSpan HandshakeLimit = TimeSpan.FromSeconds(10);
-
     /// <summary>Limit on resolving and dialling together, for all addresses of a name.</summary>
     private static readonly TimeSpan DialLimit = TimeSpan.FromSeconds(20);
-
-    private readonly SocksUsers _users = new(options, files);
 
     public async Task OnConnectionAsync(
         ConnectionContext connection, Func<ConnectTarget, ConnectionContext, Task> inspect, CancellationToken closing)
@@ -130,4 +125,13 @@ internal sealed partial class SocksServer(
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "tunnel failed {Target} {Reason}")]
     private partial void LogFailed(ConnectTarget target, string reason);
+}
+
+/// <summary>On everything up to the request: a slow sender must not hold a connection for ever.</summary>
+internal sealed record HandshakeLimit(TimeSpan Time)
+{
+    private static readonly TimeSpan Longest = TimeSpan.FromSeconds(10);
+
+    /// <param name="readTimeout">What other requests' heads may take; zero is no limit.</param>
+    public static HandshakeLimit For(TimeSpan readTimeout) => new(readTimeout > TimeSpan.Zero && readTimeout < Longest ? readTimeout : Longest);
 }

@@ -24,7 +24,7 @@ internal readonly record struct CanonicalHost(string Name, IPAddress? Address)
 
     /// <summary>Reads a name or a literal, with or without brackets, zone id, trailing dot.</summary>
     /// <returns>
-    /// False for what is neither: empty labels, forbidden characters, more than 253 octets, and names whose last label is a number
+    /// False for what is neither: empty labels, forbidden characters, more than 253 octets, punycode that decodes to nothing, and names whose last label is a number
     /// but which are no IPv4 address (URL Standard, "ends in a number"): no such name can exist, and resolvers disagree about it.
     /// </returns>
     public static bool TryParse(string text, out CanonicalHost host)
@@ -119,6 +119,22 @@ internal readonly record struct CanonicalHost(string Name, IPAddress? Address)
             }
         }
 
-        return label > 0;
+        return label > 0 && !HasBrokenPunycode(name);
+    }
+
+    // RFC 3492, 6.2. No such name exists, and who decodes it for show fails on it.
+    private static bool HasBrokenPunycode(string name)
+    {
+        if (!name.Contains("xn--", StringComparison.Ordinal))
+            return false;
+        try
+        {
+            Idn.GetUnicode(name);
+            return false;
+        }
+        catch (ArgumentException)
+        {
+            return true;
+        }
     }
 }

@@ -1,68 +1,71 @@
 using System.Text;
-using System.Text.Encodings.Web;
-using System.Text.Json;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.WebUtilities;
 
 namespace Discobot.Infrastructure.Wire;
 
-/// <summary>Writes a <see cref="ProxyError"/> as HTTP: JSON, or text for clients whose Accept excludes JSON.</summary>
+/// <summary>Writes a <see cref="ProxyError"/> as HTTP, so that whoever asked shows its reason.</summary>
 internal static class ProxyErrors
 {
-    // Read by people in terminals: quotes as \", not as \u0022. Nothing of it ends up inside HTML.
-    private static readonly JsonWriterOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private const int MaxPhrase = 400;
+    private const int MaxShown = 100;
 
     /// <summary>Writes the whole answer. Must be called before the response has started.</summary>
     public static async Task WriteAsync(HttpContext context, ProxyError error)
     {
         var proxied = context.Features.Get<ProxiedRequest>();
-        var host = proxied?.Target.Host ?? context.Request.Host.Host;
-        var id = proxied?.Id ?? context.TraceIdentifier;
-        var json = AcceptsJson(context.Request.Headers.Accept.ToString());
-        var body = json ? Json(error, host, id) : Text(error, host, id);
+        var answer = ErrorBody.Make(
+            error, proxied?.Target.Host ?? Shown(context.Request.Headers.Host.ToString()), proxied?.Id ?? context.TraceIdentifier,
+            ErrorBody.FormFor(context.Request, proxied?.Path));
 
         var response = context.Response;
         response.Clear();
         response.StatusCode = error.Status;
-        response.ContentType = json ? "application/json" : "text/plain; charset=utf-8";
-        response.ContentLength = body.Length;
+        response.ContentType = answer.ContentType;
+        response.ContentLength = answer.Bytes.Length;
         response.Headers["X-Discobot-Error"] = error.Code;
         response.Headers.CacheControl = "no-store";
-        // Where a request could not be understood, nobody knows where it ends. HTTP/2 has frames for that.
-        if (error.Status is StatusCodes.Status400BadRequest or StatusCodes.Status501NotImplemented && !HttpProtocol.IsHttp2(context.Request.Protocol))
-            response.Headers.Connection = "close";
-        if (!HttpMethods.IsHead(context.Request.Method))
-            await response.Body.WriteAsync(body, context.RequestAborted);
-    }
-
-    private static byte[] Json(ProxyError error, string host, string id)
-    {
-        using var buffer = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(buffer, Readable))
+        if (error.Status == StatusCodes.Status407ProxyAuthenticationRequired)
+            response.Headers.ProxyAuthenticate = ProxyUsers.Challenge;
+        if (!HttpProtocol.IsHttp2(context.Request.Protocol))
         {
-            writer.WriteStartObject();
-            writer.WriteString("error", error.Code);
-            writer.WriteString("host", host);
-            if (error.Rule is not null)
-                writer.WriteString("rule", error.Rule);
-            writer.WriteString("reason", error.Reason);
-            writer.WriteString("request_id", id);
-            writer.WriteEndObject();
+            context.Features.GetRequiredFeature<IHttpResponseFeature>().ReasonPhrase = PhraseFor(error);
+            // Where a request could not be understood, nobody knows where it ends. HTTP/2 has frames for that.
+            if (error.Status is StatusCodes.Status400BadRequest or StatusCodes.Status501NotImplemented)
+                response.Headers.Connection = "close";
         }
 
-        buffer.WriteByte((byte)'\n');
-        return buffer.ToArray();
+        if (!HttpMethods.IsHead(context.Request.Method))
+            await response.Body.WriteAsync(answer.Bytes, context.RequestAborted);
     }
 
-    private static byte[] Text(ProxyError error, string host, string id)
+    /// <summary>The same as a whole HTTP/1.1 message that ends its connection, for requests that no server has read.</summary>
+    public static byte[] ToMessage(ProxyError error)
     {
-        var lead = error.Status == StatusCodes.Status403Forbidden ? "Blocked by proxy" : "Proxy error";
-        var rule = error.Rule is null ? "" : $"Rule: {error.Rule}\n";
-        return Encoding.UTF8.GetBytes($"{lead}: {host}: {error.Reason}\n{rule}Request: {id}\n");
+        var body = error.Reason + "\n";
+        var challenge = error.Status == StatusCodes.Status407ProxyAuthenticationRequired ? $"Proxy-Authenticate: {ProxyUsers.Challenge}\r\n" : "";
+        return Encoding.UTF8.GetBytes(
+            $"HTTP/1.1 {error.Status} {PhraseFor(error)}\r\nX-Discobot-Error: {error.Code}\r\n{challenge}"
+            + $"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\nConnection: close\r\n\r\n{body}");
     }
 
-    // RFC 9110, 12.5.1: no Accept field means everything is accepted.
-    private static bool AcceptsJson(string accept) =>
-        accept.Length == 0
-        || accept.Contains("json", StringComparison.OrdinalIgnoreCase)
-        || accept.Contains("*/*", StringComparison.Ordinal)
-        || accept.Contains("application/*", StringComparison.OrdinalIgnoreCase);
+    /// <summary>What a client called a host, for sentences that end up in logs: without user information, path and query, which may be
+    /// secret, in visible ASCII, not endless.</summary>
+    public static string Shown(string authority)
+    {
+        var end = authority.AsSpan().IndexOfAny("/?#");
+        var host = end < 0 ? authority : authority[..end];
+        host = host[(host.LastIndexOf('@') + 1)..];
+        return Visible(host, MaxShown);
+    }
+
+    // Many clients show the reason phrase and nothing else (RFC 9112, 4): pip, npm, apt, wget, Go's of a refused CONNECT.
+    private static string PhraseFor(ProxyError error) =>
+        Visible($"{ReasonPhrases.GetReasonPhrase(error.Status)} (proxy: {error.Reason.TrimEnd('.')})", MaxPhrase);
+
+    private static string Visible(string text, int max)
+    {
+        var shown = text.Length > max ? text[..max] : text;
+        return string.Concat(shown.Select(c => c is >= ' ' and <= '~' ? c : '?'));
+    }
 }

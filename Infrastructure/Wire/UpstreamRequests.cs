@@ -13,7 +13,7 @@ internal sealed class UpstreamRequests(IEnumerable<IRequestRewriter> rewriters)
     {
         var request = context.Request;
         var fields = new FieldList();
-        fields.Add(HeaderNames.Host, request.Host.Value ?? "");
+        fields.Add(HeaderNames.Host, request.Headers.Host.ToString());
         foreach (var (name, values) in request.Headers)
         {
             if (name[0] == ':' || HopByHop.Contains(name) || name.Equals(HeaderNames.Host, StringComparison.OrdinalIgnoreCase))

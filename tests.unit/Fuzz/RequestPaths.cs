@@ -96,18 +96,22 @@ public sealed class RequestPaths : FuzzTarget
     }
 
     /// <summary>What servers make of a path: decoded never, once or twice; overlong UTF-8, parameters, backslashes and doubled slashes read or not;
-    /// dots resolved.</summary>
+    /// cut where a fragment or a query might begin; dots resolved.</summary>
     private static IEnumerable<string> Readings(string path)
     {
-        for (var choice = 0; choice < 3 * 16; choice++)
+        for (var choice = 0; choice < 3 * 64; choice++)
         {
             var text = path;
-            for (var i = 0; i < choice / 16; i++)
+            for (var i = 0; i < choice / 64; i++)
                 text = Decode(text);
             if ((choice & 8) != 0)
                 text = LaxUtf8(text);
             if ((choice & 1) != 0)
                 text = text.Replace('\\', '/');
+            if ((choice & 16) != 0)
+                text = text.Split('#')[0];
+            if ((choice & 32) != 0)
+                text = text.Split('?')[0];
             var segments = new List<string>();
             foreach (var part in text.Split('/').Skip(1))
             {

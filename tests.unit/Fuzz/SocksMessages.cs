@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Net;
+using System.Text;
 using Discobot.Features.Socks5;
 using Discobot.Infrastructure.Hosts;
 using Discobot.Tests.Fixtures;
@@ -42,7 +43,7 @@ public sealed class SocksMessages : FuzzTarget
         var (state, said) = kind switch
         {
             0 => (SocksGreeting.TryRead(ref reader, out var greeting), greeting.ToString()),
-            1 => (SocksCredentials.TryRead(ref reader, out var user), $"{user.Name} {Convert.ToHexString(user.Password ?? [])}"),
+            1 => (SocksCredentials.TryRead(ref reader, out var user), $"{Encoding.UTF8.GetString(user.Name ?? [])} {Convert.ToHexString(user.Password ?? [])}"),
             2 => (SocksRequest.TryRead(ref reader, out var request), Canonical(request.Destination, request.Command)),
             _ => (SocksAddress.TryRead(ref reader, out var address), Canonical(address, default)),
         };

@@ -1,0 +1,78 @@
+using System.Net;
+using System.Text.Json;
+using Discobot.Tests.Fixtures;
+
+namespace Discobot.Features.Interception;
+
+/// <summary>A refusal in the form in which each client shows its reason.</summary>
+public sealed class RefusalsTests : IAsyncLifetime
+{
+    private RunningProxy _proxy = null!;
+
+    public async Task InitializeAsync() => _proxy = await RunningProxy.StartAsync("allowlist: {enabled: true, domains: [only.test]}");
+
+    public async Task DisposeAsync() => await _proxy.DisposeAsync();
+
+    [Theory]
+    [InlineData("/v2/", "curl/8", "*/*", true)]
+    [InlineData("/v2/library/alpine/manifests/3", "skopeo/1", "application/vnd.oci.image.index.v1+json", true)]
+    [InlineData("/v2/library/alpine/blobs/sha256:0", "", "text/html", true)]
+    [InlineData("/token?scope=x", "docker/26.1 go/go1.22", "", true)]
+    [InlineData("/token", "containerd/1.7.24", "", true)]
+    [InlineData("/v2x", "", "", false)]
+    [InlineData("/x/v2/", "", "", false)]
+    public async Task A_registrys_client_finds_it_where_registries_write_theirs(string path, string agent, string accept, bool isRegistry)
+    {
+        var (response, body) = await AskAsync(path, agent, accept);
+
+        Assert.Equal("application/json", response.Content.Headers.ContentType?.MediaType);
+        using var json = JsonDocument.Parse(body);
+        AssertFields(json.RootElement);
+        Assert.Equal(isRegistry, json.RootElement.TryGetProperty("errors", out var errors));
+        if (!isRegistry)
+            return;
+        var error = Assert.Single(errors.EnumerateArray().ToArray());
+        Assert.Equal("DENIED", error.GetProperty("code").GetString());
+        Assert.Contains("no.test is not in allowlist.domains", error.GetProperty("message").GetString(), StringComparison.Ordinal);
+        AssertFields(error.GetProperty("detail"));
+    }
+
+    [Fact]
+    public async Task Git_gets_text_whatever_it_accepts()
+    {
+        var (response, body) = await AskAsync("/repo.git/info/refs?service=git-upload-pack", "git/2.39.5", "*/*");
+
+        Assert.Equal("text/plain", response.Content.Headers.ContentType?.MediaType);
+        Assert.StartsWith("Blocked by proxy: no.test: no.test is not in allowlist.domains", body, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Clients_that_show_nothing_but_the_reason_phrase_show_it_too()
+    {
+        var (response, _) = await AskAsync("/simple/x/", "pip/23", "*/*");
+
+        Assert.StartsWith("Forbidden (proxy: no.test is not in allowlist.domains; ", response.ReasonPhrase, StringComparison.Ordinal);
+    }
+
+    private static void AssertFields(JsonElement json)
+    {
+        Assert.Equal("blocked", json.GetProperty("error").GetString());
+        Assert.Equal("no.test", json.GetProperty("host").GetString());
+        Assert.Equal("default", json.GetProperty("rule").GetString());
+        Assert.Contains("allowlist.domains", json.GetProperty("reason").GetString(), StringComparison.Ordinal);
+        Assert.NotEmpty(json.GetProperty("request_id").GetString()!);
+    }
+
+    private async Task<(HttpResponseMessage Response, string Body)> AskAsync(string path, string agent, string accept)
+    {
+        using var client = _proxy.Client();
+        using var request = new HttpRequestMessage(HttpMethod.Get, "http://no.test" + path);
+        request.Headers.TryAddWithoutValidation("User-Agent", agent);
+        if (accept.Length > 0)
+            request.Headers.TryAddWithoutValidation("Accept", accept);
+        var response = await client.SendAsync(request);
+        Assert.Equal(HttpStatusCode.Forbidden, response.StatusCode);
+        Assert.Equal("blocked", Assert.Single(response.Headers.GetValues("X-Discobot-Error")));
+        return (response, await response.Content.ReadAsStringAsync());
+    }
+}
