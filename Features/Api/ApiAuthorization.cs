@@ -17,8 +17,9 @@ internal sealed class ApiAuthorization(RequestDelegate next, ApiToken token, Api
     private bool IsProtected(HttpRequest request) => options.Protect switch
     {
         ApiProtection.None => false,
-        // Whoever checks a certificate has no token.
-        ApiProtection.All => !request.Path.StartsWithSegments("/health") && !request.Path.StartsWithSegments(RevocationList.Path),
+        // Whoever checks a certificate, or is about to trust the CA, has no token.
+        ApiProtection.All => !request.Path.StartsWithSegments("/health") && !request.Path.StartsWithSegments(RevocationList.Path)
+            && !request.Path.StartsWithSegments(AuthorityEndpoint.Path),
         _ => request.Path.StartsWithSegments("/api/config") && !HttpMethods.IsGet(request.Method) && !HttpMethods.IsHead(request.Method),
     };
 }

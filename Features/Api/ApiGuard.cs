@@ -1,18 +1,27 @@
 using System.Net;
+using Discobot.Infrastructure.Hosts;
 
 namespace Discobot.Features.Api;
 
 /// <summary>What every API answer has in common: a Host of this machine (no DNS rebinding), HEAD wherever there is GET, JSON errors also for
 /// 404, 405 and what nobody foresaw.</summary>
-internal sealed partial class ApiGuard(RequestDelegate next, ILogger<ApiGuard> log)
+internal sealed partial class ApiGuard(RequestDelegate next, ApiOptions options, ILogger<ApiGuard> log)
 {
     public async Task InvokeAsync(HttpContext context)
     {
+        await AnswerAsync(context);
+        // For terminals and text files; blanks around JSON mean nothing (RFC 8259, 2).
+        if (IsJson(context.Response.ContentType) && !context.RequestAborted.IsCancellationRequested)
+            await context.Response.WriteAsync("\n", context.RequestAborted);
+    }
+
+    private async Task AnswerAsync(HttpContext context)
+    {
         // RFC 9110, 7.4: a request for another authority than ours is misdirected.
-        if (!IsOwnName(context.Request.Host.Host))
+        if (!IsOwnName(new HostString(context.Request.Headers.Host.ToString()).Host))
         {
             await ApiErrors.WriteAsync(context, StatusCodes.Status421MisdirectedRequest,
-                "the Host header must name this machine: localhost, a loopback address or the host name");
+                "the Host header must name this machine: localhost, a loopback address, the host name, or one of api.hosts");
             return;
         }
 
@@ -38,11 +47,14 @@ internal sealed partial class ApiGuard(RequestDelegate next, ILogger<ApiGuard> l
             await ApiErrors.WriteAsync(context, context.Response.StatusCode, Reason(context));
     }
 
+    private static bool IsJson(string? type) => type?.StartsWith("application/json", StringComparison.Ordinal) == true;
+
     // A web page that rebinds its own name to 127.0.0.1 still sends that name.
-    private static bool IsOwnName(string host) =>
+    private bool IsOwnName(string host) =>
         host.Equals("localhost", StringComparison.OrdinalIgnoreCase)
         || host.Equals(Environment.MachineName, StringComparison.OrdinalIgnoreCase)
-        || IPAddress.TryParse(host.Trim('[', ']'), out _);
+        || IPAddress.TryParse(host.Trim('[', ']'), out _)
+        || (CanonicalHost.TryParse(host, out var name) && options.Hosts.Contains(name.Name));
 
     private static string Reason(HttpContext context) => context.Response.StatusCode switch
     {

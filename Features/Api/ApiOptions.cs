@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Text.Json;
 using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Hosts;
 
 namespace Discobot.Features.Api;
 
@@ -26,6 +27,9 @@ internal sealed record ApiOptions
     /// <summary>Loopback only. ::1 is left out where the machine has no IPv6.</summary>
     public ImmutableArray<IPAddress> Listen { get; init; } = [IPAddress.Loopback, IPAddress.IPv6Loopback];
 
+    /// <summary>Further names that it answers to, canonical: of a container, of a service.</summary>
+    public ImmutableArray<string> Hosts { get; init; } = [];
+
     /// <summary>Holds the bearer token; made with mode 0600 when missing. An absolute path.</summary>
     public string TokenFile { get; init; } = "/.data/proxy/api.token";
 
@@ -45,10 +49,21 @@ internal sealed record ApiOptions
         {
             Port = port.AsInt(fallback.Port, 1, 65535),
             Listen = section["listen"].AsAddresses(fallback.Listen),
+            Hosts = section["hosts"].AsList(fallback.Hosts, ReadHost),
             TokenFile = section["token_file"].AsPath(fallback.TokenFile),
             Protect = section["protect"].AsWord(
                 fallback.Protect, ("config", ApiProtection.Config), ("all", ApiProtection.All), ("none", ApiProtection.None)),
         };
+    }
+
+    private static string? ReadHost(ConfigNode node)
+    {
+        if (node.AsString() is not { } text)
+            return null;
+        if (CanonicalHost.TryParse(text, out var host) && !host.IsLiteral)
+            return host.Name;
+        node.Error("must be a host name, without port; addresses are answered to anyway");
+        return null;
     }
 
     /// <summary>The section as JSON, secrets masked.</summary>
@@ -56,6 +71,7 @@ internal sealed record ApiOptions
     {
         json.WriteStartObject();
         json.WriteList("listen", Listen);
+        json.WriteList("hosts", Hosts);
         json.WriteString("token_file", TokenFile);
         json.WriteString("protect", ProtectWord());
         json.WriteEndObject();

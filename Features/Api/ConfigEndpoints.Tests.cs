@@ -95,13 +95,13 @@ public sealed class ConfigEndpointsTests : IAsyncLifetime, IDisposable
         Assert.StartsWith("""{"error":"nothing was changed","errors":["request body:1:27: allowlist.enabled: must be""", body, StringComparison.Ordinal);
         Assert.Contains("request body:1:38: allowlist.mode", body, StringComparison.Ordinal);
         Assert.Equal(
-            (HttpStatusCode.UnsupportedMediaType, """{"error":"the body must be application/json"}"""),
+            (HttpStatusCode.UnsupportedMediaType, """{"error":"the body must be application/json"}""" + "\n"),
             await SendAsync("POST", "{}", Token(), "text/plain"));
         Assert.Equal(
-            (HttpStatusCode.RequestEntityTooLarge, """{"error":"the body is larger than 1 MiB"}"""),
+            (HttpStatusCode.RequestEntityTooLarge, """{"error":"the body is larger than 1 MiB"}""" + "\n"),
             await SendAsync("POST", new string(' ', 1 << 20) + "{}", Token()));
         Assert.Equal(
-            (HttpStatusCode.MethodNotAllowed, """{"error":"DELETE is not allowed here; allowed: GET, PATCH, POST"}"""),
+            (HttpStatusCode.MethodNotAllowed, """{"error":"DELETE is not allowed here; allowed: GET, PATCH, POST"}""" + "\n"),
             await SendAsync("DELETE", null, Token()));
     }
 

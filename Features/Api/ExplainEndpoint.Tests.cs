@@ -132,7 +132,7 @@ public sealed class ExplainEndpointTests : IAsyncLifetime
         await using var proxy = await RunningProxy.StartAsync(proxySection: ", upstream: \"http://user:s3cret@192.0.2.1:3128\"");
         using var api = proxy.Api();
         var text = await api.GetStringAsync("/api/explain?url=https://example.org/");
-        Assert.EndsWith("\"upstream\":\"http://192.0.2.1:3128\"}", text, StringComparison.Ordinal);
+        Assert.EndsWith("\"upstream\":\"http://192.0.2.1:3128\"}\n", text, StringComparison.Ordinal);
         Assert.Contains("\"address\":\"resolved by the parent proxy\"", text, StringComparison.Ordinal);
         Assert.DoesNotContain("s3cret", text, StringComparison.Ordinal);
         Assert.Contains("\"upstream\":\"direct\"", await api.GetStringAsync("/api/explain?url=http://localhost/"), StringComparison.Ordinal);

@@ -3,6 +3,7 @@ using Discobot.Features.Configuration;
 using Discobot.Features.Interception;
 using Discobot.Features.Shutdown;
 using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Logging;
 using Discobot.Infrastructure.Native;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Connections;
@@ -41,6 +42,7 @@ internal static class ProxyCommand
 
     private static async Task<int> RunAsync(SettingsSources sources, CancellationToken cancellation)
     {
+        using var harmless = new HarmlessSignals();
         ProcessMemory.Hide();
         EventThreads.Use();
         var loaded = sources.Load();
@@ -54,7 +56,7 @@ internal static class ProxyCommand
         {
             await using var proxy = ProxyProgram.Build(settings, sources);
             var configuration = proxy.Services.GetRequiredService<LiveConfiguration>();
-            using var run = new GracefulStop(proxy, settings.Proxy.DrainLimit, () => configuration.Reload());
+            using var run = new GracefulStop(proxy, settings.Proxy.DrainLimit, () => configuration.Reload(), () => proxy.Services.GetService<LogFile>()?.Reopen());
             await run.RunAsync(cancellation);
             return ExitCode.Fine;
         }

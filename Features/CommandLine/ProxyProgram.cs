@@ -57,6 +57,7 @@ internal static class ProxyProgram
             endpoints.MapHealth(app.Services.GetRequiredService<CertificateAuthority>().CertificatePath);
             endpoints.MapMetrics();
             endpoints.MapRevocationList();
+            endpoints.MapAuthority();
             endpoints.MapExplain();
             endpoints.MapConfiguration();
             endpoints.MapAllowlist();

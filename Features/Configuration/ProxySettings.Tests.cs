@@ -92,6 +92,13 @@ public sealed class ProxySettingsTests
     }
 
     [Fact]
+    public void A_file_with_the_former_include_body_still_loads()
+    {
+        Assert.True(Valid("logging: {include_body: true}").Logging.NamesIncludeBody);
+        Assert.False(Valid("logging: {level: info}").Logging.NamesIncludeBody);
+    }
+
+    [Fact]
     public void The_built_in_text_is_what_holds_without_a_file()
     {
         var sources = new SettingsSources(null, None, None, "/.data/proxy");
@@ -252,9 +259,12 @@ public sealed class ProxySettingsTests
           level: debug
           format: json
           file: /var/log/discobot.log
-          include_body: true
+          max_size: 10MiB
+          keep: 3
+          time: true
         api:
           listen: ["127.0.0.1"]
+          hosts: [Sandbox.test]
           token_file: /token
           protect: all
         socks:

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using Discobot.Features.Certificates;
 using Discobot.Tests.Fixtures;
 
 namespace Discobot.Features.Interception;
@@ -44,6 +45,15 @@ public sealed class RefusalsTests : IAsyncLifetime
 
         Assert.Equal("text/plain", response.Content.Headers.ContentType?.MediaType);
         Assert.StartsWith("Blocked by proxy: no.test: no.test is not in allowlist.domains", body, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Git_itself_shows_it()
+    {
+        var shown = CertificateFixture.Run("git", "-c", FormattableString.Invariant($"http.proxy=http://127.0.0.1:{_proxy.Port}"),
+            "ls-remote", "http://no.test/repo.git");
+
+        Assert.Contains("remote: Blocked by proxy: no.test: no.test is not in allowlist.domains", shown, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Discobot.Infrastructure.Native;
 using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Shutdown;
@@ -7,7 +8,7 @@ namespace Discobot.Features.Shutdown;
 /// Runs the proxy until a signal asks it to end. What is in flight is finished up to a limit, and as long as something is, more is
 /// accepted: an image pull is many requests, of which the next begins when the last has ended.
 /// </summary>
-internal sealed partial class GracefulStop(WebApplication app, TimeSpan drainLimit, Action reload) : IDisposable
+internal sealed partial class GracefulStop(WebApplication app, TimeSpan drainLimit, Action reload, Action reopen) : IDisposable
 {
     // Between one request of a pull and the next.
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
@@ -16,7 +17,8 @@ internal sealed partial class GracefulStop(WebApplication app, TimeSpan drainLim
     private readonly CancellationTokenSource _hurry = new();
     private readonly ILogger _log = app.Services.GetRequiredService<ILogger<GracefulStop>>();
 
-    /// <summary>Starts the proxy and returns when it has ended. SIGTERM, SIGINT and SIGQUIT end it, a second one at once; SIGHUP reloads.</summary>
+    /// <summary>Starts the proxy and returns when it has ended. SIGTERM, SIGINT and SIGQUIT end it, a second one at once; SIGHUP reloads and opens the log
+    /// file again, SIGUSR1 does only that.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
         using var term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Ask);
@@ -25,7 +27,14 @@ internal sealed partial class GracefulStop(WebApplication app, TimeSpan drainLim
         using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
         {
             context.Cancel = true;
+            reopen();
             reload();
+        });
+        using var user1 = PosixSignalRegistration.Create((PosixSignal)Signal.User1, context =>
+        {
+            context.Cancel = true;
+            reopen();
+            LogReopened();
         });
         using var outside = cancellation.Register(_asked.Cancel);
 
@@ -81,6 +90,9 @@ internal sealed partial class GracefulStop(WebApplication app, TimeSpan drainLim
 
     [LoggerMessage(Level = LogLevel.Information, Message = "ready {Listen}")]
     private partial void LogReady(string listen);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "log opened again")]
+    private partial void LogReopened();
 
     [LoggerMessage(Level = LogLevel.Information, Message = "stopping {Limit}")]
     private partial void LogStopping(string limit);

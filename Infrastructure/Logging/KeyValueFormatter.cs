@@ -7,13 +7,16 @@ namespace Discobot.Infrastructure.Logging;
 
 /// <summary>One line an event: <c>INFO  request    method=GET host=… path=…</c>. Templates of the form "words {A} {B}" become words and
 /// key=value pairs; other templates are sentences and rendered as such.</summary>
-internal sealed class KeyValueFormatter : ITextFormatter
+/// <param name="time">Whether lines begin with the time, <c>2026-01-31T12:00:00.000Z</c>.</param>
+internal sealed class KeyValueFormatter(bool time = false) : ITextFormatter
 {
     // What needs no quotes: visible characters of ASCII but the quote itself. Rarer ones are looked at one by one.
     private static readonly SearchValues<char> Plain = SearchValues.Create([.. Enumerable.Range('!', '~' - '!' + 1).Select(c => (char)c).Where(c => c != '"')]);
 
     public void Format(LogEvent logEvent, TextWriter output)
     {
+        if (time)
+            output.Write(logEvent.Timestamp.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss.fffZ ", CultureInfo.InvariantCulture));
         output.Write(LevelColumn(logEvent.Level));
         var layout = EventLayout.Of(logEvent.MessageTemplate);
         if (layout.IsEvent)

@@ -1,6 +1,7 @@
 using Serilog.Core;
 using Serilog.Events;
 using Serilog.Formatting;
+using Serilog.Parsing;
 
 namespace Discobot.Infrastructure.Logging;
 
@@ -79,13 +80,17 @@ internal sealed class LineSink : ILogEventSink, IDisposable
             {
                 (_lines, _written) = (_written, _lines);
                 if (_dropped > 0)
-                    _written.Write($"WARN  {_dropped} log lines were dropped: the log's reader is too slow\n");
+                    _formatter.Format(Dropped(_dropped), _written);
                 _dropped = 0;
             }
 
             Flush();
         }
     }
+
+    private static LogEvent Dropped(long count) => new(
+        DateTimeOffset.UtcNow, LogEventLevel.Warning, null, new MessageTemplateParser().Parse("{Count} log lines were dropped: the log's reader is too slow"),
+        [new LogEventProperty("Count", new ScalarValue(count))]);
 
     private void Flush()
     {

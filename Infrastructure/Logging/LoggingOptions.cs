@@ -24,8 +24,17 @@ internal sealed record LoggingOptions
     /// <summary>An absolute path; null is the standard output.</summary>
     public string? File { get; init; }
 
-    /// <summary>Log the beginnings of bodies too, at debug level. Never headers.</summary>
-    public bool IncludeBody { get; init; }
+    /// <summary>How large the file may become before it is renamed and begun anew, in bytes; 0 is no limit.</summary>
+    public long MaxSize { get; init; }
+
+    /// <summary>How many files that were full stay, as <c>file.1</c> and so on.</summary>
+    public int Keep { get; init; } = 5;
+
+    /// <summary>Lines of text begin with the time (UTC, RFC 3339). JSON always has it.</summary>
+    public bool Time { get; init; }
+
+    /// <summary>Whether the file has the former key include_body, which never did anything.</summary>
+    public bool NamesIncludeBody { get; init; }
 
     /// <summary>Reads the section; what is not written is as in <paramref name="fallback"/>.</summary>
     public static LoggingOptions Read(ConfigNode section, LoggingOptions? fallback = null)
@@ -36,7 +45,10 @@ internal sealed record LoggingOptions
             Level = ReadLevel(section["level"], fallback.Level),
             Format = ReadFormat(section["format"], fallback.Format),
             File = section["file"].AsPath(fallback.File),
-            IncludeBody = section["include_body"].AsBool(fallback.IncludeBody),
+            MaxSize = section["max_size"].AsSize(fallback.MaxSize, 0),
+            Keep = section["keep"].AsInt(fallback.Keep, 0, 1000),
+            Time = section["time"].AsBool(fallback.Time),
+            NamesIncludeBody = !section["include_body"].IsAbsent,
         };
     }
 
@@ -66,7 +78,9 @@ internal sealed record LoggingOptions
         json.WriteString("format", Format == LogFormat.Json ? "json" : "text");
         if (File is { } file)
             json.WriteString("file", file);
-        json.WriteBoolean("include_body", IncludeBody);
+        json.WriteString("max_size", Quantity.Format(MaxSize));
+        json.WriteNumber("keep", Keep);
+        json.WriteBoolean("time", Time);
         json.WriteEndObject();
     }
 }

@@ -12,14 +12,18 @@ internal static class LoggingSetup
     public static IServiceCollection AddLineLogging(this IServiceCollection services, LoggingOptions options)
     {
         var level = new LoggingLevelSwitch(ToSerilog(options.Level));
-        var output = options.File is null
-            ? Console.OpenStandardOutput()
-            : new FileStream(options.File, FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete);
-        var sink = new LineSink(options.Format == LogFormat.Json ? new JsonLineFormatter() : new KeyValueFormatter(), output);
+        var file = options.File is null ? null : new LogFile(options.File, options.MaxSize, options.Keep);
+        var sink = new LineSink(
+            options.Format == LogFormat.Json ? new JsonLineFormatter() : new KeyValueFormatter(options.Time), file ?? Console.OpenStandardOutput());
         var logger = new LoggerConfiguration()
             .MinimumLevel.ControlledBy(level)
             .WriteTo.Sink(sink)
             .CreateLogger();
+        if (options.NamesIncludeBody)
+            logger.Warning("logging.include_body does nothing and can go: bodies are never logged");
+        // An instance is not disposed by the container: the sink does it, when all is written.
+        if (file is not null)
+            services.AddSingleton(file);
         return services
             .AddSingleton(level)
             // Made by the container, so that it disposes it, and all lines are written.

@@ -1,0 +1,130 @@
+using System.Text;
+using Discobot.Infrastructure.Native;
+using Microsoft.Win32.SafeHandles;
+
+namespace Discobot.Infrastructure.Logging;
+
+/// <summary>
+/// The log's file. Opened with O_APPEND, so that a tool that cuts it (<c>copytruncate</c>) or writes to it too leaves no holes; opened again when
+/// asked, so that a tool may rename it; renamed by itself when it grows beyond a size.
+/// </summary>
+/// <remarks>Whole lines are written, by one thread; <see cref="Reopen"/> is for any thread.</remarks>
+internal sealed class LogFile : Stream
+{
+    private const int Append = 0x400;
+    private const uint Mode = 0x1a0; // 0640: hosts and paths are not for everybody
+
+    private readonly string _path;
+    private readonly long _maxSize;
+    private readonly int _keep;
+    private SafeFileHandle _file;
+    private volatile bool _reopens;
+
+    /// <param name="maxSize">Bytes; zero is no limit.</param>
+    /// <param name="keep">How many older ones stay, as <c>path.1</c> (the youngest) and so on; zero: none.</param>
+    /// <exception cref="IOException">It cannot be opened.</exception>
+    public LogFile(string path, long maxSize, int keep)
+    {
+        (_path, _maxSize, _keep) = (path, maxSize, keep);
+        _file = Open();
+    }
+
+    public override bool CanRead => false;
+    public override bool CanSeek => false;
+    public override bool CanWrite => true;
+    public override long Length => throw new NotSupportedException();
+    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+
+    /// <summary>Before the next lines, the path is opened again.</summary>
+    public void Reopen() => _reopens = true;
+
+    /// <param name="buffer">Whole lines. They are not divided: a file is larger than the limit at most by what came at once.</param>
+    public override void Write(ReadOnlySpan<byte> buffer)
+    {
+        if (buffer.IsEmpty)
+            return;
+        if (_reopens)
+        {
+            _reopens = false;
+            Replace();
+        }
+
+        // What has no length (a pipe, a terminal) has 0 and is never renamed.
+        if (_maxSize > 0 && RandomAccess.GetLength(_file) is > 0 and var length && length + buffer.Length > _maxSize)
+        {
+            Rotate();
+            Replace();
+        }
+
+        // O_APPEND: the offset counts for nothing.
+        RandomAccess.Write(_file, buffer, 0);
+    }
+
+    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+
+    public override void Flush()
+    {
+    }
+
+    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _file.Dispose();
+        base.Dispose(disposing);
+    }
+
+    private SafeFileHandle Open()
+    {
+        var file = Libc.OpenAt(
+            Libc.CurrentDirectory, Encoding.UTF8.GetBytes(_path + "\0"), Libc.WriteOnly | Libc.Create | Append | Libc.CloseOnExec, Mode);
+        if (!file.IsInvalid)
+            return file;
+        var error = LibcException.Last("open", _path);
+        file.Dispose();
+        throw error;
+    }
+
+    // Where it cannot be opened, lines go on to where they went.
+    private void Replace()
+    {
+        try
+        {
+            var old = _file;
+            _file = Open();
+            old.Dispose();
+        }
+        catch (IOException)
+        {
+            // The directory is gone or full; the next rotation or signal tries again.
+        }
+    }
+
+    private void Rotate()
+    {
+        try
+        {
+            for (var i = _keep; i > 1; i--)
+            {
+                if (File.Exists(Older(i - 1)))
+                    File.Move(Older(i - 1), Older(i), overwrite: true);
+            }
+
+            if (_keep > 0)
+                File.Move(_path, Older(1), overwrite: true);
+            else
+                File.Delete(_path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It goes on growing: better than losing lines.
+        }
+    }
+
+    private string Older(int age) => FormattableString.Invariant($"{_path}.{age}");
+}
