@@ -34,6 +34,7 @@ internal sealed class FillSource : IDisposable
     private long _position;
     private long _lastProgress = Environment.TickCount64;
     private int _tries;
+    private volatile bool _isWaiting;
 
     public FillSource(FillRequest request, HttpResponseMessage response, FillContext context, CancellationToken cancel)
     {
@@ -64,7 +65,10 @@ internal sealed class FillSource : IDisposable
             string reason;
             try
             {
+                Volatile.Write(ref _lastProgress, Environment.TickCount64);
+                _isWaiting = true;
                 var read = await _body.ReadAsync(buffer, _stalled.Token);
+                _isWaiting = false;
                 if (read > 0 || _length is null || _position == _length)
                 {
                     Volatile.Write(ref _position, _position + read);
@@ -84,10 +88,11 @@ internal sealed class FillSource : IDisposable
         }
     }
 
-    /// <summary>Breaks off the read under way when it has brought nothing for <paramref name="limit"/>.</summary>
+    /// <summary>Breaks off the read under way when it has brought nothing for <paramref name="limit"/>. Where nobody reads, as the client takes no
+    /// more just now, it is not upstream that is silent.</summary>
     public void CheckStalled(TimeSpan limit)
     {
-        if (SilentFor > limit)
+        if (_isWaiting && SilentFor > limit)
             _stalled.Cancel();
     }
 

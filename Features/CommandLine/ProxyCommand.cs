@@ -45,6 +45,7 @@ internal static class ProxyCommand
         using var harmless = new HarmlessSignals();
         ProcessMemory.Hide();
         EventThreads.Use();
+        Descriptors.Raise();
         var loaded = sources.Load();
         if (loaded.Value is not { } settings)
         {

@@ -223,6 +223,7 @@ public sealed class ProxySettingsTests
           read_timeout: 1m30s
           write_timeout: 0
           upstream_timeout: 5m
+          stream_idle_timeout: 1h
           max_connections: 100
           upstream: http://user:s3cret@proxy.corp:3128
           drain_limit: 2s

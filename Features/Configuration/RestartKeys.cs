@@ -11,6 +11,7 @@ internal static class RestartKeys
         ("proxy.read_timeout", s => s.Proxy.ReadTimeout),
         ("proxy.write_timeout", s => s.Proxy.WriteTimeout),
         ("proxy.upstream_timeout", s => s.Proxy.UpstreamTimeout),
+        ("proxy.stream_idle_timeout", s => s.Proxy.StreamIdleTimeout),
         ("proxy.max_connections", s => s.Proxy.MaxConnections),
         ("proxy.upstream", s => (s.Proxy.Upstream, s.Proxy.UpstreamSecret, s.Proxy.UpstreamFromEnvironment)),
         ("proxy.drain_limit", s => s.Proxy.DrainLimit),

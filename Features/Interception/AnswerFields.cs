@@ -63,10 +63,10 @@ internal static class AnswerFields
     public static string? Text(ResponseHead head, ReadOnlySpan<byte> name) =>
         head.Fields.IndexOf(name, 0) is var i and >= 0 ? Encoding.Latin1.GetString(head.Fields.Value(i)) : null;
 
-    /// <summary>Whether the body is a stream of events, which may be silent as long as it likes.</summary>
+    /// <summary>Whether the body is a stream of events or the like: see <see cref="LongAnswers"/>.</summary>
     public static bool IsEventStream(ResponseHead head) =>
         head.Fields.IndexOf("Content-Type"u8, 0) is var i and >= 0
-            && head.Fields.Value(i) is { Length: >= 17 } type && Ascii.EqualsIgnoreCase(type[..17], "text/event-stream"u8);
+            && LongAnswers.Contains(Encoding.Latin1.GetString(head.Fields.Value(i)));
 
     // The server for clients refuses control characters and names that are no tokens, with all of the answer.
     private static void Add(IHeaderDictionary headers, string name, string value)

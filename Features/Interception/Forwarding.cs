@@ -8,10 +8,10 @@ namespace Discobot.Features.Interception;
 
 /// <summary>Last stage: sends the request upstream and streams the answer back, whatever it is (bodies of any size, WebSocket, gRPC,
 /// server-sent events). The one place that turns what went wrong there into an answer.</summary>
-internal sealed partial class Forwarding(Upstream upstream, UpstreamRequests requests, ForwardingLimits limits, ILogger<Forwarding> log)
+internal sealed partial class Forwarding(Upstream upstream, UpstreamRequests requests, ForwardingLimits limits, StreamIdle streams, ILogger<Forwarding> log)
 {
     private readonly Http1Forwarding _http1 = new(upstream);
-    private readonly Http2Forwarding _http2 = new(upstream, limits);
+    private readonly Http2Forwarding _http2 = new(upstream, limits, streams);
 
     public async Task InvokeAsync(HttpContext context)
     {
@@ -62,5 +62,5 @@ internal sealed partial class Forwarding(Upstream upstream, UpstreamRequests req
 }
 
 /// <param name="Silence">How long an upstream may send nothing at all before the request fails with 504. Streams of events and upgraded
-/// connections may be silent as long as they like.</param>
+/// connections have <see cref="StreamIdle"/>.</param>
 internal sealed record ForwardingLimits(TimeSpan Silence);

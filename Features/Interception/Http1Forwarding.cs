@@ -110,7 +110,7 @@ internal sealed class Http1Forwarding(Upstream upstream)
         if (socket is null && context.Features.Get<IHttpUpgradeFeature>()?.IsUpgradableRequest != true)
             throw new MalformedMessageException("it switches protocols, which was not asked for");
         await answer.FinishUploadAsync();
-        answer.WaitForEver();
+        var idle = answer.ExpectNothing();
         Stream client;
         if (socket is not null)
         {
@@ -127,14 +127,14 @@ internal sealed class Http1Forwarding(Upstream upstream)
 
         // From now on each side ends it by ending its own direction.
         exchange.Detach();
-        await UpgradedRelay.RunAsync(client, answer.Connection, context.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? default);
+        await UpgradedRelay.RunAsync(client, answer.Connection, idle, context.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? default);
     }
 
     private static async Task AnswerAsync(HttpContext context, Http1Exchange answer)
     {
         AnswerFields.Copy(answer.Head, answer.Framing, context);
         if (AnswerFields.IsEventStream(answer.Head))
-            answer.WaitForEver();
+            answer.ExpectStream();
         await AnswerBody.CopyAsync(context.Response.BodyWriter, answer);
         AnswerFields.CopyTrailers(answer.Trailers, context);
         if (!answer.IsUploading)

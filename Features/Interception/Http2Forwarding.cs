@@ -8,7 +8,7 @@ using Microsoft.Net.Http.Headers;
 namespace Discobot.Features.Interception;
 
 /// <summary>Forwards a request of an HTTP/2 client to a server that speaks it too.</summary>
-internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits)
+internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits, StreamIdle streams)
 {
     private const int PieceSize = 256 << 10;
 
@@ -63,13 +63,12 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
     private static ByteArrayContent? WithoutBody(string name) =>
         name.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase) ? null : new ByteArrayContent([]);
 
-    private static async Task AnswerAsync(HttpContext context, HttpResponseMessage response, Silence silence)
+    private async Task AnswerAsync(HttpContext context, HttpResponseMessage response, Silence silence)
     {
         Copy(response, context);
         if (response.Content.Headers.NonValidated.TryGetValues(HeaderNames.ContentType, out var type)
-            && (type.ToString().StartsWith("text/event-stream", StringComparison.OrdinalIgnoreCase)
-                || type.ToString().StartsWith("application/grpc", StringComparison.OrdinalIgnoreCase)))
-            silence.Allow();
+            && LongAnswers.Contains(type.ToString()))
+            silence.Allow(streams.Limit);
         var body = await response.Content.ReadAsStreamAsync(silence.Token);
         var writer = context.Response.BodyWriter;
         while (true)
@@ -122,8 +121,7 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
     private sealed class Silence : IDisposable
     {
         private readonly CancellationTokenSource _limit;
-        private readonly TimeSpan _duration;
-        private bool _isAllowed;
+        private TimeSpan _duration;
 
         public Silence(TimeSpan duration, CancellationToken cancellation)
         {
@@ -133,14 +131,15 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
 
         public CancellationToken Token => _limit.Token;
 
-        public void Begin() => _limit.CancelAfter(_isAllowed ? Timeout.InfiniteTimeSpan : _duration);
+        public void Begin() => _limit.CancelAfter(_duration);
 
         public void Pause() => _limit.CancelAfter(Timeout.InfiniteTimeSpan);
 
-        public void Allow()
+        /// <summary>Another limit from now on.</summary>
+        public void Allow(TimeSpan duration)
         {
-            _isAllowed = true;
-            Pause();
+            _duration = duration;
+            Begin();
         }
 
         public void Dispose() => _limit.Dispose();

@@ -31,12 +31,14 @@ internal static class InterceptionFeature
             // What has arrived is read by the thread that was told of it. Measured on two cores with bench/run.sh: CONNECT + TLS + a request
             // 0.72 -> 0.61 CPU-seconds a thousand, the latency of one client 5 % less.
             .Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true)
+            .AddSingleton<IConnectionListenerFactory, ClientListeners>()
             .AddSingleton(own)
             .AddSingleton(provider => new UpstreamTrust(
                 roots(provider), tls.InsecureHosts, provider.GetRequiredService<ILogger<UpstreamTrust>>()))
             .AddSingleton(new Live<PassthroughHosts>(new PassthroughHosts(new HostSet(tls.Passthrough))))
             .AddSingleton(new ClientLimits(LimitOf(proxy.ReadTimeout), LimitOf(proxy.WriteTimeout)))
             .AddSingleton(new ForwardingLimits(LimitOf(proxy.UpstreamTimeout)))
+            .AddSingleton(new StreamIdle(LimitOf(proxy.StreamIdleTimeout)))
             .AddSingleton(provider => ParentChoice.Make(
                 proxy, environment, own, provider.GetRequiredService<NameLookups>(), provider.GetRequiredService<ILogger<ParentProxies>>()))
             .AddSingleton(new NameLookups())
@@ -66,8 +68,9 @@ internal static class InterceptionFeature
         // A pause is no attack: streams of events and long polls are silent for minutes.
         limits.MinRequestBodyDataRate = null;
         limits.MinResponseDataRate = null;
-        limits.MaxConcurrentConnections = proxy.MaxConnections;
-        limits.MaxConcurrentUpgradedConnections = proxy.MaxConnections;
+        var most = Math.Min(proxy.MaxConnections, Descriptors.MostClients());
+        limits.MaxConcurrentConnections = most;
+        limits.MaxConcurrentUpgradedConnections = most;
         limits.Http2.MaxStreamsPerConnection = 250;
         limits.Http2.InitialConnectionWindowSize = 1024 * 1024;
         limits.Http2.InitialStreamWindowSize = 512 * 1024;

@@ -21,8 +21,12 @@ internal sealed record ProxyOptions
     /// <summary>How long an HTTP/1.1 client may refuse to take any of the answer: 30 s; 0 is no limit. Not the length of a download.</summary>
     public TimeSpan WriteTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How long an upstream may send nothing at all before the client gets 504: 10 min, since model APIs think that long; 0 is no limit.</summary>
+    /// <summary>How long an upstream may do nothing while its answer is waited for, before the client gets 504: 10 min, since model APIs
+    /// think that long; 0 is no limit. The answer's body may pause as it likes.</summary>
     public TimeSpan UpstreamTimeout { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>How long a WebSocket, a stream of events or a tunnel may be silent: for ever (0), as without a proxy.</summary>
+    public TimeSpan StreamIdleTimeout { get; init; }
 
     /// <summary>How many clients may be connected at a time, to each address listened on: 20,000. Further ones are closed at once.</summary>
     public int MaxConnections { get; init; } = 20_000;
@@ -52,6 +56,7 @@ internal sealed record ProxyOptions
             ReadTimeout = section["read_timeout"].AsDuration(fallback.ReadTimeout),
             WriteTimeout = section["write_timeout"].AsDuration(fallback.WriteTimeout),
             UpstreamTimeout = section["upstream_timeout"].AsDuration(fallback.UpstreamTimeout),
+            StreamIdleTimeout = section["stream_idle_timeout"].AsDuration(fallback.StreamIdleTimeout),
             MaxConnections = section["max_connections"].AsInt(fallback.MaxConnections, 1, 1_000_000),
             Upstream = address,
             UpstreamSecret = secret,
@@ -86,6 +91,7 @@ internal sealed record ProxyOptions
         json.WriteString("read_timeout", Quantity.Format(ReadTimeout));
         json.WriteString("write_timeout", Quantity.Format(WriteTimeout));
         json.WriteString("upstream_timeout", Quantity.Format(UpstreamTimeout));
+        json.WriteString("stream_idle_timeout", Quantity.Format(StreamIdleTimeout));
         json.WriteString("drain_limit", Quantity.Format(DrainLimit));
         json.WriteNumber("max_connections", MaxConnections);
         if (!UpstreamFromEnvironment)

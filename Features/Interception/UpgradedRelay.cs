@@ -16,12 +16,14 @@ internal static class UpgradedRelay
 
     /// <param name="client">The upgraded connection of the client.</param>
     /// <param name="server">That of the server.</param>
+    /// <param name="idle">Milliseconds that both directions may be silent; negative: for ever.</param>
     /// <param name="stop">The proxy is about to end.</param>
-    public static async Task RunAsync(Stream client, Http1Connection server, CancellationToken stop)
+    public static async Task RunAsync(Stream client, Http1Connection server, long idle, CancellationToken stop)
     {
+        Moved(server, idle);
         using var registration = stop.UnsafeRegister(static s => ((Http1Connection)s!).Abort(new OperationCanceledException("The proxy ends.")), server);
-        var up = UpAsync(client, server);
-        var down = DownAsync(client, server);
+        var up = UpAsync(client, server, idle);
+        var down = DownAsync(client, server, idle);
         if (await Task.WhenAny(up, down) == up && await up)
             // The client has said all it has to say, and may still listen.
             await down;
@@ -30,8 +32,14 @@ internal static class UpgradedRelay
         await down;
     }
 
+    private static void Moved(Http1Connection server, long idle)
+    {
+        if (idle >= 0)
+            server.Deadline = Environment.TickCount64 + idle;
+    }
+
     // True: the client ended its direction in an orderly way.
-    private static async Task<bool> UpAsync(Stream client, Http1Connection server)
+    private static async Task<bool> UpAsync(Stream client, Http1Connection server, long idle)
     {
         try
         {
@@ -44,18 +52,19 @@ internal static class UpgradedRelay
                 if (count == 0)
                     break;
                 await server.WriteAsync(piece.Memory[..count]);
+                Moved(server, idle);
             }
 
             await server.EndOutputAsync();
             return true;
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException or OperationCanceledException or InvalidOperationException)
+        catch (Exception e) when (e is IOException or ObjectDisposedException or OperationCanceledException or InvalidOperationException or TimeoutException)
         {
             return false;
         }
     }
 
-    private static async Task DownAsync(Stream client, Http1Connection server)
+    private static async Task DownAsync(Stream client, Http1Connection server, long idle)
     {
         try
         {
@@ -68,9 +77,10 @@ internal static class UpgradedRelay
                     return;
                 await client.WriteAsync(piece.Memory[..count]);
                 await client.FlushAsync();
+                Moved(server, idle);
             }
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException or OperationCanceledException or InvalidOperationException)
+        catch (Exception e) when (e is IOException or ObjectDisposedException or OperationCanceledException or InvalidOperationException or TimeoutException)
         {
             // One of the two is gone.
         }

@@ -27,13 +27,14 @@ internal sealed class Upstream : IUpstream, IDisposable
     private readonly Http1Pool _pool;
     private readonly HttpMessageInvoker _http2;
     private readonly long _silence;
+    private readonly long _streams;
     private readonly Action<Http1Connection, bool> _done;
 
-    public Upstream(Dialer dialer, OpenTraffic traffic, ParentProxies parents, UpstreamTrust trust, ForwardingLimits limits)
+    public Upstream(Dialer dialer, OpenTraffic traffic, ParentProxies parents, UpstreamTrust trust, ForwardingLimits limits, StreamIdle streams)
     {
         (_dialer, _traffic, _parents, _trust) = (dialer, traffic, parents, trust);
-        _silence = limits.Silence == Timeout.InfiniteTimeSpan ? Timeout.Infinite : (long)limits.Silence.TotalMilliseconds;
-        _pool = new Http1Pool(limits.Silence, TimeProvider.System);
+        (_silence, _streams) = ((long)limits.Silence.TotalMilliseconds, (long)streams.Limit.TotalMilliseconds);
+        _pool = new Http1Pool(limits.Silence == Timeout.InfiniteTimeSpan || (streams.IsLimited && streams.Limit < limits.Silence) ? streams.Limit : limits.Silence, TimeProvider.System);
         _done = _pool.Done;
         _http2 = new HttpMessageInvoker(CreateHttp2Handler());
     }
@@ -58,7 +59,7 @@ internal sealed class Upstream : IUpstream, IDisposable
             var own = bound?.TryTake(origin);
             var connection = own ?? _pool.TryTake(origin, request.IsRepeatable) ?? await ConnectAsync(origin, cancellation);
             Action<Http1Connection, bool> done = own is not null || binds ? bound!.GiveBack : _done;
-            var exchange = new UpstreamExchange(new Http1Exchange(request, connection, done, _silence), cancellation);
+            var exchange = new UpstreamExchange(new Http1Exchange(request, connection, done, _silence, _streams), cancellation);
             try
             {
                 await exchange.Http1.SendAsync();
@@ -194,6 +195,12 @@ internal sealed class Upstream : IUpstream, IDisposable
         SslOptions = _trust.Options,
         ConnectTimeout = ConnectLimit,
         EnableMultipleHttp2Connections = true,
+        // Streams that wait on a connection that is dead learn it some day; see Http2Doubt for new requests. Servers take more than two pings
+        // in five minutes for an attack when they have sent nothing meanwhile (gRPC's too_many_pings).
+        KeepAlivePingDelay = TimeSpan.FromMinutes(6),
+        KeepAlivePingTimeout = TimeSpan.FromSeconds(30),
+        KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
+        PlaintextStreamFilter = static (context, _) => ValueTask.FromResult<Stream>(new Http2Doubt(context.PlaintextStream)),
         InitialHttp2StreamWindowSize = 1024 * 1024,
 #pragma warning disable CA2262 // KiB, as for HTTP/1.1.
         MaxResponseHeadersLength = ResponseHead.MaxBytes >> 10,

@@ -41,6 +41,25 @@ public class SocksServerTimeoutsTests
         }
     }
 
+    [Fact]
+    public async Task A_tunnel_may_be_limited_and_then_ends_when_neither_side_has_anything_to_say()
+    {
+        using var echo = Upstream.Echo;
+        await using var fixture = await SocksFixture.StartAsync(idle: TimeSpan.FromSeconds(1));
+        var (stream, _) = await fixture.AskAsync(SocksFixture.Connect(echo.EndPoint));
+        await using (stream)
+        {
+            for (var i = 0; i < 5; i++)
+            {
+                await Task.Delay(400);
+                await stream.WriteAsync("x"u8.ToArray());
+                Assert.Equal("x"u8.ToArray(), await SocksFixture.ReadAsync(stream, 1));
+            }
+
+            await AssertClosedAsync(stream);
+        }
+    }
+
     private static async Task SendSlowlyAsync(Stream stream, byte[] bytes)
     {
         foreach (var octet in bytes)

@@ -18,7 +18,8 @@ internal sealed class Http1Exchange : IAsyncDisposable
     private readonly Http1Request _request;
     private readonly Http1Connection _connection;
     private readonly Action<Http1Connection, bool> _done;
-    private readonly long _silence;
+    private readonly long _streams;
+    private long _silence;
     private Http1Upload? _upload;
     private ChunkedDecoder? _chunks;
     private BodyFraming _framing;
@@ -31,8 +32,9 @@ internal sealed class Http1Exchange : IAsyncDisposable
     /// <param name="connection">Over this.</param>
     /// <param name="done">Given the connection afterwards, and told whether another request may follow on it.</param>
     /// <param name="silence">Milliseconds that the server may do nothing.</param>
-    public Http1Exchange(Http1Request request, Http1Connection connection, Action<Http1Connection, bool> done, long silence) =>
-        (_request, _connection, _done, _silence) = (request, connection, done, silence);
+    /// <param name="streams">The same for what stays open; by default for ever.</param>
+    public Http1Exchange(Http1Request request, Http1Connection connection, Action<Http1Connection, bool> done, long silence, long streams = Timeout.Infinite) =>
+        (_request, _connection, _done, _silence, _streams) = (request, connection, done, silence, streams);
 
     /// <summary>The answer's head; valid until the exchange is disposed.</summary>
     public ResponseHead Head => _connection.Head;
@@ -89,8 +91,16 @@ internal sealed class Http1Exchange : IAsyncDisposable
             End();
     }
 
-    /// <summary>Lets the server be silent from now on as long as it likes: streams of events and upgraded connections.</summary>
-    public void WaitForEver() => (_connection.Deadline, _isPatient) = (long.MaxValue, true);
+    /// <summary>Streams of events may be silent longer than other answers, or for ever.</summary>
+    public void ExpectStream() => (_silence, _connection.Deadline) = (_streams, long.MaxValue);
+
+    /// <summary>Nothing is expected any more: whoever relays an upgraded connection watches over it.</summary>
+    /// <returns>Milliseconds that both directions may be silent; negative: for ever.</returns>
+    public long ExpectNothing()
+    {
+        (_connection.Deadline, _isPatient) = (long.MaxValue, true);
+        return _streams;
+    }
 
     /// <summary>Waits until there is something to read. <see cref="Expect"/> begins the server's time.</summary>
     public ValueTask WaitAsync() => IsAvailable ? default : _connection.WaitAsync();

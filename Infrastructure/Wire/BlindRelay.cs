@@ -26,34 +26,38 @@ internal sealed class BlindRelay
         (_input, _output, _upstream, _bytes) = (client.Transport.Input, new ClientOutput(client), upstream, bytes);
 
     /// <summary>Runs until both directions have ended, one failed, or <paramref name="cancellation"/>.</summary>
+    /// <param name="idle">How long both directions may be silent.</param>
     /// <param name="client">Its ConnectionClosed is of no interest: Kestrel signals it when the client ends its own direction.</param>
     /// <returns>Bytes sent up and down.</returns>
     public static async Task<(long Up, long Down)> RunAsync(
-        ConnectionContext client, Socket upstream, UpstreamBytes bytes, CancellationToken cancellation)
+        ConnectionContext client, Socket upstream, UpstreamBytes bytes, StreamIdle idle, CancellationToken cancellation)
     {
         var relay = new BlindRelay(client, upstream, bytes);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var up = Quietly(relay.UpAsync(stop.Token));
         var down = Quietly(relay.DownAsync(stop.Token));
         // A direction that ends in order leaves the other open; one that fails takes the other with it.
-        var first = await Task.WhenAny(up, down);
-        if (await first)
-            await relay.OutlastAsync(first == up ? down : up);
+        var either = Task.WhenAny(up, down);
+        await relay.OutlastAsync(either, idle.Limit);
+        if (either.IsCompleted && await await either)
+            await relay.OutlastAsync(await either == up ? down : up, idle.IsLimited && idle.Limit < HalfOpenSilence ? idle.Limit : HalfOpenSilence);
         await stop.CancelAsync();
         await Task.WhenAll(up, down);
         return (relay._up, relay._down);
     }
 
-    // Waits for the direction that is left, for as long as anything moves in it.
-    private async Task OutlastAsync(Task last)
+    // Waits for as long as anything moves.
+    private async Task OutlastAsync(Task end, TimeSpan silence)
     {
         long moved;
         do
         {
             moved = Volatile.Read(ref _up) + Volatile.Read(ref _down);
-            await Task.WhenAny(last, Task.Delay(HalfOpenSilence));
+            using var over = new CancellationTokenSource();
+            await Task.WhenAny(end, Task.Delay(silence, over.Token));
+            await over.CancelAsync();
         }
-        while (!last.IsCompleted && moved != Volatile.Read(ref _up) + Volatile.Read(ref _down));
+        while (!end.IsCompleted && moved != Volatile.Read(ref _up) + Volatile.Read(ref _down));
     }
 
     private async Task UpAsync(CancellationToken cancellation)

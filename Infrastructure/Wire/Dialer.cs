@@ -52,6 +52,7 @@ internal sealed partial class Dialer(IEgressPolicy policy, OwnListeners own, Par
             // A machine's own non-loopback address: the kernel then uses it on both ends.
             if (socket.LocalEndPoint is IPEndPoint local && local.Address.Equals(ip) && own.HasPort(port))
                 throw Loop(address.ToString());
+            KeepAlive.Use(socket);
             return new DialledSocket(socket, ip);
         }
         catch

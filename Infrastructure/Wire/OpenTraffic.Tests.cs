@@ -73,7 +73,7 @@ public class OpenTrafficTests
         Assert.Equal((false, null, 0), (verdict.Allowed, watch, _aborts.Count));
     }
 
-    private OpenTraffic New() => new OpenTraffic(_policy, new UpstreamBytes(TestMetrics.New()), NullLogger<OpenTraffic>.Instance);
+    private OpenTraffic New() => new OpenTraffic(_policy, new UpstreamBytes(TestMetrics.New()), StreamIdle.Unlimited, NullLogger<OpenTraffic>.Instance);
 
     // A connection as the pool would keep it.
     private static async Task<DialledSocket> PairAsync()

@@ -7,7 +7,7 @@ namespace Discobot.Infrastructure.Wire;
 
 /// <summary>Requests, tunnels and upstream connections that are open, so that a change of rules ends at once what it forbids: a WebSocket
 /// can live for days, and a pooled connection to an address that is now forbidden would serve the next request.</summary>
-internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes bytes, ILogger<OpenTraffic> log)
+internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes bytes, StreamIdle idle, ILogger<OpenTraffic> log)
 {
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(10);
     private readonly ConcurrentDictionary<Entry, bool> _open = [];
@@ -35,7 +35,7 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
         using var entry = Add(new Tunnel(this, target, upstream.Address, stop));
         // The tunnel was judged before it was dialled; rules may have changed meanwhile.
         JudgeAgain(entry);
-        return await BlindRelay.RunAsync(client, upstream.Socket, bytes, stop.Token);
+        return await BlindRelay.RunAsync(client, upstream.Socket, bytes, idle, stop.Token);
     }
 
     /// <summary>A connection that a pool will keep: cut off when its address is forbidden, whether a request is using it or none.</summary>

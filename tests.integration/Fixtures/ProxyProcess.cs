@@ -37,6 +37,8 @@ internal sealed class ProxyProcess : IAsyncDisposable
 
     public string AuthorityFile => Path.Combine(Folder, "certs", "ca.crt");
 
+    public int Id => _process.Id;
+
     public string Log
     {
         get

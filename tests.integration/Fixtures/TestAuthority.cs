@@ -26,9 +26,17 @@ internal sealed class TestAuthority
     /// <summary>A server certificate for names and address literals, valid now unless told otherwise.</summary>
     public X509Certificate2 Issue(string[] names, DateTimeOffset? notBefore = null, DateTimeOffset? notAfter = null)
     {
-        using var root = X509Certificate2.CreateFromPem(RootPem, _rootKey);
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest($"CN={names[0]}", key, HashAlgorithmName.SHA256);
+        using var certificate = Sign(new CertificateRequest($"CN={names[0]}", key, HashAlgorithmName.SHA256), names, notBefore, notAfter);
+        using var pair = certificate.CopyWithPrivateKey(key);
+        // Through PKCS#12, since a key that lives only in memory is not accepted by every TLS stack.
+        return X509CertificateLoader.LoadPkcs12(pair.Export(X509ContentType.Pkcs12), null, X509KeyStorageFlags.Exportable);
+    }
+
+    /// <summary>The same for a key of the caller's.</summary>
+    public X509Certificate2 Sign(CertificateRequest request, string[] names, DateTimeOffset? notBefore = null, DateTimeOffset? notAfter = null)
+    {
+        using var root = X509Certificate2.CreateFromPem(RootPem, _rootKey);
         var alternatives = new SubjectAlternativeNameBuilder();
         foreach (var name in names)
         {
@@ -42,11 +50,10 @@ internal sealed class TestAuthority
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, true));
         request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid("1.3.6.1.5.5.7.3.1")], false));
         request.CertificateExtensions.Add(X509AuthorityKeyIdentifierExtension.CreateFromCertificate(root, true, false));
-        using var certificate = request.Create(
-            root, notBefore ?? DateTimeOffset.UtcNow.AddDays(-1), notAfter ?? DateTimeOffset.UtcNow.AddDays(20), RandomNumberGenerator.GetBytes(16));
-        using var pair = certificate.CopyWithPrivateKey(key);
-        // Through PKCS#12, since a key that lives only in memory is not accepted by every TLS stack.
-        return X509CertificateLoader.LoadPkcs12(pair.Export(X509ContentType.Pkcs12), null, X509KeyStorageFlags.Exportable);
+        using var issuer = root.GetECDsaPrivateKey()!;
+        return request.Create(
+            root.SubjectName, X509SignatureGenerator.CreateForECDsa(issuer),
+            notBefore ?? DateTimeOffset.UtcNow.AddDays(-1), notAfter ?? DateTimeOffset.UtcNow.AddDays(20), RandomNumberGenerator.GetBytes(16));
     }
 
     /// <summary>The same as PEM, for servers in containers.</summary>
