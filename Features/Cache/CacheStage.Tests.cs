@@ -78,7 +78,7 @@ internal sealed class CacheStage : IAsyncDisposable
                 app.UseCache();
                 app.Run(ForwardAsync);
             },
-            services => services.AddCache(Options, Silence).AddSingleton<IUpstream, DirectUpstream>().AddSingleton<UpstreamRequests>()
+            services => services.AddCache(Options, Silence).AddSingleton(StreamIdle.Unlimited).AddSingleton<IUpstream, DirectUpstream>().AddSingleton<UpstreamRequests>()
                 .AddSingleton<IRequestRewriter>(new Rewriter(this)).AddSingleton<OpenTraffic>().AddSingleton<UpstreamBytes>().AddSingleton<IEgressPolicy>(Policy)
                 .AddSingleton(Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()))
                 .AddSingleton<Prometheus.IMetricFactory>(s => s.GetRequiredService<Prometheus.MetricFactory>()));
