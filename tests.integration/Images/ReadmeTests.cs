@@ -62,7 +62,7 @@ public sealed partial class ReadmeTests : IDisposable
 
     // Whether the proxy refuses, by the client that the image has.
     private static string Asks(string host) =>
-        $"echo {host} is $({{ curl -sim 20 http://{host}/ || wget -T 20 -SO- http://{host}/; }} 2>&1 | grep -q 'HTTP.*403' && echo refused || echo let through);";
+        $"echo {host} is $({{ curl -sim 20 http://{host}/ || timeout 20 wget -SO- http://{host}/; }} 2>&1 | grep -q 'HTTP.*403' && echo refused || echo let through);";
 
     private static async Task<bool> RunsAsync(Distro distro, string option, string program)
     {
