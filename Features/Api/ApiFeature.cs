@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Discobot.Infrastructure;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
@@ -48,7 +49,7 @@ internal static class ApiFeature
             var serves = lifetime.ApplicationStarted.IsCancellationRequested && !lifetime.ApplicationStopping.IsCancellationRequested;
             context.Response.StatusCode = serves ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
             return context.Response.WriteAsJsonAsync(
-                new Health(serves ? "ok" : "starting", caCertificate, Environment.ProcessId), ApiJson.Readable.Health);
+                new Health(serves ? "ok" : "starting", caCertificate, Environment.ProcessId, Environment.GetEnvironmentVariable(StartToken.Variable)), ApiJson.Readable.Health);
         };
         endpoints.MapGet("/health", answer);
     }
@@ -59,8 +60,11 @@ internal static class ApiFeature
     }
 }
 
-/// <param name="Pid">So that a caller knows that the process it started is the one that answers.</param>
-internal sealed record Health(string Status, string CaCert, int Pid);
+/// <param name="Status"><c>ok</c> or <c>starting</c>.</param>
+/// <param name="CaCert">Where the authority's certificate is.</param>
+/// <param name="Pid">The proxy's, in its own numbers.</param>
+/// <param name="StartToken">So that whoever started it knows that it is this one that answers; null when nobody asked for that.</param>
+internal sealed record Health(string Status, string CaCert, int Pid, string? StartToken);
 
 internal sealed record ApiError(string Error);
 

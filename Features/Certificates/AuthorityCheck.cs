@@ -7,6 +7,9 @@ namespace Discobot.Features.Certificates;
 /// <summary>What reading a CA from disk came to: a usable pair, the fault that makes it unusable, or neither.</summary>
 internal readonly record struct AuthorityCheck(X509Certificate2? Certificate, RSA? Key, string? Fault)
 {
+    // What the clocks of two machines may differ, and what passes while a pair is made.
+    private static readonly TimeSpan Skew = TimeSpan.FromMinutes(5);
+
     public static AuthorityCheck Broken(string fault) => new(null, null, fault);
 
     /// <summary>Checks that both parse, belong together and can sign leaves now.</summary>
@@ -49,6 +52,9 @@ internal readonly record struct AuthorityCheck(X509Certificate2? Certificate, RS
             && !usage.KeyUsages.HasFlag(X509KeyUsageFlags.KeyCertSign))
             return "ca.crt may not sign certificates (key usage)";
         var end = certificate.NotAfter.ToUniversalTime();
+        var begin = certificate.NotBefore.ToUniversalTime();
+        if (begin > now.UtcDateTime + Skew)
+            return $"ca.crt is not valid before {begin:u}: it was made while the clock was ahead, or the clock is wrong now ({now.UtcDateTime:u})";
         return end <= now.UtcDateTime ? $"ca.crt expired on {end:u}" : null;
     }
 

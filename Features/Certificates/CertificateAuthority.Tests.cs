@@ -93,6 +93,25 @@ public sealed class CertificateAuthorityTests : IDisposable
         Assert.Equal(2, Directory.EnumerateFiles(_fixture.CertDirectory, "*.broken-*").Count());
     }
 
+    /// <summary>Made while the clock was ahead: by a little, by a battery that had run out the other way, and by an hour that is a zone's.</summary>
+    [Theory]
+    [InlineData(2)]
+    [InlineData(26)]
+    [InlineData(24 * 365 * 10)]
+    public void A_CA_that_is_not_valid_yet_is_replaced_like_one_that_has_expired(int hoursAhead)
+    {
+        using var old = _fixture.Existing();
+
+        // Its validity begins a day before it was made.
+        _fixture.Now -= TimeSpan.FromHours(24 + hoursAhead);
+        using var made = _fixture.Authority();
+        Assert.NotEqual(old.Fingerprint, made.Fingerprint);
+        Assert.Contains("is not valid before", _fixture.Lines[^1].Text, StringComparison.Ordinal);
+        Assert.Equal(2, Directory.EnumerateFiles(_fixture.CertDirectory, "*.broken-*").Count());
+        using var again = _fixture.Authority();
+        Assert.Equal(made.Fingerprint, again.Fingerprint);
+    }
+
     [Fact]
     public void A_second_broken_pair_in_the_same_second_does_not_overwrite_the_first()
     {

@@ -11,6 +11,6 @@ internal static class ContainerProxy
         // Only root and the proxy may read the container's; others are told of the usual ports.
         var settings = (File.Exists(paths.ProxyConfig) ? SettingsSources.OfProcess(paths.ProxyConfig).Load().Value : null)
             ?? SettingsSources.OfProcess().Load().Value;
-        return settings is null ? new() : new() { Port = settings.Proxy.Port, ApiPort = settings.Api.Port };
+        return settings is null ? new() : new() { Port = settings.Proxy.Port, ApiPort = settings.Api.Port, Init = settings.Init };
     }
 }

@@ -30,7 +30,11 @@ internal static class DoctorCommand
         using var spawner = new Spawner();
         var paths = new ContainerPaths();
         var path = Environment.GetEnvironmentVariable("PATH") ?? "/usr/local/bin:/usr/bin:/bin";
-        var doctor = new Doctor(paths, ContainerProxy.Summary(paths), () => Trust(paths), new DoctorClients(new ToolRun(spawner), path, url, Agent(paths)));
+        var proxy = ContainerProxy.Summary(paths);
+        var environment = ByteText.OwnEnvironment();
+        var doctor = new Doctor(
+            paths, proxy, () => Trust(paths), new DoctorSteps(paths, environment, () => InitCommand.Refused(paths, environment)),
+            new DoctorNetwork(paths, proxy, url), new DoctorClients(new ToolRun(spawner), path, url, Agent(paths)));
         var findings = await doctor.RunAsync(cancellation);
         Console.Out.Write(asJson ? Json(findings) : Table(findings));
         return findings.Any(f => f.Works == false) ? ExitCode.Failed : ExitCode.Fine;
@@ -46,7 +50,9 @@ internal static class DoctorCommand
     {
         using var authority = CertificateAuthority.ReadCertificate(paths.CaCertificate);
         var status = new SystemTrustStore(NullLogger.Instance).Status(authority);
-        return (status.Trusted, status.Message);
+        if (status.Trusted || new ClientBundle(paths.Bundles).Find() is not { } own || !BundleBlock.Holds(own, authority))
+            return (status.Trusted, status.Message);
+        return (true, $"{status.Message}; clients are pointed at {own}");
     }
 
     private static string Table(IReadOnlyList<Finding> findings)

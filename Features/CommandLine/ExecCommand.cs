@@ -22,10 +22,12 @@ internal static class ExecCommand
         var session = new Option<bool>("--setsid") { Description = "Lead a new session." };
         var group = new Option<bool>("--setpgid") { Description = "Lead a new process group." };
         var foreground = new Option<bool>("--foreground") { Description = "Give the terminal to that group." };
+        var escaped = new Option<bool>("--escaped") { Description = "Program and arguments are percent-encoded." };
         var command = new Argument<string[]>("command") { Description = "Program and arguments.", Arity = ArgumentArity.OneOrMore };
-        var verb = new Command("exec", "Change user and session, then become another program.") { user, death, session, group, foreground, command };
+        var verb = new Command("exec", "Change user and session, then become another program.") { user, death, session, group, foreground, escaped, command };
         verb.Hidden = true;
-        verb.SetAction(parsed => Run(parsed.GetValue(user), new ProgramReplacement(parsed.GetValue(command)!)
+        verb.SetAction(parsed => Run(parsed.GetValue(user), new ProgramReplacement(
+            parsed.GetValue(escaped) ? [.. parsed.GetValue(command)!.Select(ByteText.Unescape)] : parsed.GetValue(command)!)
         {
             ParentDeathSignal = parsed.GetValue(death) is { } name ? SignalNames.FromName(name) : null,
             NewSession = parsed.GetValue(session),

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Discobot.Features.Api;
+using Discobot.Infrastructure;
 
 namespace Discobot.Features.CommandLine;
 
@@ -14,6 +15,9 @@ internal static class HealthCommand
         command.SetAction((parsed, cancellation) => RunningApi.RunAsync(async () =>
         {
             var health = await api.AskAsync(parsed, HttpMethod.Get, "/health", ApiJson.Default.Health, cancellation);
+            // Asked at an address of the caller's own it is that one's, whoever started it.
+            if (!api.IsNamed(parsed) && StartToken.Read(StartToken.SeenFile) is { } token && health.StartToken != token)
+                throw new IOException("the proxy that answers is not this container's: another container shares its network");
             Console.WriteLine($"{health.Status} (pid {health.Pid})");
             return ExitCode.Fine;
         }));

@@ -21,16 +21,23 @@ internal static class InitCommand
         return command;
     }
 
-    private static async Task<int> RunAsync(IReadOnlyList<string> arguments)
+    /// <summary>Whether the arguments are this command and what follows it is the agent-api's, byte for byte: nothing is parsed then.</summary>
+    public static bool Takes(string[] arguments)
+        => arguments is ["init", ..] && (Environment.ProcessId == 1 || arguments is not ["init", "--help" or "-h" or "-?"]);
+
+    public static async Task<int> RunAsync(IReadOnlyList<string> arguments)
     {
         // Before anything else: process 1 gets no signal that it has no handler for. The runtime's own way is to ignore SIGPIPE.
         IgnoredSignals.Restore(but: Signal.Pipe);
-        using var signals = new StopSignals();
+        // Else the kernel fails our writes to a terminal that the agent has been given (stty tostop).
+        Libc.SetDisposition((int)Signal.TerminalOutput, 1);
+        var environment = ByteText.OwnEnvironment();
+        using var signals = new StopSignals(environment.GetValueOrDefault(StopSignals.Variable));
         using var orphans = new Orphans();
         using var spawner = new Spawner();
-        var environment = ContainerInit.OwnEnvironment();
         var paths = new ContainerPaths();
-        var log = new InitLog(Console.Out, Console.Error, environment.GetValueOrDefault("DISCOBOT_DEBUG") == "1");
+        using var lines = new LineQueue();
+        var log = new InitLog(line => lines.Add(1, line), line => lines.Add(2, line), environment.GetValueOrDefault("DISCOBOT_DEBUG") == "1");
         // The container trusts the authority of one place, so the proxy may use no other.
         if (environment.Remove("CERT_DIR"))
             log.Warning($"CERT_DIR is ignored: in a container the authority is in {paths.Certificates}");
@@ -39,10 +46,18 @@ internal static class InitCommand
         return await new OrderlyStop(log, TimeProvider.System).RunAsync(outcome);
     }
 
+    /// <summary>Why the workspace's configuration, or the operator's, would not be used by a start now.</summary>
+    public static IReadOnlyList<string> Refused(ContainerPaths paths, IReadOnlyDictionary<string, string> environment)
+    {
+        var refused = new List<string>();
+        var config = ContainerConfig.Choose(ProxyConfig.ReadWorkspace(paths, refused), paths.Policy, environment);
+        return [.. refused, .. config.Refused];
+    }
+
     private static InitServices Services(ContainerPaths paths, IReadOnlyDictionary<string, string> environment, InitLog log) => new()
     {
         EnsureAuthority = InitTrust.EnsureAuthority(log),
-        InstallTrust = InitTrust.InstallTrust(log),
+        InstallTrust = InitTrust.InstallTrust(log, paths, environment),
         FollowBundleForJava = (bundle, store) => JavaTrustStore.Follow(bundle, store),
         ChooseConfig = workspace => Choose(ContainerConfig.Choose(workspace, paths.Policy, environment)),
     };

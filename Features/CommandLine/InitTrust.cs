@@ -1,3 +1,4 @@
+using System.Security.Cryptography.X509Certificates;
 using Discobot.Features.Certificates;
 using Discobot.Features.Init;
 using Discobot.Features.TrustStore;
@@ -11,13 +12,49 @@ internal static class InitTrust
     public static Func<string, CancellationToken, Task> EnsureAuthority(InitLog log) => (directory, cancellation) => Task.Run(
         () => CertificateAuthority.LoadOrCreate(directory, TimeProvider.System, new Lines(log)).Dispose(), cancellation);
 
-    /// <summary>Makes the container trust the CA of a file.</summary>
-    public static Func<string, CancellationToken, Task<TrustOutcome>> InstallTrust(InitLog log) => async (path, cancellation) =>
+    /// <summary>Makes the container trust the CA of a file: by the system's store, else by a bundle of our own.</summary>
+    public static Func<string, CancellationToken, Task<TrustOutcome>> InstallTrust(
+        InitLog log, ContainerPaths paths, IReadOnlyDictionary<string, string> environment) => (path, cancellation) => Task.Run(
+            () =>
+            {
+                var authority = CertificateAuthority.ReadCertificate(path);
+                var store = new SystemTrustStore(new Lines(log));
+                var own = new ClientBundle(paths.Bundles);
+                var status = store.InstallAtOnce(authority);
+                List<X509Certificate2> added = [authority, .. own.OfUser(environment, log.Warning)];
+                return Choose(status, own, added) with
+                {
+                    Afterwards = store.ToolHasToFollow ? stop => FollowAsync(store, authority, log, stop) : null,
+                };
+            },
+            cancellation);
+
+    private static TrustOutcome Choose(TrustStatus status, ClientBundle own, List<X509Certificate2> added)
     {
-        using var authority = CertificateAuthority.ReadCertificate(path);
-        var status = await new SystemTrustStore(new Lines(log)).InstallAsync(authority, cancellation);
-        return new TrustOutcome(status.Bundle, status.Message, status.Trusted);
-    };
+        if (added.Count == 1)
+            own.Remove(ClientBundle.AdditionalName);
+        if (status.Trusted && added.Count == 1)
+        {
+            own.Remove(ClientBundle.FileName);
+            return new TrustOutcome(status.Bundle, status.Message, true);
+        }
+
+        var bundle = own.Write(status.Bundle, added);
+        var additional = added.Count > 1 ? own.WriteAdditional(added) : null;
+        var message = status.Message + (bundle is null
+            ? "; and no bundle of our own can be written: clients are not led to the proxy"
+            : $"; clients are pointed at {bundle}" + (added.Count > 1 ? $", which holds {added.Count - 1} of your own as well" : ""));
+        return new TrustOutcome(bundle, message, status.Trusted) { Additional = additional };
+    }
+
+    private static async Task FollowAsync(SystemTrustStore store, X509Certificate2 authority, InitLog log, CancellationToken stop)
+    {
+        var status = await store.FollowAsync(authority, stop);
+        if (status.Problem is null)
+            log.Info("the distribution's tool has followed: " + status.Message);
+        else
+            log.Warning("the distribution's tool has not followed: " + status.Message);
+    }
 
     private sealed class Lines(InitLog log) : ILogger
     {

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.CommandLine;
 
@@ -36,6 +37,8 @@ internal static class RootCommands
     {
         if (Path.GetFileName(calledAs) == "runc")
             return RuncCommand.Run(args);
+        if (Path.GetFileName(calledAs) != "proxy" && InitCommand.Takes(args))
+            return await InitCommand.RunAsync(ByteText.OwnArguments(args.Length - 1));
         var parsed = Path.GetFileName(calledAs) == "proxy" ? Proxy().Parse(args) : Create().Parse(args);
         // The library answers usage errors with 1; people and scripts know 2.
         var usage = parsed.Errors.Count > 0;

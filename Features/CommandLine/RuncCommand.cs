@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Discobot.Features.Init;
+using Discobot.Features.TrustStore;
 using Discobot.Infrastructure.Native;
 using Discobot.Infrastructure.Wire;
 
@@ -15,7 +16,7 @@ internal static class RuncCommand
     {
         try
         {
-            if (SystemRoots.FindBundle() is { } bundle)
+            if ((new ClientBundle(new ContainerPaths().Bundles).Find() ?? SystemRoots.FindBundle()) is { } bundle)
                 new NestedRuntime(bundle, new ContainerPaths().CaCertificate).Prepare(arguments);
         }
         catch (Exception error) when (error is IOException or JsonException or InvalidOperationException)

@@ -32,6 +32,9 @@ internal sealed class RunningApi
         command.Options.Add(_tokenFile);
     }
 
+    /// <summary>Whether the caller says where the API is.</summary>
+    public bool IsNamed(ParseResult parsed) => parsed.GetResult(_address) is { Implicit: false };
+
     /// <summary>Sends one request and reads its JSON answer.</summary>
     /// <exception cref="HttpRequestException">Nobody answers.</exception>
     /// <exception cref="IOException">It answers with an error; the message repeats it.</exception>

@@ -31,8 +31,15 @@ public sealed class BackoffTests
 
     private sealed class Clock : TimeProvider
     {
+        private int _steps;
+
         public DateTimeOffset Now { get; set; } = DateTimeOffset.UnixEpoch;
 
-        public override DateTimeOffset GetUtcNow() => Now;
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+        public override long GetTimestamp() => Now.UtcTicks;
+
+        // Set back by years at every look: nothing may depend on it.
+        public override DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch - (_steps++ * TimeSpan.FromDays(365));
     }
 }

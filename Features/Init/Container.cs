@@ -47,11 +47,20 @@ internal sealed class Container(
     /// <summary>The certificate authority, being made while the workspace is cloned.</summary>
     public Task? Authority { get; set; }
 
+    /// <summary>The file that the proxy reads.</summary>
+    public string ProxyConfigFile { get; set; } = paths.ProxyConfig;
+
     /// <summary>What the configuration in force says; the defaults until it is read.</summary>
     public ProxySummary Proxy { get; set; } = new();
 
     /// <summary>The file with every authority the container trusts, ours among them; null when there is none.</summary>
     public string? TrustBundle { get; set; }
+
+    /// <summary>Whether the system's own store trusts our authority.</summary>
+    public bool SystemTrusts { get; set; } = true;
+
+    /// <summary>Ours and the user's own authorities, where the user has some.</summary>
+    public string? AdditionalAuthorities { get; set; }
 
     /// <summary>Whether there is a Java, and a trust store for it.</summary>
     public bool HasJavaTrust { get; set; }
@@ -62,6 +71,10 @@ internal sealed class Container(
     /// <summary>Whether the proxy serves, so that the environment may point at it.</summary>
     public bool ProxyReady { get; set; }
 
+    /// <summary>Whether clients are told of the proxy: when it serves, and there is a way by which they can trust it. Under a policy of the operator's
+    /// they are told even so: what they then refuse stays inside.</summary>
+    public bool LeadsToProxy => ProxyReady && (TrustBundle is not null || Path.Exists(Paths.Policy));
+
     /// <summary>The environment of what runs as the agent: ours, the user's own names, and the proxy's variables when it is up.</summary>
     public Dictionary<string, string> ChildEnvironment()
     {
@@ -70,7 +83,7 @@ internal sealed class Container(
         environment["USER"] = Agent.Name;
         environment["LOGNAME"] = Agent.Name;
         environment["DISCOBOT_HOOKS_ENABLED"] = "true";
-        if (ProxyReady)
+        if (LeadsToProxy)
         {
             foreach (var (name, value) in ProxyEnvironment.Variables(this))
                 environment[name] = value;

@@ -19,7 +19,7 @@ internal sealed class ContainerFixture : IDisposable
         var errors = new List<string>();
         var session = SessionOptions.Read(environment, errors);
         Assert.Empty(errors);
-        Log = new InitLog(_log, _log, debug: true);
+        Log = new InitLog(_log.WriteLine, _log.WriteLine, debug: true);
         Container = new Container(new ContainerPaths(Root), session!, Agent, environment, Services, Log, Spawner);
     }
 

@@ -1,4 +1,3 @@
-using System.Collections;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init;
@@ -6,10 +5,6 @@ namespace Discobot.Features.Init;
 /// <summary>From the first instruction of process 1 until the container has to stop. The stop itself is another feature's.</summary>
 internal sealed class ContainerInit(ContainerPaths paths, InitServices services, InitLog log, Spawner spawner)
 {
-    /// <summary>The environment of this process, names and values as text.</summary>
-    public static Dictionary<string, string> OwnEnvironment()
-        => Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().ToDictionary(e => (string)e.Key, e => (string?)e.Value ?? "");
-
     /// <summary>Starts everything and waits until the agent ends or a stop is asked for.</summary>
     /// <param name="environment">The environment this process was started with.</param>
     /// <param name="agentArguments">For the agent-api.</param>
@@ -50,13 +45,14 @@ internal sealed class ContainerInit(ContainerPaths paths, InitServices services,
         var errors = new List<string>();
         var session = SessionOptions.Read(environment, errors);
         var user = session is null ? null : new UserDatabase(paths.Etc).Find(session.AgentUser);
+        errors.InsertRange(0, new StartConditions(paths).Broken());
         if (session is not null && user is null)
             errors.Add($"AGENT_USER {session.AgentUser} is not in {paths.Etc}/passwd");
         foreach (var error in errors)
             log.Error(error);
         foreach (var ignored in session?.Ignored ?? [])
             log.Warning(ignored);
-        return session is null || user is null
+        return errors.Count > 0 || session is null || user is null
             ? null
             : new Container(paths, session, user, environment, services, log, spawner) { AgentArguments = agentArguments };
     }

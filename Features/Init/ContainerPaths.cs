@@ -37,12 +37,18 @@ internal sealed record ContainerPaths(string Root = "/")
 
     public string WorkspaceLink => In("/workspace");
 
+    /// <summary>Where a bundle of our own may lie: where the image's own would, else in memory, else on the volume.</summary>
+    public IReadOnlyList<string> Bundles => [In("/var/lib/discobot"), Run, Certificates];
+
     public string ProxyBinary => In("/opt/discobot/bin/proxy");
 
     public string Etc => In("/etc");
 
     /// <summary>The operator's file that locks keys of the workspace's configuration.</summary>
     public string Policy => In("/etc/discobot/policy.yaml");
+
+    /// <summary>What lives as long as the container: the proxy's start token, and its configuration when the volume is full.</summary>
+    public string Run => In("/run/discobot");
 
     public string DockerSocket => In("/var/run/docker.sock");
 

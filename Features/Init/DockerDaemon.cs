@@ -33,8 +33,8 @@ internal sealed class DockerDaemon(Container container)
 
         Prepare(config);
         _nested.PrepareRuntime();
-        if (await StartAsync(program, cancellationToken) is { } child)
-            container.Running.Supervise("Docker daemon", child, stop => StartAsync(program, stop), container.Log);
+        var child = await StartAsync(program, cancellationToken);
+        container.Running.Supervise("Docker daemon", child, stop => StartAsync(program, stop), container.Log);
     }
 
     // A socket that somebody serves is another daemon's, as a rule the host's: replacing it would cut that off from all its clients.
@@ -133,8 +133,7 @@ internal sealed class DockerDaemon(Container container)
         }
 
         container.Log.Warning($"Docker daemon did not become ready: {failure}");
-        child.SendToGroup(Signal.Kill);
-        await child.Exited;
+        await child.KillAsync();
         container.Running.Docker = null;
         return null;
     }
@@ -168,7 +167,7 @@ internal sealed class DockerDaemon(Container container)
     private Dictionary<string, string> DaemonEnvironment()
     {
         var environment = container.RootEnvironment();
-        if (container.ProxyReady)
+        if (container.LeadsToProxy)
         {
             foreach (var (name, value) in ProxyEnvironment.Variables(container))
                 environment[name] = value;

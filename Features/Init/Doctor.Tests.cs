@@ -27,6 +27,24 @@ public sealed class DoctorTests : IDisposable
             Assert.Equal("ok", findings[name].GetProperty("result").GetString());
         Assert.Equal("absent", findings["step cache mounts"].GetProperty("result").GetString());
         Assert.Equal("ok", findings["client curl"].GetProperty("result").GetString());
+        Assert.Equal("ok", findings["port whose"].GetProperty("result").GetString());
+    }
+
+    /// <summary>A name without an address, an answer that is the proxy's own, a configuration that is not used, a hook that failed.</summary>
+    [Fact]
+    public async Task What_no_client_can_tell_is_told()
+    {
+        _inside.Prepare("mkdir -p $2/discobot/workspace/.discobot/hooks $2/discobot/workspace/.discobot/proxy; echo 'prozy: 1' > $2/discobot/workspace/.discobot/proxy/config.yaml");
+        _inside.Program("/.data/discobot/workspace/.discobot/hooks/h", "#---\n# type: session\n# blocking: true\n#---\nexit 4");
+        _inside.Prepare("chown -R 1000:1000 $2/discobot/workspace");
+        await StartAsync();
+        var findings = await LookAsync();
+        foreach (var (name, detail) in new[] { ("network DNS", "nowhere.invalid: "), ("network upstream", "is the proxy's own answer"), ("step proxy config", "prozy"), ("step hook h", "4") })
+        {
+            Assert.Equal("failed", findings[name].GetProperty("result").GetString());
+            Assert.Contains(detail, findings[name].GetProperty("detail").GetString(), StringComparison.Ordinal);
+            Assert.NotEqual("", findings[name].GetProperty("fix").GetString());
+        }
     }
 
     [Fact]

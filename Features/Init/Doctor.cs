@@ -16,21 +16,25 @@ internal sealed record Finding(string Area, string Name, bool? Works, string Det
 /// <param name="paths">Where things are.</param>
 /// <param name="proxy">The ports it has to serve.</param>
 /// <param name="trust">Asks the trust store: whether the authority is trusted, and one line about it.</param>
+/// <param name="steps">Looks at what each step has left.</param>
+/// <param name="network">Asks the proxy itself.</param>
 /// <param name="clients">Tries the clients of the image.</param>
-internal sealed class Doctor(ContainerPaths paths, ProxySummary proxy, Func<(bool Trusted, string Message)> trust, DoctorClients clients)
+internal sealed class Doctor(
+    ContainerPaths paths, ProxySummary proxy, Func<(bool Trusted, string Message)> trust, DoctorSteps steps, DoctorNetwork network, DoctorClients clients)
 {
     public const string Restart = "restart the container and read `docker logs` from its start";
 
     /// <summary>Runs every check.</summary>
     public async Task<IReadOnlyList<Finding>> RunAsync(CancellationToken cancellationToken)
     {
-        var findings = new List<Finding>(new DoctorSteps(paths).Look())
+        var findings = new List<Finding>(steps.Look())
         {
             await PortAsync("proxy", proxy.Port, cancellationToken),
             await PortAsync("API", proxy.ApiPort, cancellationToken),
             Trust(),
             Java(),
         };
+        findings.AddRange(await network.LookAsync(cancellationToken));
         findings.AddRange(await clients.TryAllAsync(cancellationToken));
         return findings;
     }

@@ -67,13 +67,13 @@ internal sealed class DoctorClients(ToolRun tools, string path, string url, User
             return new Finding("client", client.Name, null, "without a compiler: cannot be tried", null);
         var works = result.Succeeded || (!result.TimedOut && said.Exists(client.IsAnswer));
         var reason = result.TimedOut ? "no answer within 20 s" : said.LastOrDefault(line => line.Length > 0) ?? $"exit code {result.ExitCode}";
-        return new Finding("client", client.Name, works, works ? client.Detail ?? $"reaches {url}" : reason,
+        return new Finding("client", client.Name, works, works ? client.Detail ?? "goes through the proxy and trusts it" : reason,
             works ? null : reason == Past ? Doctor.Restart : client.Fix);
     }
 
     private Dictionary<string, string> Own()
     {
-        var environment = ContainerInit.OwnEnvironment();
+        var environment = ByteText.OwnEnvironment();
         if (user is not null)
             (environment["HOME"], environment["USER"], environment["LOGNAME"]) = (user.Home, user.Name, user.Name);
         return environment;

@@ -26,23 +26,24 @@ public sealed class HealthGateTests : IDisposable
     }
 
     [Theory]
-    [InlineData("HTTP/1.1 200 OK\r\n\r\n{\"status\":\"ok\",\"pid\":42}", true)]
-    [InlineData("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1a\r\n{\"pid\":42,\"status\":\"ok\"}\r\n0\r\n\r\n", true)]
-    [InlineData("HTTP/1.1 200 OK\r\n\r\n{\"status\":\"ok\",\"pid\":43}", false)]
+    [InlineData("HTTP/1.1 200 OK\r\n\r\n{\"status\":\"ok\",\"start_token\":\"mine\"}", true)]
+    [InlineData("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n24\r\n{\"start_token\":\"mine\",\"status\":\"ok\"}\r\n0\r\n\r\n", true)]
+    [InlineData("HTTP/1.1 200 OK\r\n\r\n{\"status\":\"ok\",\"pid\":42,\"start_token\":\"other\"}", false)]
     [InlineData("HTTP/1.1 200 OK\r\n\r\n{\"status\":\"ok\"}", false)]
-    [InlineData("HTTP/1.1 200 OK\r\n\r\n{\"pid\":\"42\"}", false)]
-    [InlineData("HTTP/1.1 503 Unavailable\r\n\r\n{\"pid\":42}", false)]
-    [InlineData("HTTP/1.1 200 OK\r\n\r\n{\"pid\":42", false)]
+    [InlineData("HTTP/1.1 200 OK\r\n\r\n{\"start_token\":42}", false)]
+    [InlineData("HTTP/1.1 200 OK\r\n\r\n{\"start_token\":null}", false)]
+    [InlineData("HTTP/1.1 503 Unavailable\r\n\r\n{\"start_token\":\"mine\"}", false)]
+    [InlineData("HTTP/1.1 200 OK\r\n\r\n{\"start_token\":\"mine\"", false)]
     [InlineData("HTTP/1.1 200 OK\r\n\r\n}{", false)]
     [InlineData("SSH-2.0-OpenSSH", false)]
     [InlineData("", false)]
-    public void Only_a_200_that_names_the_process_counts(string answer, bool healthy) => Assert.Equal(healthy, HealthGate.Names(answer, 42));
+    public void Only_a_200_that_repeats_the_token_of_the_start_counts(string answer, bool healthy) => Assert.Equal(healthy, HealthGate.Names(answer, "mine"));
 
     [Fact]
     public async Task Both_ports_must_answer()
     {
         var child = await StartAsync("exec sleep 1000");
-        Serve(_api, $"HTTP/1.1 200 OK\r\n\r\n{{\"pid\":{child.Id}}}");
+        Serve(_api, "HTTP/1.1 200 OK\r\n\r\n{\"start_token\":\"mine\"}");
         var waiting = WaitAsync(child);
         await Task.Delay(500);
         Assert.False(waiting.IsCompleted);
@@ -52,10 +53,10 @@ public sealed class HealthGateTests : IDisposable
     }
 
     [Fact]
-    public async Task Another_process_that_answers_on_the_ports_does_not_pass_and_the_wait_ends_after_ten_seconds()
+    public async Task Another_proxy_that_answers_on_the_ports_does_not_pass_though_it_has_the_same_process_number_and_the_wait_ends_after_ten_seconds()
     {
         var child = await StartAsync("exec sleep 1000");
-        Serve(_api, "HTTP/1.1 200 OK\r\n\r\n{\"pid\":1}");
+        Serve(_api, $"HTTP/1.1 200 OK\r\n\r\n{{\"pid\":{child.Id},\"start_token\":\"other\"}}");
         Serve(_proxy, "\x05\xff");
         var watch = Stopwatch.StartNew();
         Assert.Equal("timeout waiting for proxy health check", await WaitAsync(child));
@@ -93,7 +94,7 @@ public sealed class HealthGateTests : IDisposable
 
     private Task<ChildProcess> StartAsync(string script) => _spawner.StartAsync(new Launch("proxy", ["/bin/sh", "-c", script]));
 
-    private Task<string?> WaitAsync(ChildProcess child) => new HealthGate(Port(_proxy), Port(_api)).WaitAsync(child, CancellationToken.None);
+    private Task<string?> WaitAsync(ChildProcess child) => new HealthGate(Port(_proxy), Port(_api)).WaitAsync(child, "mine", CancellationToken.None);
 
     private static int Port(TcpListener listener) => ((IPEndPoint)listener.LocalEndpoint).Port;
 }

@@ -7,8 +7,8 @@ using Discobot.Infrastructure.Native;
 namespace Discobot.Features.Init;
 
 /// <summary>
-/// Decides that the proxy serves: its API says so and names the process that was started, so that no other listener passes for it,
-/// and its proxy port answers as well.
+/// Decides that the proxy serves: its API says so and repeats the token that it was started with, so that no other listener passes for it,
+/// nor the proxy of another container in the same network; and its proxy port answers as well.
 /// </summary>
 /// <param name="proxyPort">Where clients will connect.</param>
 /// <param name="apiPort">Where <c>/health</c> is.</param>
@@ -21,11 +21,11 @@ internal sealed class HealthGate(int proxyPort, int apiPort)
 
     /// <summary>Waits at most ten seconds, less when the process ends.</summary>
     /// <returns>Null when it serves; else why it does not.</returns>
-    public async Task<string?> WaitAsync(ChildProcess proxy, CancellationToken cancellationToken)
+    public async Task<string?> WaitAsync(ChildProcess proxy, string token, CancellationToken cancellationToken)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(Limit);
-        var serving = ServesAsync(proxy.Id, limit.Token);
+        var serving = ServesAsync(token, limit.Token);
         try
         {
             if (await Task.WhenAny(serving, proxy.Exited) == serving)
@@ -43,8 +43,8 @@ internal sealed class HealthGate(int proxyPort, int apiPort)
         }
     }
 
-    /// <summary>Whether an answer of the API is a 200 of the process with this id.</summary>
-    public static bool Names(string answer, int processId)
+    /// <summary>Whether an answer of the API is a 200 of the proxy that was started with this token.</summary>
+    public static bool Names(string answer, string token)
     {
         var open = answer.IndexOf('{', StringComparison.Ordinal);
         var close = answer.LastIndexOf('}');
@@ -53,7 +53,7 @@ internal sealed class HealthGate(int proxyPort, int apiPort)
         try
         {
             using var json = JsonDocument.Parse(answer.AsMemory(open, close - open + 1));
-            return json.RootElement.TryGetProperty("pid", out var pid) && pid.TryGetInt32(out var number) && number == processId;
+            return json.RootElement.TryGetProperty("start_token", out var start) && start.ValueEquals(token);
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
@@ -61,14 +61,14 @@ internal sealed class HealthGate(int proxyPort, int apiPort)
         }
     }
 
-    private async Task ServesAsync(int processId, CancellationToken cancellationToken)
+    private async Task ServesAsync(string token, CancellationToken cancellationToken)
     {
-        while (!await IsHealthyAsync(processId, cancellationToken) || !await AnswersAsync(cancellationToken))
+        while (!await IsHealthyAsync(token, cancellationToken) || !await AnswersAsync(cancellationToken))
             await Task.Delay(Poll, cancellationToken);
     }
 
-    private async Task<bool> IsHealthyAsync(int processId, CancellationToken cancellationToken)
-        => Names(await AskAsync(apiPort, $"GET /health HTTP/1.1\r\nHost: localhost:{apiPort}\r\nConnection: close\r\n\r\n", cancellationToken), processId);
+    private async Task<bool> IsHealthyAsync(string token, CancellationToken cancellationToken)
+        => Names(await AskAsync(apiPort, $"GET /health HTTP/1.1\r\nHost: localhost:{apiPort}\r\nConnection: close\r\n\r\n", cancellationToken), token);
 
     // A SOCKS greeting that offers every method (RFC 1928, 3): answered with two bytes, and a client that leaves then is nothing to log.
     private async Task<bool> AnswersAsync(CancellationToken cancellationToken)

@@ -3,9 +3,9 @@ using System.Globalization;
 namespace Discobot.Features.Init;
 
 /// <summary>The lines of the start and the stop: plain text for <c>docker logs</c>, each with the same prefix.</summary>
-internal sealed class InitLog(TextWriter output, TextWriter errors, bool debug = false)
+internal sealed class InitLog(Action<string> output, Action<string> errors, bool debug = false)
 {
-    private const string Prefix = "discobot-agent: ";
+    public const string Prefix = "discobot-agent: ";
     private readonly Lock _lock = new();
 
     public void Info(string text) => Write(output, text);
@@ -26,13 +26,12 @@ internal sealed class InitLog(TextWriter output, TextWriter errors, bool debug =
 
     public static string Seconds(TimeSpan duration) => duration.TotalSeconds.ToString("0.000", CultureInfo.InvariantCulture) + "s";
 
-    private void Write(TextWriter writer, string text)
+    private void Write(Action<string> write, string text)
     {
         lock (_lock)
         {
             foreach (var line in text.Split('\n'))
-                writer.WriteLine(Prefix + line);
-            writer.Flush();
+                write(Prefix + line);
         }
     }
 }

@@ -6,7 +6,7 @@ internal sealed record InitServices
     /// <summary>Loads the certificate authority in a directory or makes one: <c>ca.crt</c> and <c>ca.key</c>.</summary>
     public required Func<string, CancellationToken, Task> EnsureAuthority { get; init; }
 
-    /// <summary>Makes the container trust the certificate in a file.</summary>
+    /// <summary>Makes the container trust the certificate in a file, and says by which bundle.</summary>
     public required Func<string, CancellationToken, Task<TrustOutcome>> InstallTrust { get; init; }
 
     /// <summary>Keeps a Java trust store (second path) equal to a bundle of certificates (first path).</summary>
@@ -17,10 +17,17 @@ internal sealed record InitServices
 }
 
 /// <summary>How installing the authority went.</summary>
-/// <param name="Bundle">The file that holds every trusted authority; null when none could be found.</param>
+/// <param name="Bundle">The file that holds every trusted authority, the user's and ours among them; null when there is nowhere to have one.</param>
 /// <param name="Message">One line for the log; a warning when <paramref name="Trusted"/> is false.</param>
-/// <param name="Trusted">Whether the authority was found in the bundle afterwards.</param>
-internal sealed record TrustOutcome(string? Bundle, string Message, bool Trusted);
+/// <param name="Trusted">Whether the system's own store trusts the authority.</param>
+internal sealed record TrustOutcome(string? Bundle, string Message, bool Trusted)
+{
+    /// <summary>Ours and the user's own, for clients that add a file to their own authorities; null when the user has none.</summary>
+    public string? Additional { get; init; }
+
+    /// <summary>What the distribution's own tool has still to do; null when it has nothing.</summary>
+    public Func<CancellationToken, Task>? Afterwards { get; init; }
+}
 
 /// <summary>The configuration that the proxy gets.</summary>
 /// <param name="Text">The file.</param>

@@ -9,21 +9,33 @@ namespace Discobot.Features.Init;
 /// </summary>
 internal sealed class ProxyConfig(Container container)
 {
+    private const string FileName = "config.yaml";
     private const int LargestFile = 1 << 20;
     private const string Shown = "workspace/.discobot/proxy/config.yaml";
 
     public Task RunAsync(CancellationToken cancellationToken)
     {
         var refused = new List<string>();
-        var choice = container.Services.ChooseConfig(ReadWorkspace(refused));
+        var choice = container.Services.ChooseConfig(ReadWorkspace(container.Paths, refused));
         refused.AddRange(choice.Refused);
         if (refused.Count > 0)
             container.Log.Error($"proxy configuration NOT used:\n  {string.Join("\n  ", refused)}");
         container.Log.Info($"proxy config: {choice.Source}");
 
         // May hold credentials: the proxy reads it, and only root changes it.
-        using var proxy = DirectoryHandle.OpenTrusted(container.Paths.Proxy);
-        proxy.WriteBytes("config.yaml", Encoding.UTF8.GetBytes(choice.Text), 0x1A0 /* 0640 */, new Owner(Libc.GetUser(), container.ProxyOwner.Group));
+        try
+        {
+            Write(container.Paths.Proxy, choice.Text);
+            container.ProxyConfigFile = container.Paths.ProxyConfig;
+        }
+        catch (IOException error)
+        {
+            // A volume that is full, as the agent can make it, must not change the rules.
+            container.Log.Warning($"the proxy's configuration is kept in {container.Paths.Run}: {error.Message}");
+            Write(Directory.CreateDirectory(container.Paths.Run).FullName, choice.Text);
+            container.ProxyConfigFile = Path.Combine(container.Paths.Run, FileName);
+        }
+
         container.Proxy = choice.Summary;
         var secrets = container.Proxy.SecretVariables.Where(container.Environment.ContainsKey).ToList();
         if (secrets.Count > 0)
@@ -35,11 +47,18 @@ internal sealed class ProxyConfig(Container container)
         return Task.CompletedTask;
     }
 
-    private string? ReadWorkspace(List<string> refused)
+    private void Write(string directory, string text)
+    {
+        using var handle = DirectoryHandle.OpenTrusted(directory);
+        handle.WriteBytes(FileName, Encoding.UTF8.GetBytes(text), 0x1A0 /* 0640 */, new Owner(Libc.GetUser(), container.ProxyOwner.Group));
+    }
+
+    /// <summary>The text of the workspace's own configuration; null when it has none that can be read.</summary>
+    public static string? ReadWorkspace(ContainerPaths paths, List<string> refused)
     {
         try
         {
-            using var home = DirectoryHandle.OpenTrusted(container.Paths.Home);
+            using var home = DirectoryHandle.OpenTrusted(paths.Home);
             using var directory = home.TryOpen("workspace/.discobot/proxy");
             return directory?.ReadBytes("config.yaml", LargestFile) is { } bytes ? new UTF8Encoding(false, true).GetString(bytes) : null;
         }

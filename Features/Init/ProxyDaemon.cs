@@ -1,12 +1,14 @@
+using System.Text;
+using Discobot.Infrastructure;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init;
 
-/// <summary>Starts the proxy as its own user, waits until it serves, and keeps it running. Without it the container works, uncached.</summary>
+/// <summary>Starts the proxy as its own user, waits until it serves, and keeps it running. Without it the container works, uncached, unless an
+/// operator's policy rules it.</summary>
 internal sealed class ProxyDaemon(Container container)
 {
     private const string SeenBinary = "/opt/discobot/bin/proxy";
-    private const string SeenConfig = "/.data/proxy/config.yaml";
     private const string SeenLog = "/.data/proxy/proxy.log";
 
     // Somebody sits at the container's terminal: a line for each request would land in what they type.
@@ -17,16 +19,63 @@ internal sealed class ProxyDaemon(Container container)
         if (!File.Exists(container.Paths.ProxyBinary))
         {
             container.Log.Info($"Proxy daemon not started: proxy binary not found at {SeenBinary}");
+            FailWherePolicyRules();
             return;
         }
 
         container.Log.Info($"found proxy at {SeenBinary}, starting HTTP proxy...");
         if (LogsToFile)
             container.Log.Info($"a terminal is attached, so the proxy's log goes to {SeenLog}");
-        if (await StartAsync(cancellationToken) is not { } child)
-            return;
-        container.ProxyReady = true;
+
+        // Once more, where a disk or a machine was slow: whatever starts after this gets the environment of a proxy that serves, or of none.
+        var child = await StartAsync(cancellationToken) ?? await StartAsync(cancellationToken);
         container.Running.Supervise("proxy", child, StartAsync, container.Log);
+        if (child is null)
+            FailWherePolicyRules();
+    }
+
+    private void FailWherePolicyRules()
+    {
+        if (Path.Exists(container.Paths.Policy))
+            throw new StartupException($"{container.Paths.Policy} rules this container, which must not run without its proxy") { IsFatal = true };
+    }
+
+    private async Task<ChildProcess?> StartAsync(CancellationToken cancellationToken)
+    {
+        var token = Announce();
+        string[] log = LogsToFile ? ["--log-file", container.Paths.In(SeenLog)] : [];
+        var child = await container.Spawner.StartAsync(new Launch("proxy", [container.Paths.ProxyBinary, "-config", container.ProxyConfigFile, .. log])
+        {
+            User = container.ProxyUser,
+            Environment = new Dictionary<string, string>(ProxyEnvironment.Without(container.Environment, container.Proxy.Port)) { [StartToken.Variable] = token },
+        });
+        container.Running.Proxy = child;
+        container.Log.Info($"proxy started (pid={child.Id}), waiting for health check...");
+        var failure = await new HealthGate(container.Proxy.Port, container.Proxy.ApiPort).WaitAsync(child, token, cancellationToken);
+        if (failure is null)
+        {
+            container.Log.Info($"HTTP proxy ready on port {container.Proxy.Port}");
+            ShowShells();
+            return child;
+        }
+
+        container.Log.Info($"proxy did not become ready: {failure}");
+        await child.KillAsync();
+        container.Running.Proxy = null;
+        return null;
+    }
+
+    private void ShowShells()
+    {
+        if (container.Running.AgentApi is not null && !container.ProxyReady)
+            container.Log.Warning("what runs already was started without the proxy's environment; new logins get it");
+        container.ProxyReady = true;
+        if (!container.LeadsToProxy)
+        {
+            container.Log.Warning("no client is led to the proxy: there is no way by which they could trust it");
+            return;
+        }
+
         try
         {
             new ShellProfile(container).Write();
@@ -37,27 +86,20 @@ internal sealed class ProxyDaemon(Container container)
         }
     }
 
-    private async Task<ChildProcess?> StartAsync(CancellationToken cancellationToken)
+    private string Announce()
     {
-        string[] log = LogsToFile ? ["--log-file", container.Paths.In(SeenLog)] : [];
-        var child = await container.Spawner.StartAsync(new Launch("proxy", [container.Paths.ProxyBinary, "-config", container.Paths.In(SeenConfig), .. log])
+        var token = StartToken.Create();
+        try
         {
-            User = container.ProxyUser,
-            Environment = ProxyEnvironment.Without(container.Environment, container.Proxy.Port),
-        });
-        container.Running.Proxy = child;
-        container.Log.Info($"proxy started (pid={child.Id}), waiting for health check...");
-        var failure = await new HealthGate(container.Proxy.Port, container.Proxy.ApiPort).WaitAsync(child, cancellationToken);
-        if (failure is null)
+            var file = container.Paths.In(StartToken.SeenFile);
+            using var directory = DirectoryHandle.OpenTrusted(Directory.CreateDirectory(Path.GetDirectoryName(file)!).FullName);
+            directory.WriteBytes(Path.GetFileName(file), Encoding.ASCII.GetBytes(token), 0x1A4 /* 0644 */, new Owner(Libc.GetUser(), Libc.GetUserGroup()));
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            container.Log.Info($"HTTP proxy ready on port {container.Proxy.Port}");
-            return child;
+            container.Log.Warning($"`discobot health` cannot tell this container's proxy from another's: {error.Message}");
         }
 
-        container.Log.Info($"proxy did not become ready: {failure}");
-        child.SendToGroup(Signal.Kill);
-        await child.Exited;
-        container.Running.Proxy = null;
-        return null;
+        return token;
     }
 }

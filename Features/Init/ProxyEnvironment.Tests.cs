@@ -37,10 +37,42 @@ public sealed class ProxyEnvironmentTests : IDisposable
     }
 
     [Fact]
+    public void Where_the_systems_store_has_not_taken_the_authority_clients_are_told_of_the_bundle_whatever_the_configuration_says()
+    {
+        _fixture.Container.TrustBundle = "/var/lib/discobot/ca-bundle.crt";
+        _fixture.Container.SystemTrusts = false;
+        _fixture.Container.Proxy = new ProxySummary { Init = new InitOptions { ExtraEnvironment = false } };
+        Assert.Contains("SSL_CERT_FILE=/var/lib/discobot/ca-bundle.crt", Variables());
+    }
+
+    [Theory]
+    [InlineData("SSL_CERT_FILE", "/b")]
+    [InlineData("REQUESTS_CA_BUNDLE", "/b")]
+    [InlineData("NIX_SSL_CERT_FILE", "/b")]
+    [InlineData("NODE_EXTRA_CA_CERTS", "/a")]
+    public void A_variable_of_the_users_own_leads_to_its_authorities_and_ours_whatever_the_configuration_says(string name, string file)
+    {
+        Use((name, "/corp.pem"));
+        (_fixture.Container.TrustBundle, _fixture.Container.AdditionalAuthorities) = ("/b", "/a");
+        _fixture.Container.Proxy = new ProxySummary { Init = new InitOptions { ExtraEnvironment = false } };
+        Assert.Contains($"{name}={file}", Variables());
+    }
+
+    [Fact]
+    public void Without_a_way_to_trust_it_nobody_is_led_to_the_proxy_unless_a_policy_rules()
+    {
+        _fixture.Container.ProxyReady = true;
+        Assert.DoesNotContain("HTTPS_PROXY", _fixture.Container.ChildEnvironment().Keys);
+        _fixture.Write("etc/discobot/policy.yaml", "");
+        Assert.Contains("HTTPS_PROXY", _fixture.Container.ChildEnvironment().Keys);
+    }
+
+    [Fact]
     public void The_users_own_exceptions_are_kept_once_each_and_its_proxy_is_replaced()
     {
         Use(("NO_PROXY", "corp.example, 10.0.0.0/8,localhost"), ("no_proxy", "other.example"), ("HTTPS_PROXY", "http://corp.example:3128"));
         _fixture.Container.ProxyReady = true;
+        _fixture.Container.TrustBundle = "/etc/bundle.pem";
         var environment = _fixture.Container.ChildEnvironment();
         Assert.Equal("localhost,127.0.0.1,::1,corp.example,10.0.0.0/8,other.example", environment["NO_PROXY"]);
         Assert.Equal("http://localhost:17080", environment["HTTPS_PROXY"]);

@@ -6,25 +6,35 @@ internal static class ProxyEnvironment
     /// <summary>What never goes through the proxy.</summary>
     public const string Local = "localhost,127.0.0.1,::1";
 
+    private const string NodeFile = "NODE_EXTRA_CA_CERTS";
+
+    // Nix's own programs ask it first; images of Nix set it.
+    private const string NixFile = "NIX_SSL_CERT_FILE";
+
     /// <summary>The nine variables that every client in the container gets, and those that point more clients at the trusted authorities.</summary>
     /// <param name="container">Whose proxy it is; the user's own NO_PROXY entries are kept.</param>
     public static IReadOnlyList<KeyValuePair<string, string>> Variables(Container container)
     {
         var proxy = $"http://localhost:{container.Proxy.Port}";
         var direct = Exceptions(container);
+        var authority = container.AdditionalAuthorities ?? ContainerPaths.CaCertificateSeen;
         var variables = new List<KeyValuePair<string, string>>
         {
             new("HTTP_PROXY", proxy), new("HTTPS_PROXY", proxy), new("ALL_PROXY", proxy), new("NO_PROXY", direct),
             new("http_proxy", proxy), new("https_proxy", proxy), new("all_proxy", proxy), new("no_proxy", direct),
         };
-        if (container.Proxy.Init.ExtraEnvironment)
-            variables.AddRange(Authorities(container.TrustBundle, ContainerPaths.CaCertificateSeen));
-        else
-            variables.Add(new("NODE_EXTRA_CA_CERTS", ContainerPaths.CaCertificateSeen));
+        variables.AddRange(Authorities(container.TrustBundle, authority).Where(v => IsTold(container, v.Key)));
+        if (container.TrustBundle is { } bundle && container.Environment.ContainsKey(NixFile))
+            variables.Add(new(NixFile, bundle));
         if (container.HasJavaTrust)
             variables.Add(new(JavaOptions.Variable, JavaOptions.Value(container.Proxy.Port, direct.Split(','), container.Environment.GetValueOrDefault(JavaOptions.Variable))));
         return variables;
     }
+
+    // Beyond the nine of every container: what the user has set leads to a file without ours, and where the system's store has not taken it,
+    // there is no other way to trust it.
+    private static bool IsTold(Container container, string name)
+        => name == NodeFile || container.Proxy.Init.ExtraEnvironment || !container.SystemTrusts || container.Environment.ContainsKey(name);
 
     /// <summary>An environment without anything that points at our own proxy: the proxy itself must not call itself.</summary>
     public static Dictionary<string, string> Without(IReadOnlyDictionary<string, string> environment, int port)
@@ -52,7 +62,7 @@ internal static class ProxyEnvironment
                 yield return new(name, bundle);
         }
 
-        yield return new("NODE_EXTRA_CA_CERTS", authority);
+        yield return new(NodeFile, authority);
         yield return new("DENO_CERT", bundle ?? authority);
         yield return new("NODE_USE_ENV_PROXY", "1");
         yield return new("UV_SYSTEM_CERTS", "true");

@@ -10,7 +10,7 @@ public sealed class RunningProcessesTests : IDisposable
     private readonly Spawner _spawner = new(Path.Combine(AppContext.BaseDirectory, "discobot"));
     private readonly RunningProcesses _running = new();
 
-    public RunningProcessesTests() => _log = new InitLog(_lines, _lines);
+    public RunningProcessesTests() => _log = new InitLog(_lines.WriteLine, _lines.WriteLine);
 
     public void Dispose()
     {

@@ -6,6 +6,8 @@ namespace Discobot.Features.Init;
 /// <summary>The long-running programs of the container, as they are now, and the watch over those that are started again.</summary>
 internal sealed class RunningProcesses : IDisposable
 {
+    private const int Patience = 6;
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(3);
     private readonly CancellationTokenSource _stopping = new();
     private readonly ConcurrentBag<Task> _watches = [];
 
@@ -17,10 +19,10 @@ internal sealed class RunningProcesses : IDisposable
 
     /// <summary>Starts a program again whenever it ends: at once the first time, later and later after that, at most five times a minute.</summary>
     /// <param name="name">For the log.</param>
-    /// <param name="child">As it runs now.</param>
-    /// <param name="restart">Starts it; null when it did not become ready, which counts as a try.</param>
+    /// <param name="child">As it runs now; null when it did not become ready, which counts as a try.</param>
+    /// <param name="restart">Starts it; null as above.</param>
     /// <param name="log">Where each end is told.</param>
-    public void Supervise(string name, ChildProcess child, Func<CancellationToken, Task<ChildProcess?>> restart, InitLog log)
+    public void Supervise(string name, ChildProcess? child, Func<CancellationToken, Task<ChildProcess?>> restart, InitLog log)
         => _watches.Add(WatchAsync(name, child, restart, log, new Backoff(TimeProvider.System)));
 
     /// <summary>Runs something beside everything else until it ends or the stop begins. Its failure is told and fails nothing else.</summary>
@@ -33,7 +35,7 @@ internal sealed class RunningProcesses : IDisposable
     public async Task BeginStopAsync()
     {
         await _stopping.CancelAsync();
-        await Task.WhenAll(_watches);
+        await Task.WhenAny(Task.WhenAll(_watches), Task.Delay(StopLimit));
     }
 
     public void Dispose() => _stopping.Dispose();
@@ -54,24 +56,32 @@ internal sealed class RunningProcesses : IDisposable
         }
     }
 
-    private Task WatchAsync(string name, ChildProcess child, Func<CancellationToken, Task<ChildProcess?>> restart, InitLog log, Backoff backoff)
+    private Task WatchAsync(string name, ChildProcess? child, Func<CancellationToken, Task<ChildProcess?>> restart, InitLog log, Backoff backoff)
         => UntilStopAsync(name, async stopping =>
         {
-            for (ChildProcess? current = child; ;)
+            if (child is null)
+                backoff.Next();
+            var failures = 0;
+            for (var current = child; ;)
             {
+                failures++;
                 if (current is not null)
                 {
+                    failures = 0;
                     var code = await current.Exited.WaitAsync(stopping);
                     log.Error($"{name} (pid={current.Id}) ended unexpectedly with exit code {code}");
                 }
 
-                var delay = backoff.Next();
+                var delay = failures > Patience ? Rare(failures - Patience) : backoff.Next();
                 if (delay > TimeSpan.Zero)
                     log.Info($"starting {name} again in {InitLog.Seconds(delay)}");
                 await Task.Delay(delay, stopping);
                 current = await TryAsync(name, restart, log, stopping);
             }
         }, log);
+
+    // What has failed for a minute is wanting in what no try will change; yet a disk may be freed, or a port.
+    private static TimeSpan Rare(int failures) => TimeSpan.FromMinutes(Math.Min(10, 1 << Math.Min(failures, 4)));
 
     // What fails now may work at the next try.
     private static async Task<ChildProcess?> TryAsync(
@@ -94,12 +104,14 @@ internal sealed class Backoff(TimeProvider time)
 {
     private const int Tries = 5;
     private static readonly TimeSpan Window = TimeSpan.FromMinutes(1);
-    private readonly Queue<DateTimeOffset> _tries = new();
+    private readonly long _start = time.GetTimestamp();
+    private readonly Queue<TimeSpan> _tries = new();
 
     /// <summary>Counts a try and says how long to wait before it.</summary>
     public TimeSpan Next()
     {
-        var now = time.GetUtcNow();
+        // The wall clock may be set at any time, and is, when a machine wakes up.
+        var now = time.GetElapsedTime(_start);
         while (_tries.TryPeek(out var oldest) && now - oldest >= Window)
             _tries.Dequeue();
         var delay = _tries.Count switch

@@ -67,6 +67,28 @@ public sealed class SessionHooksTests : IDisposable
         await _fixture.Container.Running.BeginStopAsync().WaitAsync(TimeSpan.FromSeconds(10));
     }
 
+    /// <summary>Servers that a hook starts: with its own output, with none, in a session of their own, by nohup. They run on, and what they say
+    /// is in the log; the stop ends them.</summary>
+    [Theory]
+    [InlineData("(sleep 1.5; echo served; exec sleep 1000) &")]
+    [InlineData("(sleep 1.5; exec sleep 1000) > /dev/null 2>&1 < /dev/null &")]
+    [InlineData("setsid sh -c 'sleep 1.5; echo served; exec sleep 1000' &")]
+    [InlineData("nohup sh -c 'sleep 1.5; echo served; exec sleep 1000' 2>&1 &")]
+    public async Task What_a_hook_leaves_in_the_background_goes_on(string server)
+    {
+        Hook("h", "blocking: true", server + " echo $! > $DISCOBOT_WORKSPACE/../../../tmp-pid; exit 0");
+        _fixture.Write("tmp-pid", "", 0x1B6);
+        await RunAsync().WaitAsync(TimeSpan.FromSeconds(10));
+        var id = int.Parse(File.ReadAllText(_fixture.At("tmp-pid")), System.Globalization.CultureInfo.InvariantCulture);
+        Assert.Contains("hook h ended with exit code 0; what it left in the background goes on\n", _fixture.Output, StringComparison.Ordinal);
+        if (server.Contains("served", StringComparison.Ordinal))
+            await Tests.Fixtures.Eventually.TrueAsync(() => Task.FromResult(_fixture.Output.Contains("[h] served\n", StringComparison.Ordinal)));
+        else
+            await Task.Delay(TimeSpan.FromSeconds(2));
+        Assert.Contains(id, ProcessTree.Read().Running);
+        Libc.Kill(id, (int)Signal.Kill);
+    }
+
     private Task RunAsync() => new SessionHooks(_fixture.Container).RunAsync(CancellationToken.None);
 
     private void Hook(string name, string line, string script)

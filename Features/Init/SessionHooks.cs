@@ -61,12 +61,14 @@ internal sealed class SessionHooks(Container container)
 
         try
         {
-            using var record = HookRecord.Open(container, hook);
+            using var record = new HookRecord(container, hook);
+            record.Begin();
             var launch = new Launch(hook.Name, [path])
             {
                 User = hook.AsRoot ? null : container.Agent.Name,
                 WorkingDirectory = container.Paths.Workspace,
                 Environment = HookEnvironment(hook),
+                LeavesBackground = true,
             };
             var result = await container.Tools.RunAsync(launch, Limit, line =>
             {
@@ -75,7 +77,7 @@ internal sealed class SessionHooks(Container container)
             }, cancellationToken);
             var code = result.TimedOut ? TimedOutCode : result.ExitCode;
             record.Finish(code);
-            container.Log.Info($"hook {hook.Name} ended with exit code {code}" + (result.TimedOut ? " (ended after 5 minutes)" : ""));
+            container.Log.Info($"hook {hook.Name} ended with exit code {code}" + (result.TimedOut ? " (ended after 5 minutes)" : result.LeftBackground ? "; what it left in the background goes on" : ""));
         }
         catch (Exception error) when (error is IOException or System.ComponentModel.Win32Exception)
         {

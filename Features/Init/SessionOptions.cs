@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init;
 
@@ -68,6 +69,8 @@ internal sealed partial record SessionOptions
             StopBudget = ReadBudget(value("DISCOBOT_STOP_BUDGET", "10"), errors),
             Ignored = [.. Meaningless(value("DISCOBOT_FILESYSTEM", ""), value("CACHE_ENABLED", ""))],
         };
+        if (value(StopSignals.Variable, "TERM") is var name && (SignalNames.FromName(name) is not { } signal || !StopSignals.CanStop(signal)))
+            errors.Add($"{StopSignals.Variable} must be the name of a signal that can be handled: TERM, QUIT, USR1, WINCH, RTMIN+3 and the like");
         return errors.Count == 0 ? options : null;
     }
 

@@ -62,28 +62,4 @@ public sealed class SessionProcessTests : IDisposable
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
         Assert.Contains(terminal ? "\nterminal\nleads\nforeground\n" : "\nnone\nleads\n", _inside.Output, StringComparison.Ordinal);
     }
-
-    /// <summary>Each killed a little later than the one before, so that it meets another step; the start after them is whole.</summary>
-    [Fact]
-    public async Task A_start_killed_at_any_moment_is_repaired_by_the_next()
-    {
-        _inside.Prepare("mkdir -p $1/.workspace/deep $1/home/discobot/of/image; for i in $(seq 300); do echo $i > $1/.workspace/deep/$i; done; echo x > $1/home/discobot/of/image/x");
-        _inside.Variables["WORKSPACE_PATH"] = "/.workspace";
-        _inside.Agent("sleep 1000");
-        var met = new HashSet<string>();
-        for (var delay = 100; delay <= 2500; delay += 200)
-        {
-            _inside.Start();
-            await Task.Delay(delay);
-            _inside.Send(Signal.Kill);
-            await _inside.EndAsync();
-            met.Add(_inside.Output.Split('\n').LastOrDefault(l => l.EndsWith("completed", StringComparison.Ordinal))?.Split("] ")[1] ?? "nothing");
-        }
-
-        Assert.True(met.Count >= 3, string.Join(", ", met));
-        _inside.Agent("ls deep | wc -l; cat deep/300 ~/of/image/x; stat -c %U deep/7 ~/of ~/of/image; [ \"$HTTP_PROXY\" ] && echo proxied; exit 0");
-        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
-        Assert.Contains("\n300\n300\nx\ndiscobot\ndiscobot\ndiscobot\nproxied\n", _inside.Output, StringComparison.Ordinal);
-        Assert.Contains("the CA is trusted", _inside.Output, StringComparison.Ordinal);
-    }
 }

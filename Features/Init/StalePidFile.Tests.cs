@@ -20,7 +20,7 @@ public sealed class StalePidFileTests : IDisposable
         File.WriteAllText(Path.Combine(_directory, "43", "comm"), "bash\n");
         var file = Path.Combine(_directory, "docker.pid");
         File.WriteAllText(file, content);
-        StalePidFile.Remove(file, "dockerd", new InitLog(TextWriter.Null, TextWriter.Null), _directory);
+        StalePidFile.Remove(file, "dockerd", new InitLog(static _ => { }, static _ => { }), _directory);
         Assert.Equal(stays, File.Exists(file));
     }
 }

@@ -36,10 +36,10 @@ internal static class Startup
         foreach (var step in steps)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (await TryAsync(step, failed, log, cancellationToken))
+            if (await TryAsync(step, failed, log, cancellationToken) is not { } failure)
                 continue;
             failed.Add(step.Name);
-            if (step.OnFailure == OnFailure.Fatal)
+            if (failure == OnFailure.Fatal)
             {
                 log.Ended(total.Elapsed, "startup", "failed");
                 return false;
@@ -50,7 +50,8 @@ internal static class Startup
         return true;
     }
 
-    private static async Task<bool> TryAsync(StartupStep step, HashSet<string> failed, InitLog log, CancellationToken cancellationToken)
+    // Null when it succeeded.
+    private static async Task<OnFailure?> TryAsync(StartupStep step, HashSet<string> failed, InitLog log, CancellationToken cancellationToken)
     {
         var watch = Stopwatch.StartNew();
         try
@@ -59,15 +60,16 @@ internal static class Startup
                 throw new StartupException($"it needs {missing}");
             await step.RunAsync(cancellationToken);
             log.Ended(watch.Elapsed, step.Name, "completed");
-            return true;
+            return null;
         }
         catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
             var text = error is StartupException or IOException or UnauthorizedAccessException or Win32Exception ? error.Message : error.ToString();
-            Action<string> say = step.OnFailure == OnFailure.Fatal ? log.Error : log.Warning;
+            var failure = error is StartupException { IsFatal: true } ? OnFailure.Fatal : step.OnFailure;
+            Action<string> say = failure == OnFailure.Fatal ? log.Error : log.Warning;
             say($"{step.Name} failed: {text}");
             log.Ended(watch.Elapsed, step.Name, "failed");
-            return false;
+            return failure;
         }
     }
 }

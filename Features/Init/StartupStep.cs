@@ -18,4 +18,8 @@ internal enum OnFailure
 internal sealed record StartupStep(string Name, OnFailure OnFailure, string[] Needs, Func<CancellationToken, Task> RunAsync);
 
 /// <summary>A step failed in a way that its message explains completely.</summary>
-internal sealed class StartupException(string message) : Exception(message);
+internal sealed class StartupException(string message) : Exception(message)
+{
+    /// <summary>Whether the container must not run without the step, whatever the table says of it.</summary>
+    public bool IsFatal { get; init; }
+}

@@ -5,25 +5,40 @@ using Discobot.Infrastructure.Native;
 namespace Discobot.Features.Init;
 
 /// <summary>
-/// The signals of the container: the first TERM, INT or QUIT asks for the orderly stop, at any moment from the very start; HUP, USR1,
-/// USR2 and WINCH are for the agent. Without a handler the kernel gives none of them to process 1.
+/// The signals of the container: the first TERM, INT or QUIT asks for the orderly stop, at any moment from the very start, and so does
+/// every other whose meaning is to end a program, since an image may name any as its stop signal (<c>SIGRTMIN+3</c>, <c>SIGPWR</c>). HUP,
+/// USR1, USR2 and WINCH are for the agent, unless <c>DISCOBOT_STOP_SIGNAL</c> names one of them. Without a handler the kernel gives none of
+/// them to process 1.
 /// </summary>
 internal sealed class StopSignals : IDisposable
 {
-    private static readonly Signal[] Stops = [Signal.Terminate, Signal.Interrupt, Signal.Quit];
+    public const string Variable = "DISCOBOT_STOP_SIGNAL";
+    private const int LastRealTime = 64;
+
+    // SIGIO to SIGSTKFLT are nobody's in a container: their default is to end.
+    private static readonly Signal[] Stops =
+    [
+        Signal.Terminate, Signal.Interrupt, Signal.Quit, Signal.PowerFailure, Signal.Alarm, Signal.VirtualAlarm, Signal.Profiling,
+        Signal.InputOutput, Signal.StackFault, .. RealTime(),
+    ];
     private static readonly Signal[] Forwarded = [Signal.Hangup, Signal.User1, Signal.User2, Signal.WindowChanged];
     private readonly CancellationTokenSource _stop = new();
     private readonly List<PosixSignalRegistration> _registrations = [];
     private int _asked;
     private long _askedAt;
 
-    public StopSignals()
+    /// <param name="stopSignal">A signal of the agent's that asks for the stop instead, by its name.</param>
+    public StopSignals(string? stopSignal = null)
     {
-        foreach (var signal in Stops)
+        var own = stopSignal is null ? null : SignalNames.FromName(stopSignal);
+        foreach (var signal in Stops.Concat(Forwarded.Where(s => s == own)))
             _registrations.Add(PosixSignalRegistration.Create(Number(signal), context => Stop(context, signal)));
-        foreach (var signal in Forwarded)
+        foreach (var signal in Forwarded.Where(s => s != own))
             _registrations.Add(PosixSignalRegistration.Create(Number(signal), context => Forward(context, signal)));
     }
+
+    /// <summary>Whether a signal may be named as the one that asks for the stop.</summary>
+    public static bool CanStop(Signal signal) => Stops.Contains(signal) || Forwarded.Contains(signal);
 
     /// <summary>Cancelled when a stop is asked for.</summary>
     public CancellationToken Requested => _stop.Token;
@@ -42,6 +57,13 @@ internal sealed class StopSignals : IDisposable
         foreach (var registration in _registrations)
             registration.Dispose();
         _stop.Dispose();
+    }
+
+    // The lowest is the runtime's own, by which it stops threads for the garbage collector.
+    private static IEnumerable<Signal> RealTime()
+    {
+        var first = Libc.FirstRealTimeSignal() + 1;
+        return Enumerable.Range(first, LastRealTime - first + 1).Select(number => (Signal)number);
     }
 
     // .NET has names for some signals and takes raw numbers for the others.

@@ -19,6 +19,7 @@ internal sealed class Leftovers(InitLog log)
             return true;
         log.Info($"processes left: {left.Count}, ending them");
         SendAll(left, Signal.Terminate);
+        SendAll(left, Signal.Continue);
         if (await AreGoneAsync(limit, static _ => { }))
             return true;
         log.Warning("processes left that did not end, killing them");

@@ -53,7 +53,7 @@ internal sealed class OrderlyStop(InitLog log, TimeProvider time)
     private static int ExitCode(InitOutcome outcome, bool clean)
     {
         var agent = outcome.Running.AgentApi;
-        var code = agent?.Exited.Result ?? (outcome.AskedToStop is null ? Failed : 0);
+        var code = agent is { Exited: { IsCompletedSuccessfully: true, Result: var own } } ? own : (outcome.AskedToStop is null ? Failed : 0);
         return code == 0 && !clean ? Killed : code;
     }
 
@@ -65,15 +65,15 @@ internal sealed class OrderlyStop(InitLog log, TimeProvider time)
             return true;
         var watch = Stopwatch.StartNew();
         var asked = !child.Exited.IsCompleted;
-        child.SendToGroup(Signal.Terminate);
+        child.AskToEnd();
         var ended = await Task.WhenAny(child.Exited, Task.Delay(limit, time)) == child.Exited;
         if (!ended)
             log.Warning($"{child.Name} (pid={child.Id}) did not end within {InitLog.Seconds(limit)}, killing it");
 
         // The leader may be gone and have left its group behind.
-        child.SendToGroup(Signal.Kill);
-        var code = await child.Exited;
-        if (asked)
+        if (await child.KillAsync() is not { } code)
+            log.Warning($"{child.Name} (pid={child.Id}) cannot be killed: the kernel waits for a device or a file system");
+        else if (asked)
             log.Info($"[{InitLog.Seconds(watch.Elapsed)}] {child.Name} stopped, exit code {code}");
         return ended;
     }

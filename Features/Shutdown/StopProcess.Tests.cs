@@ -122,6 +122,44 @@ public sealed class StopProcessTests : IDisposable
         Assert.Equal(5, await _inside.EndAsync());
     }
 
+    /// <summary>What is stopped, and what waits for a key, hears of TERM only when it goes on: the agent, its children, whoever left its group.</summary>
+    [Theory]
+    [InlineData("kill -STOP $$")]
+    [InlineData("(trap 'echo child told; exit 0' TERM; echo child ready; while :; do sleep 0.05; done) & sleep 0.3; kill -STOP $!; while :; do sleep 0.05; done")]
+    [InlineData("setsid sh -c 'trap \"echo other told; exit 0\" TERM; kill -STOP $$; while :; do sleep 0.05; done' & while :; do sleep 0.05; done")]
+    public async Task Who_is_stopped_ends_in_order_too(string script)
+    {
+        NoProxy();
+        _inside.Agent("trap 'sleep 0.5; echo agent told; exit 0' TERM; { sleep 0.5; echo agent ready; } & " + script + "; while :; do sleep 0.05; done");
+        var took = await StopWhenReadyAsync(0);
+        Assert.True(took < TimeSpan.FromSeconds(5), $"{took}\n{_inside.Output}");
+        Assert.Contains("agent told\n", _inside.Output, StringComparison.Ordinal);
+        foreach (var who in new[] { "child", "other" }.Where(w => script.Contains(w + " told", StringComparison.Ordinal)))
+            Assert.Contains(who + " told\n", _inside.Output, StringComparison.Ordinal);
+    }
+
+    /// <summary>As images name them: systemd's, LXC's, any whose default is to end; the last two are the agent's unless the variable says so.</summary>
+    [Theory]
+    [InlineData("RTMIN+3", null)]
+    [InlineData("RTMIN+15", null)]
+    [InlineData("RTMAX", null)]
+    [InlineData("PWR", null)]
+    [InlineData("ALRM", null)]
+    [InlineData("USR1", "USR1")]
+    [InlineData("WINCH", "SIGWINCH")]
+    public async Task Whatever_the_images_stop_signal_is_the_stop_is_in_order(string signal, string? named)
+    {
+        NoProxy();
+        if (named is not null)
+            _inside.Variables["DISCOBOT_STOP_SIGNAL"] = named;
+        _inside.Agent(Patient);
+        _inside.Start();
+        await _inside.SeeAsync("agent ready");
+        _inside.Send(SignalNames.FromName(signal)!.Value);
+        Assert.True(await _inside.EndAsync() == 0, _inside.Output);
+        Assert.Contains("agent-api stopped, exit code 0", _inside.Output, StringComparison.Ordinal);
+    }
+
     private void NoProxy() => _inside.Prepare("rm $1/opt/discobot/bin/proxy");
 
     private async Task<TimeSpan> StopWhenReadyAsync(int code)

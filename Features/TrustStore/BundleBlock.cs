@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Discobot.Infrastructure.Native;
+using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.TrustStore;
 
@@ -17,6 +18,19 @@ internal static class BundleBlock
     /// <summary>Whether the certificate is in the bundle, in a block or not.</summary>
     public static bool Holds(string bundle, X509Certificate2 certificate) =>
         Contains(File.ReadAllText(bundle, Encoding.Latin1), certificate);
+
+    /// <summary>Whether our block stands in it: a tool that makes the bundle anew leaves none.</summary>
+    public static bool IsEdited(string bundle) => File.ReadAllText(bundle, Encoding.Latin1).Contains(Begin, StringComparison.Ordinal);
+
+    /// <summary>How many certificates, blocks of ours aside, a bundle had that it has no more.</summary>
+    public static int Lost(byte[] before, string bundle)
+    {
+        var now = File.Exists(bundle) ? Fingerprints(File.ReadAllText(bundle, Encoding.Latin1)) : [];
+        return Fingerprints(Without(Encoding.Latin1.GetString(before))).Except(now).Count();
+    }
+
+    private static HashSet<string> Fingerprints(string text) =>
+        [.. PemCertificates.Read(text, out _).Where(c => !c.Subject.Contains("CN=Discobot Proxy CA", StringComparison.Ordinal)).Select(PemCertificates.Fingerprint)];
 
     /// <summary>Puts the certificate into the bundle in place of the one that was there; does nothing when it is there already.</summary>
     /// <returns>Whether the file was changed.</returns>

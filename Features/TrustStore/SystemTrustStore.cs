@@ -18,6 +18,8 @@ internal sealed class SystemTrustStore(ILogger logger, string root = "/", TimeSp
 
     private readonly TrustTool _tool = new(logger, toolLimit ?? TimeSpan.FromSeconds(30));
     private readonly TrustFamily _family = TrustFamily.Detect(root);
+    private bool _anchorIsNew;
+    private bool _renews;
 
     /// <summary>Looks; changes nothing.</summary>
     public TrustStatus Status(X509Certificate2 authority) => Look(authority);
@@ -48,6 +50,74 @@ internal sealed class SystemTrustStore(ILogger logger, string root = "/", TimeSp
         }
     }
 
+    /// <summary>
+    /// Makes the machine trust <paramref name="authority"/> without waiting for a tool: the anchor is put where the tool will look for it, and
+    /// the bundle gets the certificate now. Whatever cannot be written is told; the rest is done.
+    /// </summary>
+    public TrustStatus InstallAtOnce(X509Certificate2 authority)
+    {
+        if (Look(authority) is { Trusted: true } before && (before.Anchor is null || IsAnchor(before.Anchor, authority)))
+            return before;
+        var problems = new List<string>();
+        Try(problems, () => PutAnchor(authority));
+        if (_family.FindBundles(root) is { Count: 0 })
+            problems.Add("there is no bundle of certificates to add the CA to");
+        foreach (var bundle in _family.FindBundles(root).Where(bundle => !BundleBlock.Holds(bundle, authority)))
+            Try(problems, () => BundleBlock.Put(bundle, authority));
+        return Look(authority) with { Changed = true, Problem = problems.Count > 0 ? string.Join("; ", problems) : null };
+    }
+
+    /// <summary>Whether the tool has not made the bundle yet.</summary>
+    public bool ToolHasToFollow => _family.HasTool && (_anchorIsNew || _family.FindBundles(root) is not [var bundle, ..] || BundleBlock.IsEdited(bundle));
+
+    /// <summary>Has the tool make what <see cref="InstallAtOnce"/> wrote by hand. Where it comes to something else, the hand's work is done again.</summary>
+    public async Task<TrustStatus> FollowAsync(X509Certificate2 authority, CancellationToken cancellationToken)
+    {
+        var bundle = _family.FindBundles(root) is [var first, ..] ? first : null;
+        var before = bundle is null ? null : await File.ReadAllBytesAsync(bundle, cancellationToken);
+        var tool = _family.FindTool(root);
+        var problem = tool is not null ? await _tool.RunAsync(tool, _renews ? _family.Renewal : _family.Arguments, cancellationToken) : null;
+        if (before is not null && BundleBlock.Lost(before, bundle!) is > 0 and var lost)
+        {
+            // Somebody wrote them into the bundle by hand, or the rest of the tool's package is gone.
+            AtomicFile.Write(bundle!, before, Readable);
+            problem ??= $"{tool} dropped {lost} certificates that were in {bundle}: it stays as it was";
+        }
+
+        var after = Look(authority);
+        if (!after.Trusted)
+            after = InstallAtOnce(authority);
+        return after with { Problem = problem ?? after.Problem };
+    }
+
+    private void PutAnchor(X509Certificate2 authority)
+    {
+        var anchor = _family.HasTool ? Path.Combine(root, _family.Anchors, TrustFamily.AnchorName) : TrustFamily.FutureAnchor(root);
+        if (anchor is null)
+            return;
+        if (!IsAnchor(anchor, authority))
+        {
+            _renews = Path.Exists(anchor);
+            Directory.CreateDirectory(Path.GetDirectoryName(anchor)!);
+            AtomicFile.Write(anchor, Encoding.ASCII.GetBytes(Pem(authority)), Readable);
+            _anchorIsNew = true;
+        }
+
+        HashLink.Put(Path.Combine(root, "etc/ssl/certs"), authority, anchor);
+    }
+
+    private static void Try(List<string> problems, Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            problems.Add(e.Message);
+        }
+    }
+
     /// <summary>Takes every CA of ours out, wherever any family would keep it.</summary>
     /// <param name="authority">The CA that is read back for; null when there is none any more.</param>
     /// <param name="cancellationToken">Ends the tool.</param>
@@ -57,6 +127,7 @@ internal sealed class SystemTrustStore(ILogger logger, string root = "/", TimeSp
         {
             var anchors = TrustFamily.AnchorPaths(root).Where(Path.Exists).ToList();
             anchors.ForEach(File.Delete);
+            anchors.ForEach(anchor => HashLink.Remove(Path.Combine(root, "etc/ssl/certs"), anchor));
             var problem = anchors.Count > 0 && _family.FindTool(root) is { } tool
                 ? await _tool.RunAsync(tool, _family.Renewal, cancellationToken)
                 : null;

@@ -48,6 +48,30 @@ internal sealed record TrustFamily(
     /// <summary>The family at home below <paramref name="root"/>: a sign of it exists and so does its tool.</summary>
     public static TrustFamily Detect(string root) => WithTool.FirstOrDefault(family => family.IsAtHome(root)) ?? NoTool;
 
+    /// <summary>Where the distribution that <paramref name="root"/> says it is will look for anchors once its tool is installed; null when it is
+    /// none of these, or has a tool already, which would make a bundle of that anchor alone where the rest of its package is gone.</summary>
+    public static string? FutureAnchor(string root)
+    {
+        if (WithTool.Any(family => family.FindTool(root) is not null))
+            return null;
+        var words = OsRelease(Path.Combine(root, "etc/os-release")) ?? OsRelease(Path.Combine(root, "usr/lib/os-release")) ?? [];
+        return words.Select(AnchorsOf).FirstOrDefault(anchors => anchors is not null) is { } found ? Path.Combine(root, found, AnchorName) : null;
+    }
+
+    // os-release(5): the distribution and those it descends from.
+    private static string[]? OsRelease(string path) => !File.Exists(path) ? null :
+        [.. File.ReadLines(path).Where(line => line.StartsWith("ID=", StringComparison.Ordinal) || line.StartsWith("ID_LIKE=", StringComparison.Ordinal))
+            .OrderBy(line => line.Length > 3 && line[2] == '=' ? 0 : 1).SelectMany(line => line[(line.IndexOf('=', StringComparison.Ordinal) + 1)..].Trim('"', '\'').Split(' '))];
+
+    private static string? AnchorsOf(string distribution) => distribution switch
+    {
+        "debian" or "ubuntu" or "alpine" => "usr/local/share/ca-certificates",
+        "fedora" or "rhel" or "centos" or "amzn" => "etc/pki/ca-trust/source/anchors",
+        "suse" or "opensuse" or "sles" => "etc/pki/trust/anchors",
+        "arch" => "etc/ca-certificates/trust-source/anchors",
+        _ => null,
+    };
+
     /// <summary>Every place below <paramref name="root"/> in which any family would keep our anchor.</summary>
     public static IEnumerable<string> AnchorPaths(string root) =>
         WithTool.Select(family => Path.Combine(root, family.Anchors, AnchorName)).Distinct();

@@ -63,10 +63,11 @@ internal sealed class TrustTool(ILogger logger, TimeSpan limit)
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        // These tools are scripts that run as root: they find the system's programs and libraries, not what a workspace's variables name.
+        // These tools are scripts that run as root: they find the system's programs and libraries, not what a workspace's variables name, and no
+        // TMPDIR that this container does not have.
         start.Environment.Clear();
-        start.Environment["HOME"] = "/root";
         start.Environment["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin";
+        start.Environment["HOME"] = "/root";
         start.Environment["LC_ALL"] = "C";
         return start;
     }

@@ -5,6 +5,7 @@ namespace Discobot.Infrastructure.Native;
 /// <summary>A program that was started and leads its own process group.</summary>
 internal sealed class ChildProcess
 {
+    private static readonly TimeSpan KillLimit = TimeSpan.FromSeconds(2);
     private readonly Process _process;
 
     internal ChildProcess(string name, Process process)
@@ -41,6 +42,25 @@ internal sealed class ChildProcess
         // Before the child has made its group there is none of that number: then it is the child alone.
         if (Libc.Kill(-Id, (int)signal) != 0)
             Send(signal);
+    }
+
+    /// <summary>Whether somebody is in its group, though it may have ended itself.</summary>
+    public bool HasGroup => Libc.Kill(-Id, 0) == 0;
+
+    /// <summary>Asks the program and its group to end. Whoever is stopped (Ctrl-Z, a debugger) hears of that only when it goes on.</summary>
+    public void AskToEnd()
+    {
+        SendToGroup(Signal.Terminate);
+        SendToGroup(Signal.Continue);
+    }
+
+    /// <summary>Kills what is left of the group and waits for the program, at most two seconds: longer it takes only where the kernel does
+    /// not let it go, as with a file system that does not answer.</summary>
+    /// <returns>The exit code; null when it is still there.</returns>
+    public async Task<int?> KillAsync()
+    {
+        SendToGroup(Signal.Kill);
+        return await Task.WhenAny(Exited, Task.Delay(KillLimit)) == Exited ? await Exited : null;
     }
 
     private async Task<int> WaitAsync()

@@ -64,15 +64,30 @@ internal sealed partial class DirectoryHandle
         return handle;
     }
 
-    /// <summary>Writes a whole file beside its place and renames it there: readers see the old or the new one, never a half.</summary>
+    /// <summary>Writes a whole file beside its place and renames it there: readers see the old or the new one, never a half. A file that holds
+    /// these bytes already stays, so that a full file system is no obstacle.</summary>
     public void WriteBytes(string name, ReadOnlySpan<byte> content, uint permissions, Owner owner)
     {
+        if (Holds(name, content, permissions, owner))
+            return;
         var temporary = $".{name}.discobot-new";
         Remove(temporary);
-        using (var handle = CreateFile(temporary, permissions, owner))
-            RandomAccess.Write(handle, content, 0);
-        Rename(temporary, this, name);
+        try
+        {
+            using (var handle = CreateFile(temporary, permissions, owner))
+                RandomAccess.Write(handle, content, 0);
+            Rename(temporary, this, name);
+        }
+        catch (IOException)
+        {
+            Remove(temporary);
+            throw;
+        }
     }
+
+    private bool Holds(string name, ReadOnlySpan<byte> content, uint permissions, Owner owner)
+        => Status(name) is { Kind: FileKind.Regular } status && status.Size == content.Length && status.Permissions == permissions
+            && status.Owner == owner && ReadBytes(name, content.Length) is { } bytes && content.SequenceEqual(bytes);
 
     /// <summary>Copies a regular file into another directory, under a temporary name until it is whole.</summary>
     public void CopyFile(

@@ -20,6 +20,9 @@ internal sealed record Launch(string Name, IReadOnlyList<string> Command)
     /// <summary>Whether its output is read by us instead of going where ours goes, and its input is empty.</summary>
     public bool Capture { get; init; }
 
+    /// <summary>Whether what it leaves in the background goes on after its end, its output still read. Only with <see cref="Capture"/>.</summary>
+    public bool LeavesBackground { get; init; }
+
     /// <summary>The arguments for our own executable that make it change user and session and then become the program.</summary>
     public IEnumerable<string> ExecArguments()
     {
@@ -42,8 +45,11 @@ internal sealed record Launch(string Name, IReadOnlyList<string> Command)
             yield return "--setsid";
         }
 
+        var plain = Command.All(ByteText.IsText);
+        if (!plain)
+            yield return "--escaped";
         yield return "--";
         foreach (var argument in Command)
-            yield return argument;
+            yield return plain ? argument : ByteText.Escape(argument);
     }
 }

@@ -62,6 +62,16 @@ internal static partial class Libc
     [LibraryImport("libc", EntryPoint = "execvp", SetLastError = true)]
     public static partial int ReplaceProgram(byte[] file, nint[] arguments);
 
+    /// <summary>The first real-time signal that the C library leaves to programs; the .NET runtime takes that one.</summary>
+    [LibraryImport("libc", EntryPoint = "__libc_current_sigrtmin")]
+    public static partial int FirstRealTimeSignal();
+
+    [LibraryImport("libc", EntryPoint = "setenv", SetLastError = true)]
+    public static partial int SetVariable(byte[] name, byte[] value, int overwrite);
+
+    [LibraryImport("libc", EntryPoint = "unsetenv", SetLastError = true)]
+    public static partial int RemoveVariable(byte[] name);
+
     [LibraryImport("libc", EntryPoint = "chdir", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int ChangeDirectory(string path);
 }

@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Runtime.InteropServices;
 
 namespace Discobot.Infrastructure.Native;
@@ -6,6 +7,9 @@ namespace Discobot.Infrastructure.Native;
 /// <param name="Command">Program, looked up on PATH when it has no slash, and its arguments.</param>
 internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
 {
+    /// <summary>The beginning of the names of variables that hold another one, name and value, percent-encoded.</summary>
+    public const string CarriedVariable = "DISCOBOT_EXEC_";
+
     /// <summary>The user to become, groups and all; null stays who it is.</summary>
     public UserRecord? User { get; init; }
 
@@ -36,6 +40,7 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
         if (ParentDeathSignal is { } signal)
             DieWith(parent, signal);
         DefaultSignals();
+        UnpackVariables();
         Replace();
     }
 
@@ -69,6 +74,19 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
         _ = Libc.SetSignalMask(Libc.SetMask, new ulong[16], 0);
     }
 
+    private static void UnpackVariables()
+    {
+        foreach (var (key, text) in Environment.GetEnvironmentVariables().Cast<DictionaryEntry>())
+        {
+            if (key is not string name || !name.StartsWith(CarriedVariable, StringComparison.Ordinal) || text is not string value)
+                continue;
+            _ = Libc.RemoveVariable(ByteText.EncodeZeroTerminated(name));
+            var entry = ByteText.Unescape(value);
+            if (entry.IndexOf('=', StringComparison.Ordinal) is > 0 and var equals)
+                _ = Libc.SetVariable(ByteText.EncodeZeroTerminated(entry[..equals]), ByteText.EncodeZeroTerminated(entry[(equals + 1)..]), 1);
+        }
+    }
+
     private static void Check(int result, string call)
     {
         if (result < 0)
@@ -79,8 +97,13 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
     {
         var arguments = new nint[Command.Count + 1];
         for (var i = 0; i < Command.Count; i++)
-            arguments[i] = Marshal.StringToCoTaskMemUTF8(Command[i]);
-        _ = Libc.ReplaceProgram(FileName.FromString(Command[0]).Bytes, arguments);
+        {
+            var bytes = ByteText.EncodeZeroTerminated(Command[i]);
+            arguments[i] = Marshal.AllocCoTaskMem(bytes.Length);
+            Marshal.Copy(bytes, 0, arguments[i], bytes.Length);
+        }
+
+        _ = Libc.ReplaceProgram(ByteText.EncodeZeroTerminated(Command[0]), arguments);
         throw LibcException.Last("execve", Command[0]);
     }
 }

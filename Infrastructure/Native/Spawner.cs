@@ -74,10 +74,22 @@ internal sealed class Spawner(string executable = "/proc/self/exe") : IDisposabl
         if (launch.Environment is { } environment)
         {
             info.Environment.Clear();
-            foreach (var (name, value) in environment)
+            foreach (var (name, value) in Carried(environment))
                 info.Environment[name] = value;
         }
 
         return info;
+    }
+
+    // What .NET cannot pass on goes under names of ours, escaped, and our executable puts it right before it becomes the program.
+    private static IEnumerable<KeyValuePair<string, string>> Carried(IReadOnlyDictionary<string, string> environment)
+    {
+        var carried = 0;
+        foreach (var (name, value) in environment)
+        {
+            yield return ByteText.IsText(name) && ByteText.IsText(value)
+                ? new(name, value)
+                : new($"{ProgramReplacement.CarriedVariable}{carried++}", ByteText.Escape($"{name}={value}"));
+        }
     }
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 
 namespace Discobot.Infrastructure.Native;
@@ -7,6 +8,9 @@ namespace Discobot.Infrastructure.Native;
 /// <param name="TimedOut">Whether it was killed because its time was over.</param>
 internal readonly record struct ToolResult(int ExitCode, bool TimedOut)
 {
+    /// <summary>Whether something it started goes on and may still write lines.</summary>
+    public bool LeftBackground { get; init; }
+
     public bool Succeeded => ExitCode == 0 && !TimedOut;
 }
 
@@ -15,6 +19,10 @@ internal readonly record struct ToolResult(int ExitCode, bool TimedOut)
 internal sealed class ToolRun(Spawner spawner)
 {
     private const int LongestLine = 64 * 1024;
+    private const int Killed = 128 + (int)Signal.Kill;
+    private const int PipesHold = 2 * 64 * 1024; // pipe(7), for each
+    private static readonly TimeSpan Quiet = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan ReadLimit = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
 
     /// <summary>Runs it. When the time is over or the caller gives up, its whole process group gets TERM and a second later KILL.</summary>
@@ -32,14 +40,33 @@ internal sealed class ToolRun(Spawner spawner)
         if (!ended)
             await EndAsync(child);
 
-        // What it left in the background may hold the pipes open: it gets a moment, then it ends as well.
-        else if (!await EndsWithinAsync(output, Grace, CancellationToken.None))
-            child.SendToGroup(Signal.Kill);
-        var code = await child.Exited;
-        await EndsWithinAsync(output, Grace, CancellationToken.None);
-        lines.Close();
+        // What it left in the background may hold the pipes open: it gets a moment, then it ends as well, unless it is to stay.
+        var read = await IsReadAsync(output, lines);
+        var mayStay = ended && launch.LeavesBackground;
+        var stays = mayStay && (!read || child.HasGroup);
+        var code = mayStay ? await child.Exited : await child.KillAsync() ?? Killed;
+        if (!mayStay)
+        {
+            await EndsWithinAsync(output, Grace, CancellationToken.None);
+            lines.Close();
+        }
+
         cancellationToken.ThrowIfCancellationRequested();
-        return new ToolResult(code, !ended);
+        return new ToolResult(code, !ended) { LeftBackground = stays };
+    }
+
+    // Its last words are in the pipes, which hold no more than that; whoever it left may go on filling them.
+    private static async Task<bool> IsReadAsync(Task output, Lines lines)
+    {
+        var (start, clock) = (lines.Taken, Stopwatch.StartNew());
+        for (long before = -1; before != lines.Taken && lines.Taken - start < PipesHold && clock.Elapsed < ReadLimit;)
+        {
+            before = lines.Taken;
+            if (await EndsWithinAsync(output, Quiet, CancellationToken.None))
+                return true;
+        }
+
+        return false;
     }
 
     // Who left the group still descends from it now; once it has ended, nobody could tell any more.
@@ -47,6 +74,7 @@ internal sealed class ToolRun(Spawner spawner)
     {
         var family = ProcessTree.Read().DescendantsOf(child.Id).ToList();
         SendToAll(child, family, Signal.Terminate);
+        SendToAll(child, family, Signal.Continue);
         await EndsWithinAsync(child.Exited, Grace, CancellationToken.None);
         SendToAll(child, family, Signal.Kill);
     }
@@ -65,6 +93,10 @@ internal sealed class ToolRun(Spawner spawner)
     {
         private readonly Lock _one = new();
         private bool _closed;
+        private long _taken;
+
+        /// <summary>How many characters were read.</summary>
+        public long Taken => Interlocked.Read(ref _taken);
 
         public void Close()
         {
@@ -79,6 +111,7 @@ internal sealed class ToolRun(Spawner spawner)
             var goesOn = false;
             for (int read; (read = await reader.ReadAsync(buffer)) > 0;)
             {
+                Interlocked.Add(ref _taken, read);
                 foreach (var c in buffer.AsSpan(0, read))
                     goesOn = Take(text, c, goesOn);
             }

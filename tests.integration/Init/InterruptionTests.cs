@@ -27,7 +27,7 @@ public sealed class InterruptionTests
     public static TheoryData<Distro, string> Steps()
     {
         var all = new TheoryData<Distro, string>();
-        foreach (var step in new[] { "home", "copy", "git", "agentfs", "trust", "proxy", "dockerd", "hook" })
+        foreach (var step in new[] { "home", "copy", "git", "agentfs", "proxy", "dockerd", "hook" })
         {
             all.Add(Distro.Debian, step);
             all.Add(Distro.Alpine, step);
@@ -105,10 +105,6 @@ public sealed class InterruptionTests
             case "agentfs":
                 container.Program("/usr/local/bin/agentfs", Wait);
                 container.Environment["DISCOBOT_FILESYSTEM"] = "agentfs";
-                break;
-            case "trust":
-                container.Program("/usr/sbin/slow-trust", Wait);
-                container.Prepare("for tool in update-ca-certificates update-ca-trust; do cp -p /usr/sbin/slow-trust /usr/sbin/$tool; cp -p /usr/sbin/slow-trust /usr/bin/$tool; done");
                 break;
             case "proxy":
                 container.Program("/opt/discobot/bin/slow", Wait);
