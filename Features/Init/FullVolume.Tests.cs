@@ -48,7 +48,7 @@ public sealed class FullVolumeTests : IDisposable
     [Theory]
     [InlineData(Fill + "seq 30000")]
     [InlineData("seq 10; " + Fill + "seq 30000; rm -f $HOME/big $HOME/small*")]
-    [InlineData("seq 30000; " + Fill)]
+    [InlineData("seq 30000; " + Fill + "true")]
     public async Task A_hooks_record_that_cannot_be_written_holds_up_neither_the_hook_nor_the_start(string script)
     {
         Hook("a-first", script);

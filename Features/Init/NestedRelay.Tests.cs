@@ -80,8 +80,12 @@ public sealed class NestedRelayTests : IDisposable
     {
         _proxy.Stop();
         using var client = new Socket(SocketType.Stream, ProtocolType.Tcp);
-        await client.ConnectAsync(_address);
-        Assert.Equal(SocketError.ConnectionReset, (await Assert.ThrowsAsync<SocketException>(() => ReadToEndAsync(client))).SocketErrorCode);
+        var error = await Assert.ThrowsAsync<SocketException>(async () =>
+        {
+            await client.ConnectAsync(_address);
+            await ReadToEndAsync(client);
+        });
+        Assert.Equal(SocketError.ConnectionReset, error.SocketErrorCode);
     }
 
     /// <summary>Of the process, the kernel's own share aside: two sockets and two directions that wait, without a buffer.</summary>
