@@ -41,6 +41,32 @@ public sealed class Http1ForwardingTests(SmugglingTests.Proxy fixture) : IClassF
         Assert.StartsWith("HTTP/1.1 401", await AskAsync(mallory, way, origin, "GET", ""), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("plain", 0)]
+    [InlineData("plain", 200)]
+    [InlineData("tunnel", 0)]
+    [InlineData("tls", 0)]
+    [InlineData("tls", 1)]
+    [InlineData("tls", 200)]
+    public async Task A_body_that_comes_behind_its_head_arrives_with_the_connection_kept(string way, int milliseconds)
+    {
+        await using var origin = Start(way, async peer =>
+        {
+            while (await peer.ReadHeadAsync() is not null)
+            {
+                await peer.SayAsync("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
+                await Task.Delay(milliseconds);
+                await peer.SayAsync("body");
+            }
+        });
+        for (var i = 0; i < 20; i++)
+        {
+            await using var client = await Wire.ConnectAsync(fixture.Running, way, origin.Authority);
+            for (var j = 0; j < (milliseconds > 1 ? 1 : 5); j++)
+                Assert.EndsWith("\r\n\r\nbody", await AskAsync(client, way, origin, "GET", ""), StringComparison.Ordinal);
+        }
+    }
+
     [Fact]
     public async Task A_connection_with_an_identity_ends_with_the_client()
     {

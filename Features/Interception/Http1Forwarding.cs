@@ -154,7 +154,7 @@ internal static class AnswerBody
 
     public static async ValueTask CopyAsync(PipeWriter writer, Http1Exchange answer)
     {
-        var unsent = 0;
+        var (unsent, begun) = (0, false);
         while (!answer.IsOver)
         {
             if (!answer.IsAvailable)
@@ -164,7 +164,7 @@ internal static class AnswerBody
                 {
                     // What is here must not wait for more.
                     await FlushAsync(writer);
-                    unsent = 0;
+                    (unsent, begun) = (0, true);
                     answer.Expect();
                 }
 
@@ -174,12 +174,15 @@ internal static class AnswerBody
             var count = await answer.ReadAsync(writer.GetMemory(PieceSize)[..PieceSize]);
             writer.Advance(count);
             unsent += count;
-            // The end of the answer sends the last of it.
-            if (unsent < PieceSize || answer.IsOver)
+            if (unsent < PieceSize)
                 continue;
             await FlushAsync(writer);
-            unsent = 0;
+            (unsent, begun) = (0, true);
         }
+
+        // A whole answer leaves in one piece, at its end. Once its head has been sent, that end sends nothing of what a length announced.
+        if (begun && unsent > 0)
+            await FlushAsync(writer);
     }
 
     private static async ValueTask FlushAsync(PipeWriter writer)
