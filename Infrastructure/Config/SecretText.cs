@@ -51,6 +51,13 @@ internal sealed record SecretText(SecretSource Source, string Text)
             var buffer = new byte[MaxFileBytes + 1];
             var length = file.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
             value = length > MaxFileBytes ? $"{Text} is larger than 64 KiB" : Encoding.UTF8.GetString(buffer, 0, length).TrimEnd('\r', '\n');
+            if (value.Length == 0)
+            {
+                // A file that is just being written: its value comes in a moment, and an empty one would be sent meanwhile.
+                value = $"{Text} is empty";
+                return false;
+            }
+
             return length <= MaxFileBytes;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
