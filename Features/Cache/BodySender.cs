@@ -15,15 +15,18 @@ internal static class BodySender
         var (writer, from) = (response.BodyWriter, reader.Position);
         // The disk may keep us waiting: not on a thread that sockets wait for (EventThreads).
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        var isGone = false;
         while (await reader.WaitAsync(end, cancel))
         {
+            // Looked at here and not after the flush: many clients close as soon as they have the last byte, and those have been served.
+            if (isGone)
+                throw new OperationCanceledException("The client went away.");
             writer.Advance(reader.Read(writer.GetMemory(ChunkSize).Span[..ChunkSize], end));
             var flushing = writer.FlushAsync(cancel);
             var flushed = flushing.IsCompletedSuccessfully
                 ? flushing.Result
                 : await flushing.AsTask().ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-            if (flushed.IsCompleted || flushed.IsCanceled)
-                throw new OperationCanceledException("The client went away.");
+            isGone = flushed.IsCompleted || flushed.IsCanceled;
         }
 
         return reader.Position - from;
