@@ -62,7 +62,8 @@ public sealed class RepositoryTests(RunningSessions sessions)
         container.Environment["WORKSPACE_PATH"] = url;
         container.Environment["WORKSPACE_COMMIT"] = commit;
         container.Environment["DISCOBOT_DEBUG"] = "1";
-        container.Agent("cat file; echo; git status -sb | head -1; stat -c 'owner %U' file; exit 0");
+        // In one write: process 1 has lines for the same log.
+        container.Agent("said=$(cat file; echo; git status -sb | head -1; stat -c 'owner %U' file); echo \"$said\"; exit 0");
         return (await container.RunAsync(), await container.OutputAsync());
     }
 

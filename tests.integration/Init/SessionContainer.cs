@@ -85,6 +85,14 @@ internal sealed partial class SessionContainer : IAsyncDisposable
         }
     }
 
+    /// <summary>Waits, at a container's first start, until it is up and the distribution's trust tool, if it has one, has followed.</summary>
+    public async Task SeeTrustSettledAsync()
+    {
+        await SeeAsync("startup completed");
+        if ((await TryAsync("sh", "-c", "command -v update-ca-certificates || command -v update-ca-trust")).Code == 0)
+            await SeeAsync("the distribution's tool has followed: ");
+    }
+
     /// <summary>Runs an sh script in it as root, as <c>docker exec</c> does.</summary>
     public Task<string> ShellAsync(string script) => _container!.RunAsync("sh", "-c", script);
 

@@ -135,9 +135,10 @@ public sealed class StartupTests
         container.Agent("for p in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $p; echo; done; " + ShowEnvironment);
         Assert.Equal(7, await container.RunAsync());
         var log = await container.OutputAsync();
-        Assert.Contains("discobot-agent: proxy did not become ready: timeout waiting for proxy health check\n", log, StringComparison.Ordinal);
-        // The runtime's timers may be a millisecond early.
-        Assert.InRange(SecondsOf("HTTP proxy", log), 9.9, 11);
+        // The start tries twice before the agent gets its turn. The runtime's timers may be a millisecond early.
+        var before = log[..log.IndexOf("] HTTP proxy completed", StringComparison.Ordinal)];
+        Assert.Equal(2, before.Split("discobot-agent: proxy did not become ready: timeout waiting for proxy health check\n").Length - 1);
+        Assert.InRange(SecondsOf("HTTP proxy", log), 19.8, 23);
         Assert.Contains("discobot init", log, StringComparison.Ordinal);
         Assert.DoesNotContain("sleep 1000", log, StringComparison.Ordinal);
         Assert.DoesNotContain("HTTP_PROXY", log, StringComparison.Ordinal);

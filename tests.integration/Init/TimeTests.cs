@@ -16,8 +16,11 @@ public sealed partial class TimeTests
     public async Task A_start_with_workspace_and_CA_takes_less_than_300_ms_and_runs_no_trust_tool(Distro distro)
     {
         await using var container = new SessionContainer(distro);
-        container.Agent("exit 0");
-        Assert.Equal(0, await container.RunAsync());
+        container.Agent("[ -e /tmp/prepared ] && exit 0; : > /tmp/prepared; sleep 1000");
+        await container.StartAsync();
+        await container.SeeTrustSettledAsync();
+        await container.SendAsync("TERM");
+        await container.EndAsync();
         var best = double.MaxValue;
         for (var i = 0; i < 10 && best >= Limit; i++)
         {

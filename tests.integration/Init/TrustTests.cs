@@ -11,7 +11,7 @@ public sealed class TrustTests
     {
         await using var container = new SessionContainer(distro);
         await container.StartAsync();
-        await container.SeeAsync("startup completed");
+        await container.SeeTrustSettledAsync();
         var first = await TrustAsync(container, "status");
         Assert.True(first.Trusted);
         Assert.Equal(await FamilyAsync(container, distro), first.Family);
