@@ -201,6 +201,61 @@ public sealed class SystemTrustStoreTests : IDisposable
         Assert.Contains("not us", status.Problem, StringComparison.Ordinal);
     }
 
+    /// <summary>The start-up's tool takes seconds, in which <c>discobot trust</c> may be called.</summary>
+    [Theory]
+    [InlineData("install")]
+    [InlineData("remove")]
+    public async Task What_is_changed_while_the_tool_still_follows_waits_for_it_and_stays(string change)
+    {
+        var bundle = AddSlowTool();
+        var first = _tree.Store();
+        Assert.True(first.InstallAtOnce(Authority).Trusted);
+        Assert.True(first.ToolHasToFollow);
+        var following = first.FollowAsync(Authority, CancellationToken.None);
+        while (_tree.Calls().Length == 0)
+            await Task.Delay(5);
+
+        var changed = change == "install" ? await Install(Other) : await Remove();
+        Assert.Null(changed.Problem);
+        await following;
+        Assert.False(BundleBlock.Holds(bundle, Authority));
+        Assert.Equal(change == "install", BundleBlock.Holds(bundle, Other));
+    }
+
+    [Theory]
+    [InlineData("install")]
+    [InlineData("remove")]
+    public async Task What_was_changed_before_the_tool_follows_is_not_undone_by_it(string change)
+    {
+        var bundle = AddSlowTool();
+        var first = _tree.Store();
+        Assert.True(first.InstallAtOnce(Authority).Trusted);
+        _ = change == "install" ? await Install(Other) : await Remove();
+        var calls = _tree.Calls().Length;
+
+        Assert.Contains("meanwhile", (await first.FollowAsync(Authority, CancellationToken.None)).Problem, StringComparison.Ordinal);
+        Assert.Equal(calls, _tree.Calls().Length);
+        Assert.False(BundleBlock.Holds(bundle, Authority));
+        Assert.Equal(change == "install", BundleBlock.Holds(bundle, Other));
+    }
+
+    // Like the distributions', it knows the anchors when it begins and writes the bundle when it ends.
+    private string AddSlowTool()
+    {
+        const string Anchors = "usr/local/share/ca-certificates";
+        const string Bundle = "etc/ssl/certs/ca-certificates.crt";
+        _tree.AddDirectory(Anchors);
+        _tree.AddTool("update-ca-certificates", Anchors, Bundle);
+        _tree.AddTool("update-ca-certificates", $"""
+            cd '{_tree.Root}'
+            echo "called with $*" >> calls
+            cat base {Anchors}/*.crt > joined 2>/dev/null
+            sleep 0.5
+            cat joined > {Bundle}
+            """);
+        return _tree.PathOf(Bundle);
+    }
+
     private Task<TrustStatus> Install(X509Certificate2 authority) => _tree.Store().InstallAsync(authority, CancellationToken.None);
 
     private Task<TrustStatus> Remove() => _tree.Store().RemoveAsync(Authority, CancellationToken.None);

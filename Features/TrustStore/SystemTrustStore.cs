@@ -33,6 +33,7 @@ internal sealed class SystemTrustStore(ILogger logger, string root = "/", TimeSp
     {
         try
         {
+            using var turn = await TrustLock.TakeAsync(root, cancellationToken);
             var before = Look(authority);
             if (before.Trusted && (before.Anchor is null || IsAnchor(before.Anchor, authority)))
                 return before;
@@ -70,9 +71,15 @@ internal sealed class SystemTrustStore(ILogger logger, string root = "/", TimeSp
     /// <summary>Whether the tool has not made the bundle yet.</summary>
     public bool ToolHasToFollow => _family.HasTool && (_anchorIsNew || _family.FindBundles(root) is not [var bundle, ..] || BundleBlock.IsEdited(bundle));
 
-    /// <summary>Has the tool make what <see cref="InstallAtOnce"/> wrote by hand. Where it comes to something else, the hand's work is done again.</summary>
+    /// <summary>
+    /// Has the tool make what <see cref="InstallAtOnce"/> wrote by hand. Where it comes to something else, the hand's work is done again;
+    /// where somebody removed or replaced the CA meanwhile, nothing is done.
+    /// </summary>
     public async Task<TrustStatus> FollowAsync(X509Certificate2 authority, CancellationToken cancellationToken)
     {
+        using var turn = await TrustLock.TakeAsync(root, cancellationToken);
+        if (Look(authority) is { Trusted: false } now && (now.Anchor is null || !IsAnchor(now.Anchor, authority)))
+            return now with { Problem = "the CA was removed or replaced meanwhile" };
         var bundle = _family.FindBundles(root) is [var first, ..] ? first : null;
         var before = bundle is null ? null : await File.ReadAllBytesAsync(bundle, cancellationToken);
         var tool = _family.FindTool(root);
@@ -125,6 +132,7 @@ internal sealed class SystemTrustStore(ILogger logger, string root = "/", TimeSp
     {
         try
         {
+            using var turn = await TrustLock.TakeAsync(root, cancellationToken);
             var anchors = TrustFamily.AnchorPaths(root).Where(Path.Exists).ToList();
             anchors.ForEach(File.Delete);
             anchors.ForEach(anchor => HashLink.Remove(Path.Combine(root, "etc/ssl/certs"), anchor));
