@@ -35,7 +35,10 @@ public sealed partial class DependencyRules
     [InlineData("Discobot.Features.Certificates", "Discobot.Features.TrustStore", "Any", false)]
     [InlineData("Discobot.Features.Shutdown", "Discobot.Features.Init", "Any", true)]
     [InlineData("Discobot.Features.Init", "Discobot.Features.Shutdown", "Any", false)]
+    [InlineData("Discobot.Features.Init", "Discobot.Features.Egress", "Any", true)]
+    [InlineData("Discobot.Features.Egress", "Discobot.Features.Init", "Any", false)]
     [InlineData("Discobot.Features.Configuration", "Discobot.Features.Cache", "CacheOptions", true)]
+    [InlineData("Discobot.Features.Configuration", "Discobot.Features.Allowlist", "AllowlistMode", true)]
     [InlineData("Discobot.Features.Configuration", "Discobot.Features.Cache", "CacheStore", false)]
     [InlineData("Discobot.Features.CommandLine", "Discobot.Features.Init", "Any", true)]
     [InlineData("", "Discobot.Features.Init", "Any", true)]
@@ -66,8 +69,8 @@ public sealed partial class DependencyRules
         return (FeatureOf(from), target) switch
         {
             (null, _) or ("CommandLine", _) or ("Api", _) => true,
-            ("TrustStore", "Certificates") or ("Shutdown", "Init") => true,
-            ("Configuration", _) when type.EndsWith("Options", StringComparison.Ordinal) => true,
+            ("TrustStore", "Certificates") or ("Shutdown", "Init") or ("Init", "Egress") => true,
+            ("Configuration", _) when type.EndsWith("Options", StringComparison.Ordinal) || type.EndsWith("Mode", StringComparison.Ordinal) => true,
             (var origin, _) => origin == target,
         };
     }

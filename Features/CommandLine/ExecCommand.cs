@@ -23,8 +23,10 @@ internal static class ExecCommand
         var group = new Option<bool>("--setpgid") { Description = "Lead a new process group." };
         var foreground = new Option<bool>("--foreground") { Description = "Give the terminal to that group." };
         var escaped = new Option<bool>("--escaped") { Description = "Program and arguments are percent-encoded." };
+        var drop = new Option<bool>("--drop-capabilities") { Description = "Lose for good what would let it past the proxy." };
+        var noNew = new Option<bool>("--no-new-privs") { Description = "Let set-user-ID programs give it nothing." };
         var command = new Argument<string[]>("command") { Description = "Program and arguments.", Arity = ArgumentArity.OneOrMore };
-        var verb = new Command("exec", "Change user and session, then become another program.") { user, death, session, group, foreground, escaped, command };
+        var verb = new Command("exec", "Change user and session, then become another program.") { user, death, session, group, foreground, escaped, drop, noNew, command };
         verb.Hidden = true;
         verb.SetAction(parsed => Run(parsed.GetValue(user), new ProgramReplacement(
             parsed.GetValue(escaped) ? [.. parsed.GetValue(command)!.Select(ByteText.Unescape)] : parsed.GetValue(command)!)
@@ -33,6 +35,8 @@ internal static class ExecCommand
             NewSession = parsed.GetValue(session),
             NewGroup = parsed.GetValue(group),
             Foreground = parsed.GetValue(foreground),
+            DropsCapabilities = parsed.GetValue(drop),
+            NoNewPrivileges = parsed.GetValue(noNew),
         }));
         return verb;
     }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Discobot.Features.Configuration;
+using Discobot.Features.Egress.Nftables;
 using Discobot.Features.Init;
 using Discobot.Features.Shutdown;
 using Discobot.Features.TrustStore;
@@ -43,7 +44,10 @@ internal static class InitCommand
             log.Warning($"CERT_DIR is ignored: in a container the authority is in {paths.Certificates}");
         var init = new ContainerInit(paths, Services(paths, environment, log), log, spawner);
         var outcome = await init.RunAsync(environment, arguments, signals);
-        return await new OrderlyStop(log, TimeProvider.System).RunAsync(outcome);
+        var code = await new OrderlyStop(log, TimeProvider.System).RunAsync(outcome);
+        // The rules of the way out end with the process, not before.
+        GC.KeepAlive(outcome);
+        return code;
     }
 
     /// <summary>Why the workspace's configuration, or the operator's, would not be used by a start now.</summary>
@@ -59,6 +63,7 @@ internal static class InitCommand
         EnsureAuthority = InitTrust.EnsureAuthority(log),
         InstallTrust = InitTrust.InstallTrust(log, paths, environment),
         FollowBundleForJava = (bundle, store) => JavaTrustStore.Follow(bundle, store),
+        OpenEgressTable = static () => new EgressTable(),
         ChooseConfig = workspace => Choose(ContainerConfig.Choose(workspace, paths.Policy, environment)),
     };
 
@@ -71,6 +76,8 @@ internal static class InitCommand
             ApiPort = settings.Api.Port,
             LogFile = settings.Logging.File,
             Init = settings.Init,
+            Egress = settings.Egress with { Mode = settings.EgressMode },
+            EgressIsChosen = settings.Egress.Mode is not null,
             SecretVariables = config.SecretVariables,
         };
         return new ConfigChoice(config.Text, config.Source, summary, config.Refused);

@@ -6,6 +6,7 @@ using Discobot.Features.Api;
 using Discobot.Features.Cache;
 using Discobot.Features.Certificates;
 using Discobot.Features.Configuration;
+using Discobot.Features.Egress;
 using Discobot.Features.Headers;
 using Discobot.Features.Interception;
 using Discobot.Features.Socks5;
@@ -26,6 +27,7 @@ internal static class ProxyProgram
     {
         var proxy = Endpoints(settings.Proxy.Listen, settings.Proxy.Port);
         var api = Endpoints(settings.Api.Listen, settings.Api.Port);
+        var redirected = settings.Egress.IsServed ? EgressFeature.Loopback(settings.Egress.Port) : [];
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         sources ??= SettingsSources.Of(null, new Dictionary<string, string>());
 
@@ -40,13 +42,15 @@ internal static class ProxyProgram
             .AddCache(settings.Cache, settings.Proxy.UpstreamTimeout)
             .AddHeaders(settings.Headers, new HostSet(settings.Tls.InsecureHosts))
             .AddSocks5(settings.Socks, settings.Proxy.ReadTimeout)
-            .AddInterception(settings.Proxy, settings.Tls, new OwnListeners([.. proxy, .. api]), sources.Environment, UpstreamRoots);
+            .AddEgress(settings.Egress)
+            .AddInterception(settings.Proxy, settings.Tls, new OwnListeners([.. proxy, .. api, .. redirected]), sources.Environment, UpstreamRoots);
 
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration();
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.UseLimits(settings.Proxy);
             kestrel.ListenForProxying(proxy);
+            kestrel.ListenForRedirected(redirected);
             kestrel.ListenForApi(api);
         });
 

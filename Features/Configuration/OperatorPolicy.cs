@@ -1,3 +1,4 @@
+using Discobot.Features.Egress;
 using Discobot.Infrastructure.Config;
 
 namespace Discobot.Features.Configuration;
@@ -27,6 +28,8 @@ internal sealed class OperatorPolicy(ConfigDocument document, ProxySettings sett
             yield return objection;
         if (settings.Allowlist.Enabled && !workspace.Api.IsProtected)
             yield return "api.protect: none would let any process change what the operator's policy locks";
+        if (workspace.Egress.Mode is { } mode && mode < settings.EgressMode)
+            yield return $"egress.mode: {EgressOptions.Word(mode)} lets out more than the operator's policy, {EgressOptions.Word(settings.EgressMode)}";
         foreach (var (key, value) in workspace.Secrets())
         {
             if (value.Source == SecretSource.Environment && SecretVariables.Contains(value.Text))

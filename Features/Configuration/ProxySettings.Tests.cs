@@ -272,6 +272,12 @@ public sealed class ProxySettingsTests
           users: {agent: s3cret}
           inspect: true
           udp: true
+        egress:
+          mode: enforce
+          port: 17182
+          dns_port: 17153
+          trust_agent: true
+          no_new_privs: false
         init:
           extra_env: false
           nested_docker: false

@@ -1,6 +1,7 @@
 using Discobot.Features.Allowlist;
 using Discobot.Features.Api;
 using Discobot.Features.Cache;
+using Discobot.Features.Egress;
 using Discobot.Features.Headers;
 using Discobot.Features.Init;
 using Discobot.Features.Interception;
@@ -29,7 +30,12 @@ internal sealed record ProxySettings
 
     public required SocksOptions Socks { get; init; }
 
+    public required EgressOptions Egress { get; init; }
+
     public required InitOptions Init { get; init; }
+
+    /// <summary>The mode in force in a container.</summary>
+    public EgressMode EgressMode => Egress.Mode ?? EgressMode.Open;
 
     /// <summary>Of the text these were read from: <see cref="ConfigDocument.Fingerprint"/>.</summary>
     public string Fingerprint { get; init; } = "";
@@ -48,6 +54,7 @@ internal sealed record ProxySettings
         Logging = new LoggingOptions(),
         Api = new ApiOptions { TokenFile = Path.Combine(dataDirectory, "api.token") },
         Socks = new SocksOptions(),
+        Egress = new EgressOptions(),
         Init = new InitOptions(),
     };
 
@@ -62,6 +69,7 @@ internal sealed record ProxySettings
         Logging = LoggingOptions.Read(root["logging"], fallback.Logging),
         Api = ApiOptions.Read(root["api"], root["proxy"]["api_port"], fallback.Api),
         Socks = SocksOptions.Read(root["socks"], fallback.Socks),
+        Egress = EgressOptions.Read(root["egress"], fallback.Egress),
         Init = InitOptions.Read(root["init"], fallback.Init),
     };
 }

@@ -32,6 +32,11 @@ internal static class RestartKeys
         ("socks.users", s => s.Socks.UsersIdentity()),
         ("socks.inspect", s => s.Socks.Inspect),
         ("socks.udp", s => s.Socks.Udp),
+        ("egress.mode", s => s.Egress.Mode),
+        ("egress.port", s => s.Egress.Port),
+        ("egress.dns_port", s => s.Egress.DnsPort),
+        ("egress.trust_agent", s => s.Egress.TrustAgent),
+        ("egress.no_new_privs", s => s.Egress.NoNewPrivileges),
         ("init.extra_env", s => s.Init.ExtraEnvironment),
         ("init.nested_docker", s => s.Init.NestedDocker),
     ];

@@ -19,6 +19,7 @@ internal static class SettingsJson
         Section(json, "logging", settings.Logging.Write);
         Section(json, "api", settings.Api.Write);
         Section(json, "socks", settings.Socks.Write);
+        Section(json, "egress", settings.Egress.Write);
         Section(json, "init", settings.Init.Write);
         json.WriteEndObject();
     }

@@ -1,4 +1,5 @@
 using System.Collections;
+using Discobot.Features.Egress;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Logging;
 
@@ -25,6 +26,7 @@ internal sealed record SettingsSources(
         new("LOG_FORMAT", "--log-format", (all, n) =>
             all with { Logging = all.Logging with { Format = LoggingOptions.ReadFormat(n, all.Logging.Format) } }),
         new("LOG_FILE", "--log-file", (all, n) => all with { Logging = all.Logging with { File = n.AsPath(all.Logging.File) } }),
+        new("DISCOBOT_EGRESS", "--egress", (all, n) => all with { Egress = all.Egress with { Mode = EgressOptions.ReadMode(n, all.Egress.Mode) } }),
     ];
 
     /// <summary>The sources of this process.</summary>

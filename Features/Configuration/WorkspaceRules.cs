@@ -1,4 +1,5 @@
 using System.Net;
+using Discobot.Features.Egress;
 using Discobot.Infrastructure.Config;
 
 namespace Discobot.Features.Configuration;
@@ -23,6 +24,10 @@ internal static class WorkspaceRules
                 yield return problem;
         }
 
+        if (settings.EgressMode < (settings with { Egress = new EgressOptions() }).EgressMode)
+            yield return $"egress.mode: {EgressOptions.Word(settings.EgressMode)} lets out more than the container would; a workspace can only tighten";
+        if (settings.Egress.TrustAgent || !settings.Egress.NoNewPrivileges)
+            yield return "egress: trust_agent and no_new_privs are the operator's to change";
         if (settings.Api.TokenFile != $"{Data}/api.token" && OwnFile("api.token_file", settings.Api.TokenFile) is { } token)
             yield return token;
         foreach (var file in settings.Tls.ExtraCa.Where(file => !IsBelow(file, Data)))

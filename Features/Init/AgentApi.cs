@@ -16,6 +16,8 @@ internal sealed class AgentApi(Container container)
         {
             User = container.Agent.Name,
             Foreground = true,
+            DropsCapabilities = container.Confines,
+            NoNewPrivileges = container.Confines && container.Proxy.Egress.NoNewPrivileges,
             WorkingDirectory = container.Paths.Workspace,
             Environment = container.ChildEnvironment(),
         });

@@ -1,3 +1,4 @@
+using Discobot.Features.Egress;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init;
@@ -67,6 +68,12 @@ internal sealed class Container(
 
     /// <summary>Whether containers of the inner Docker reach the proxy.</summary>
     public bool NestedReady { get; set; }
+
+    /// <summary>What the packet filter lets out.</summary>
+    public EgressMode Egress { get; set; } = EgressMode.Open;
+
+    /// <summary>Whether what the agent starts may not undo the rules of the way out.</summary>
+    public bool Confines => Egress == EgressMode.Enforce && !Proxy.Egress.TrustAgent;
 
     /// <summary>Whether the proxy serves, so that the environment may point at it.</summary>
     public bool ProxyReady { get; set; }

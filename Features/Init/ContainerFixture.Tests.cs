@@ -48,6 +48,7 @@ internal sealed class ContainerFixture : IDisposable
             ChosenFrom = text;
             return new ConfigChoice(text ?? "default", "somewhere", new ProxySummary(), []);
         },
+        OpenEgressTable = static () => throw new InvalidOperationException("the packet filter of the test's own machine"),
     };
 
     public string At(string path) => Path.Combine(Root, path.TrimStart('/'));

@@ -1,3 +1,5 @@
+using Discobot.Features.Egress;
+
 namespace Discobot.Features.Init;
 
 /// <summary>What other features do for the start-up. The command that composes the program fills it in.</summary>
@@ -14,6 +16,9 @@ internal sealed record InitServices
 
     /// <summary>Chooses the proxy's configuration, given the workspace's text, or null when it has none.</summary>
     public required Func<string?, ConfigChoice> ChooseConfig { get; init; }
+
+    /// <summary>Opens the packet filter of the container's network.</summary>
+    public required Func<IEgressTable> OpenEgressTable { get; init; }
 }
 
 /// <summary>How installing the authority went.</summary>
@@ -48,6 +53,12 @@ internal sealed record ProxySummary
 
     /// <summary>Variables for the proxy alone: whatever runs as the agent does not get them.</summary>
     public IReadOnlyCollection<string> SecretVariables { get; init; } = [];
+
+    /// <summary>The <c>egress</c> section, its mode chosen.</summary>
+    public EgressOptions Egress { get; init; } = new() { Mode = EgressMode.Open };
+
+    /// <summary>Whether somebody wrote the mode.</summary>
+    public bool EgressIsChosen { get; init; }
 
     /// <summary>The <c>init</c> section.</summary>
     public InitOptions Init { get; init; } = new();

@@ -1,4 +1,5 @@
 using System.Text;
+using Discobot.Features.Egress;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Native;
 
@@ -47,7 +48,7 @@ internal sealed class ProxyDaemon(Container container)
         var child = await container.Spawner.StartAsync(new Launch("proxy", [container.Paths.ProxyBinary, "-config", container.ProxyConfigFile, .. log])
         {
             User = container.ProxyUser,
-            Environment = new Dictionary<string, string>(ProxyEnvironment.Without(container.Environment, container.Proxy.Port)) { [StartToken.Variable] = token },
+            Environment = Environment(token),
         });
         container.Running.Proxy = child;
         container.Log.Info($"proxy started (pid={child.Id}), waiting for health check...");
@@ -64,6 +65,13 @@ internal sealed class ProxyDaemon(Container container)
         container.Running.Proxy = null;
         return null;
     }
+
+    // The mode is the one in force, which may be another than the one that was asked for.
+    private Dictionary<string, string> Environment(string token) => new(ProxyEnvironment.Without(container.Environment, container.Proxy.Port))
+    {
+        [StartToken.Variable] = token,
+        ["DISCOBOT_EGRESS"] = EgressOptions.Word(container.Egress),
+    };
 
     private void ShowShells()
     {

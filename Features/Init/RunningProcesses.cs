@@ -10,6 +10,7 @@ internal sealed class RunningProcesses : IDisposable
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(3);
     private readonly CancellationTokenSource _stopping = new();
     private readonly ConcurrentBag<Task> _watches = [];
+    private readonly List<IDisposable> _held = [];
 
     public ChildProcess? AgentApi { get; set; }
 
@@ -30,6 +31,9 @@ internal sealed class RunningProcesses : IDisposable
     /// <param name="run">What is run.</param>
     /// <param name="log">Where its failure is told.</param>
     public void InBackground(string name, Func<CancellationToken, Task> run, InitLog log) => _watches.Add(UntilStopAsync(name, run, log));
+
+    /// <summary>Keeps what lasts until the process ends.</summary>
+    public void Hold(IDisposable lease) => _held.Add(lease);
 
     /// <summary>Ends the watch: nothing is started again after this.</summary>
     public async Task BeginStopAsync()

@@ -66,6 +66,8 @@ internal sealed class SessionHooks(Container container)
             var launch = new Launch(hook.Name, [path])
             {
                 User = hook.AsRoot ? null : container.Agent.Name,
+                DropsCapabilities = container.Confines,
+                NoNewPrivileges = container.Confines && container.Proxy.Egress.NoNewPrivileges,
                 WorkingDirectory = container.Paths.Workspace,
                 Environment = HookEnvironment(hook),
                 LeavesBackground = true,

@@ -29,7 +29,7 @@ public sealed partial class StartupTests : IDisposable
     [Fact]
     public void Only_the_steps_without_which_there_is_no_session_are_fatal()
         => Assert.Equal(
-            ["data directories", "base home", "workspace", "filesystem", "workspace link", "agent-api"],
+            ["data directories", "base home", "workspace", "filesystem", "workspace link", "egress rules", "way out", "agent-api"],
             Startup.Steps(_fixture.Container).Where(s => s.OnFailure == OnFailure.Fatal).Select(s => s.Name));
 
     [Fact]

@@ -6,25 +6,31 @@ namespace Discobot.Features.Init;
 /// <summary>The order of the start-up.</summary>
 internal static class Startup
 {
-    public static IReadOnlyList<StartupStep> Steps(Container c) =>
-    [
-        new("localhost name", OnFailure.Warn, [], new LocalhostName(c).RunAsync),
-        new("network settings", OnFailure.Warn, [], new NetworkSettings(c).RunAsync),
-        new("git safe directories", OnFailure.Warn, [], new GitSafeDirectories(c).RunAsync),
-        new("shell environment", OnFailure.Warn, [], new ShellProfile(c).RemoveAsync),
-        new("data directories", OnFailure.Fatal, [], new DataDirectories(c).RunAsync),
-        new("base home", OnFailure.Fatal, ["data directories"], new BaseHome(c).RunAsync),
-        new("workspace", OnFailure.Fatal, ["base home"], new WorkspaceSetup(c).RunAsync),
-        new("filesystem", OnFailure.Fatal, ["base home", "workspace"], new SessionFilesystem(c).RunAsync),
-        new("cache mounts", OnFailure.Warn, ["filesystem"], new CacheMounts(c).RunAsync),
-        new("workspace link", OnFailure.Fatal, ["filesystem"], new WorkspaceLink(c).RunAsync),
-        new("proxy config", OnFailure.Warn, ["data directories", "filesystem"], new ProxyConfig(c).RunAsync),
-        new("CA certificate and trust", OnFailure.Warn, ["data directories"], new CertificateTrust(c).RunAsync),
-        new("HTTP proxy", OnFailure.Warn, ["proxy config"], new ProxyDaemon(c).RunAsync),
-        new("Docker daemon", OnFailure.Warn, ["data directories"], new DockerDaemon(c).RunAsync),
-        new("session hooks", OnFailure.Warn, ["filesystem"], new SessionHooks(c).RunAsync),
-        new("agent-api", OnFailure.Fatal, ["filesystem"], new AgentApi(c).RunAsync),
-    ];
+    public static IReadOnlyList<StartupStep> Steps(Container c)
+    {
+        var egress = new EgressRules(c);
+        return
+        [
+            new("localhost name", OnFailure.Warn, [], new LocalhostName(c).RunAsync),
+            new("network settings", OnFailure.Warn, [], new NetworkSettings(c).RunAsync),
+            new("git safe directories", OnFailure.Warn, [], new GitSafeDirectories(c).RunAsync),
+            new("shell environment", OnFailure.Warn, [], new ShellProfile(c).RemoveAsync),
+            new("data directories", OnFailure.Fatal, [], new DataDirectories(c).RunAsync),
+            new("base home", OnFailure.Fatal, ["data directories"], new BaseHome(c).RunAsync),
+            new("workspace", OnFailure.Fatal, ["base home"], new WorkspaceSetup(c).RunAsync),
+            new("filesystem", OnFailure.Fatal, ["base home", "workspace"], new SessionFilesystem(c).RunAsync),
+            new("cache mounts", OnFailure.Warn, ["filesystem"], new CacheMounts(c).RunAsync),
+            new("workspace link", OnFailure.Fatal, ["filesystem"], new WorkspaceLink(c).RunAsync),
+            new("proxy config", OnFailure.Warn, ["data directories", "filesystem"], new ProxyConfig(c).RunAsync),
+            new("egress rules", OnFailure.Fatal, [], egress.CloseAsync),
+            new("CA certificate and trust", OnFailure.Warn, ["data directories"], new CertificateTrust(c).RunAsync),
+            new("HTTP proxy", OnFailure.Warn, ["proxy config"], new ProxyDaemon(c).RunAsync),
+            new("way out", OnFailure.Fatal, [], egress.LeadAsync),
+            new("Docker daemon", OnFailure.Warn, ["data directories"], new DockerDaemon(c).RunAsync),
+            new("session hooks", OnFailure.Warn, ["filesystem"], new SessionHooks(c).RunAsync),
+            new("agent-api", OnFailure.Fatal, ["filesystem"], new AgentApi(c).RunAsync),
+        ];
+    }
 
     /// <summary>Runs the steps in order and says how long each took.</summary>
     /// <returns>False when a fatal step failed.</returns>

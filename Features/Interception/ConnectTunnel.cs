@@ -133,9 +133,13 @@ internal sealed partial class ConnectTunnel(
     }
 
     /// <summary>Goes on inside a tunnel that was granted, whoever granted it (CONNECT or SOCKS5).</summary>
-    private async Task EnterAsync(ConnectionContext connection, ConnectTarget target, ConnectionDelegate next, CancellationToken closing)
+    private Task EnterAsync(ConnectionContext connection, ConnectTarget target, ConnectionDelegate next, CancellationToken closing) =>
+        EnterAsync(connection, new Tunnel(target), next, closing);
+
+    /// <summary>Goes on inside a tunnel that nobody asked for: a redirected connection.</summary>
+    public async Task EnterAsync(ConnectionContext connection, Tunnel tunnel, ConnectionDelegate next, CancellationToken closing)
     {
-        var tunnel = new Tunnel(target);
+        var target = tunnel.Target;
         connection.Features.Set(tunnel);
         if (passthrough.Value.Hosts.Contains(target.Host))
         {
@@ -144,6 +148,8 @@ internal sealed partial class ConnectTunnel(
         }
 
         var first = await ProtocolSniffer.PeekAsync(connection.Transport.Input, ServerFirst, closing);
+        if (first is FirstByte.Http && !await ProtocolSniffer.IsRequestAsync(connection.Transport.Input, closing))
+            first = FirstByte.Unknown;
         if (first is FirstByte.Tls or FirstByte.Http)
             await InterceptAsync(connection, tunnel, first, next, closing);
         else if (first is not FirstByte.None)

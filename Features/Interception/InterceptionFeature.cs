@@ -47,7 +47,8 @@ internal static class InterceptionFeature
             .AddSingleton<IUpstream>(provider => provider.GetRequiredService<Upstream>())
             .AddSingleton<UpstreamRequests>()
             .AddSingleton<TlsTermination>()
-            .AddSingleton<ConnectTunnel>();
+            .AddSingleton<ConnectTunnel>()
+            .AddSingleton<TransparentEntry>();
     }
 
     /// <summary>Limits against slow and greedy clients. Bodies may be of any size; only their pace is watched.</summary>
@@ -85,14 +86,20 @@ internal static class InterceptionFeature
         kestrel.AllowHostHeaderOverride = true;
         kestrel.AllowAlternateSchemes = true;
         foreach (var address in addresses)
-            kestrel.Listen(address, listen => Use(listen, kestrel.ApplicationServices));
+            kestrel.Listen(address, listen => Use(listen, kestrel.ApplicationServices, kestrel.ApplicationServices.GetRequiredService<ConnectTunnel>().OnConnectionAsync));
     }
 
-    private static void Use(ListenOptions listen, IServiceProvider services)
+    /// <summary>Listens where a packet filter leads connections to that were going elsewhere.</summary>
+    public static void ListenForRedirected(this KestrelServerOptions kestrel, IEnumerable<IPEndPoint> addresses)
     {
-        var tunnel = services.GetRequiredService<ConnectTunnel>();
+        foreach (var address in addresses)
+            kestrel.Listen(address, listen => Use(listen, kestrel.ApplicationServices, kestrel.ApplicationServices.GetRequiredService<TransparentEntry>().OnConnectionAsync));
+    }
+
+    private static void Use(ListenOptions listen, IServiceProvider services, Func<ConnectionContext, ConnectionDelegate, Task> entry)
+    {
         listen.Protocols = HttpProtocols.Http1AndHttp2;
-        listen.Use(next => connection => tunnel.OnConnectionAsync(connection, next));
+        listen.Use(next => connection => entry(connection, next));
         listen.Use(next => connection => DirectOutput.OnConnectionAsync(connection, next));
         listen.UseHttps(services.GetRequiredService<TlsTermination>().Options);
         listen.Use(next => connection =>

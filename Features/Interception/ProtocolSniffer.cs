@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Text;
 
 namespace Discobot.Features.Interception;
 
@@ -34,6 +35,13 @@ internal enum Beginning
 /// <summary>Looks at the first byte of a connection and consumes nothing.</summary>
 internal static class ProtocolSniffer
 {
+    // The longest registered method is UPDATEREDIRECTREF.
+    private const int MaxMethod = 64;
+
+    // RFC 9110, 5.6.2.
+    private static readonly SearchValues<byte> Token =
+        SearchValues.Create("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"u8);
+
     /// <summary>Waits for the first byte.</summary>
     /// <param name="limit">How long to wait; <see cref="FirstByte.Silent"/> afterwards.</param>
     /// <param name="cancellation">Ends the wait with <see cref="FirstByte.None"/>.</param>
@@ -111,6 +119,43 @@ internal static class ProtocolSniffer
         var isCertain = !same || length == prefix.Length;
         input.AdvanceTo(read.Buffer.Start, isCertain ? read.Buffer.Start : read.Buffer.End);
         return !isCertain ? null : same ? Beginning.Same : Beginning.Other;
+    }
+
+    /// <summary>Whether a connection that begins with a letter begins with a request (RFC 9112, 3): a token, a blank and a target. Other protocols
+    /// begin with letters too: SSH says <c>SSH-2.0-…</c>, Redis and SMTP begin with words.</summary>
+    public static async ValueTask<bool> IsRequestAsync(PipeReader input, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            var read = await input.ReadAsync(cancellation);
+            var verdict = IsRequest(read.Buffer);
+            var decided = verdict is not null || read.IsCompleted;
+            input.AdvanceTo(read.Buffer.Start, decided ? read.Buffer.Start : read.Buffer.End);
+            if (decided)
+                return verdict ?? false;
+        }
+    }
+
+    /// <returns>Null when more bytes are needed to tell.</returns>
+    internal static bool? IsRequest(in ReadOnlySequence<byte> bytes)
+    {
+        Span<byte> head = stackalloc byte[(int)Math.Min(bytes.Length, MaxMethod + 5)];
+        bytes.Slice(0, head.Length).CopyTo(head);
+        var end = head.IndexOfAnyExcept(Token);
+        if (end < 0)
+            return head.Length > MaxMethod ? false : null;
+        if (head[end] != (byte)' ')
+            return false;
+        var target = head[(end + 1)..];
+        if (target.IsEmpty)
+            return null;
+        // CONNECT names an authority, which may begin with anything a host does.
+        if (target[0] is (byte)'/' or (byte)'*' || head[..end].SequenceEqual("CONNECT"u8))
+            return true;
+        var scheme = target[..Math.Min(4, target.Length)];
+        if (!Ascii.EqualsIgnoreCase(scheme, "http"u8[..scheme.Length]))
+            return false;
+        return scheme.Length == 4 ? true : null;
     }
 
     private static bool Matches(ReadOnlySequence<byte> bytes, ReadOnlySpan<byte> expected)

@@ -108,6 +108,8 @@ internal sealed partial class RequestGate(
 
     private static (ProxiedRequest?, ProxyError?) ResolveTunnelled(HttpContext context, Tunnel tunnel, string raw, string id)
     {
+        if (tunnel is { IsTransparent: true, Scheme: "http" })
+            return ResolveTransparent(context, tunnel, raw, id);
         var request = new ProxiedRequest { Id = id, Target = tunnel.Target, Scheme = tunnel.Scheme, PathAndQuery = OriginForm(raw) };
         if (tunnel.ForeignServerName is { } sni)
             return (request, Misdirected($"The tunnel was opened to {tunnel.Target.Host}, but TLS asked for {ProxyErrors.Shown(sni)}."));
@@ -115,6 +117,21 @@ internal sealed partial class RequestGate(
         var named = AuthorityOf(raw) is { IsEmpty: false } authority ? authority.ToString() : context.Request.Headers.Host.ToString();
         var agrees = ConnectTarget.TryParse(named, tunnel.Target.Port, out var target) && target == tunnel.Target;
         return (request, agrees ? null : Misdirected($"The tunnel was opened to {tunnel.Target}, but the request names {ProxyErrors.Shown(named)}."));
+    }
+
+    // The name decides, not the address that the client chose for it: that name is resolved, judged and dialled by us. The port is the one it went to.
+    private static (ProxiedRequest?, ProxyError?) ResolveTransparent(HttpContext context, Tunnel tunnel, string raw, string id)
+    {
+        var named = AuthorityOf(raw) is { IsEmpty: false } authority ? authority.ToString() : context.Request.Host.Value;
+        var target = tunnel.Target;
+        if (!string.IsNullOrEmpty(named))
+        {
+            if (!ConnectTarget.TryParse(named, target.Port, out var byName))
+                return (null, new ProxyError(400, "bad_request", "The request's Host is not host[:port]."));
+            target = byName with { Port = target.Port };
+        }
+
+        return (new ProxiedRequest { Id = id, Target = target, Scheme = "http", PathAndQuery = OriginForm(raw) }, null);
     }
 
     /// <summary>Reads the target of a request in absolute-form (RFC 9112, 3.2.2).</summary>

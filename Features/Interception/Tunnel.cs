@@ -11,6 +11,9 @@ internal sealed class Tunnel(ConnectTarget target)
     /// <summary>What the client's TLS hello named, when it differs from <see cref="Target"/>; such requests get 421.</summary>
     public string? ForeignServerName { get; set; }
 
+    /// <summary>Whether nobody asked for it: the connection was redirected here, and plain HTTP in it says with each request whom it is for.</summary>
+    public bool IsTransparent { get; init; }
+
     /// <summary><c>https</c>, or <c>http</c> when plain HTTP was spoken inside the tunnel.</summary>
     public string Scheme { get; set; } = "https";
 }

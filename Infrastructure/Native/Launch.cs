@@ -23,6 +23,12 @@ internal sealed record Launch(string Name, IReadOnlyList<string> Command)
     /// <summary>Whether what it leaves in the background goes on after its end, its output still read. Only with <see cref="Capture"/>.</summary>
     public bool LeavesBackground { get; init; }
 
+    /// <summary>Whether it may never again change the network's rules, look into other processes or mount.</summary>
+    public bool DropsCapabilities { get; init; }
+
+    /// <summary>Whether set-user-ID programs give it nothing.</summary>
+    public bool NoNewPrivileges { get; init; }
+
     /// <summary>The arguments for our own executable that make it change user and session and then become the program.</summary>
     public IEnumerable<string> ExecArguments()
     {
@@ -48,6 +54,10 @@ internal sealed record Launch(string Name, IReadOnlyList<string> Command)
         var plain = Command.All(ByteText.IsText);
         if (!plain)
             yield return "--escaped";
+        if (DropsCapabilities)
+            yield return "--drop-capabilities";
+        if (NoNewPrivileges)
+            yield return "--no-new-privs";
         yield return "--";
         foreach (var argument in Command)
             yield return plain ? argument : ByteText.Escape(argument);

@@ -7,7 +7,9 @@ internal static partial class Libc
 {
     public const int SetParentDeathSignal = 1;
     public const int SetDumpable = 4;
+    public const int DropBoundingCapability = 24;
     public const int SetChildSubreaper = 36;
+    public const int SetNoNewPrivileges = 38;
     public const int SetMask = 2;
     public const int NoHang = 1;
 

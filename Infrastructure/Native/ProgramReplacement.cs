@@ -10,6 +10,9 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
     /// <summary>The beginning of the names of variables that hold another one, name and value, percent-encoded.</summary>
     public const string CarriedVariable = "DISCOBOT_EXEC_";
 
+    // capabilities(7): NET_ADMIN, NET_RAW, SYS_MODULE, SYS_PTRACE, SYS_ADMIN, PERFMON, BPF. With one of them, who is kept in gets out.
+    private static readonly nuint[] Confining = [12, 13, 16, 19, 21, 38, 39];
+
     /// <summary>The user to become, groups and all; null stays who it is.</summary>
     public UserRecord? User { get; init; }
 
@@ -25,6 +28,12 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
     /// <summary>Whether that group becomes the one that reads from the terminal, when standard input is one.</summary>
     public bool Foreground { get; init; }
 
+    /// <summary>Whether it may never again change the network's rules, look into other processes or mount, not even as root.</summary>
+    public bool DropsCapabilities { get; init; }
+
+    /// <summary>Whether set-user-ID programs give it nothing (PR_SET_NO_NEW_PRIVS).</summary>
+    public bool NoNewPrivileges { get; init; }
+
     /// <summary>Becomes the program. Returns only when that is impossible, with the reason thrown.</summary>
     public void Run()
     {
@@ -35,8 +44,12 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
             Check(Libc.SetGroup(0, 0), "setpgid");
         if (Foreground && Libc.IsTerminal(0) == 1)
             TakeTerminal();
+        if (DropsCapabilities)
+            DropCapabilities();
         if (User is { } user)
             Become(user);
+        if (NoNewPrivileges)
+            Check(Libc.ProcessControl(Libc.SetNoNewPrivileges, 1, 0, 0, 0), "prctl");
         if (ParentDeathSignal is { } signal)
             DieWith(parent, signal);
         DefaultSignals();
@@ -49,6 +62,17 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
     {
         Libc.SetDisposition((int)Signal.TerminalOutput, 1);
         Check(Libc.SetForegroundGroup(0, Environment.ProcessId), "tcsetpgrp");
+    }
+
+    // From the bounding set, out of which no program comes again. A number that the kernel does not know is nobody's (EINVAL).
+    private static void DropCapabilities()
+    {
+        foreach (var capability in Confining)
+        {
+            if (Libc.ProcessControl(Libc.DropBoundingCapability, capability, 0, 0, 0) < 0
+                && Marshal.GetLastPInvokeError() != LibcException.Invalid)
+                throw LibcException.Last("prctl", $"dropping capability {capability}");
+        }
     }
 
     private static void Become(UserRecord user)

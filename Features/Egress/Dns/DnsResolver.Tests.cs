@@ -1,0 +1,138 @@
+using System.Net;
+using System.Net.Sockets;
+using Discobot.Infrastructure.Wire;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Discobot.Features.Egress.Dns;
+
+public sealed class DnsResolverTests : IDisposable
+{
+    private readonly Socket _server = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+    private readonly string _resolvConf = Path.GetTempFileName();
+    private readonly LearnedNames _learned = new(TimeProvider.System);
+    private readonly DnsResolver _resolver;
+    private int _asked;
+
+    public DnsResolverTests()
+    {
+        _server.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        File.WriteAllText(_resolvConf, "# comment\nsearch internal.test\nnameserver 127.0.0.1\noptions edns0\n");
+        var servers = new NameServers(_resolvConf, ((IPEndPoint)_server.LocalEndPoint!).Port);
+        _resolver = new DnsResolver(new AllowedNames(), servers, _learned, TimeProvider.System, NullLogger<DnsResolver>.Instance);
+    }
+
+    public void Dispose()
+    {
+        _resolver.Dispose();
+        _server.Dispose();
+        File.Delete(_resolvConf);
+    }
+
+    [Fact]
+    public async Task A_name_that_a_rule_allows_is_asked_for_once_and_its_address_remembered()
+    {
+        _ = ServeAsync("203.0.113.7");
+        var answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => AskAsync("allowed.test", DnsType.A)));
+        Assert.All(answers, answer => Assert.Equal("203.0.113.7", Assert.Single(answer.Records).Address!.ToString()));
+        Assert.Equal("203.0.113.7", Assert.Single((await AskAsync("ALLOWED.test", DnsType.A)).Records).Address!.ToString());
+        Assert.Equal(1, _asked);
+        Assert.Equal("allowed.test", _learned.Find(IPAddress.Parse("203.0.113.7")));
+        Assert.Null(_learned.Find(IPAddress.Parse("203.0.113.8")));
+    }
+
+    [Theory]
+    [InlineData("secret-data-1.tunnel.test")]
+    [InlineData("exfil.allowed.test.evil.test")]
+    [InlineData("allowed.test.internal.test")]
+    public async Task A_name_that_no_rule_allows_does_not_exist_and_is_not_asked_for(string name)
+    {
+        _ = ServeAsync("203.0.113.7");
+        Assert.Equal(DnsCode.NoSuchName, (await AskAsync(name, DnsType.A)).Code);
+        Assert.Equal(0, _asked);
+    }
+
+    [Theory]
+    [InlineData(16)]
+    [InlineData(65)]
+    [InlineData(10)]
+    [InlineData(12)]
+    public async Task Types_that_carry_data_are_empty_and_not_asked_for(ushort type)
+    {
+        _ = ServeAsync("203.0.113.7");
+        var answer = await AskAsync("allowed.test", (DnsType)type);
+        Assert.Equal((DnsCode.NoError, 0), (answer.Code, answer.Records.Count));
+        Assert.Equal(0, _asked);
+    }
+
+    [Fact]
+    public async Task An_address_that_may_not_be_dialled_is_not_told()
+    {
+        _ = ServeAsync("169.254.169.254");
+        Assert.Empty((await AskAsync("allowed.test", DnsType.A)).Records);
+    }
+
+    [Fact]
+    public async Task Localhost_is_this_machine()
+    {
+        Assert.Equal("127.0.0.1", Assert.Single((await AskAsync("localhost", DnsType.A)).Records).Address!.ToString());
+        Assert.Equal("::1", Assert.Single((await AskAsync("a.localhost", DnsType.Aaaa)).Records).Address!.ToString());
+    }
+
+    [Fact]
+    public async Task A_silent_server_costs_seconds_and_not_for_ever()
+    {
+        var started = TimeProvider.System.GetTimestamp();
+        Assert.Equal(DnsCode.ServerFailure, (await AskAsync("allowed.test", DnsType.A)).Code);
+        Assert.InRange(TimeProvider.System.GetElapsedTime(started).TotalSeconds, 3, 30);
+    }
+
+    [Theory]
+    [InlineData("nameserver 192.0.2.1\nnameserver 2001:db8::1\n", "192.0.2.1:53 [2001:db8::1]:53")]
+    [InlineData("nameserver\t192.0.2.1 # first\n;nameserver 192.0.2.2\nnameserver nonsense\n", "192.0.2.1:53")]
+    [InlineData("", "127.0.0.1:53")]
+    public void Servers_are_those_of_resolv_conf(string text, string expected) =>
+        Assert.Equal(expected, string.Join(' ', NameServers.Parse(text.Split('\n'), 53).Select(s => s.ToString())));
+
+    private async Task<DnsAnswer> AskAsync(string name, DnsType type)
+    {
+        var labels = name.Split('.').SelectMany(label => new[] { (byte)label.Length }.Concat(label.Select(c => (byte)c)));
+        byte[] query = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, .. labels, 0, (byte)((ushort)type >> 8), (byte)type, 0, 1];
+        var answer = await _resolver.AnswerAsync(query, isDatagram: true, CancellationToken.None);
+        return DnsAnswer.Read(answer, query.Length - DnsQuestion.HeaderSize)!;
+    }
+
+    private async Task ServeAsync(string address)
+    {
+        var buffer = new byte[512];
+        while (true)
+        {
+            SocketReceiveFromResult received;
+            try
+            {
+                received = await _server.ReceiveFromAsync(buffer, new IPEndPoint(IPAddress.Any, 0));
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                return;
+            }
+
+            Interlocked.Increment(ref _asked);
+            Assert.True(DnsQuestion.TryRead(buffer.AsMemory(0, received.ReceivedBytes).ToArray(), out var question, out _));
+            var answer = new DnsAnswer(DnsCode.NoError, [new(question!.Name, DnsType.A, 60, IPAddress.Parse(address), null)]);
+            await _server.SendToAsync(answer.Write(question, 512), received.RemoteEndPoint);
+        }
+    }
+
+    private sealed class AllowedNames : IEgressPolicy
+    {
+        public EgressVerdict JudgeTunnel(ConnectTarget target) =>
+            target.Host == "allowed.test" ? EgressVerdict.Allow("allowed.test") : EgressVerdict.Refuse("none", "not allowed");
+
+        public EgressVerdict JudgeBlindTunnel(ConnectTarget target) => JudgeTunnel(target);
+
+        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path) => JudgeTunnel(target);
+
+        public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address) =>
+            address.ToString().StartsWith("169.", StringComparison.Ordinal) ? EgressVerdict.Refuse("link-local", "not public") : JudgeTunnel(target);
+    }
+}

@@ -1,0 +1,134 @@
+using System.Net;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Egress.Dns;
+
+/// <summary>
+/// Answers the container's questions for addresses. A name that no rule allows is never asked for outside: the question itself would carry data
+/// out. What other servers say is written anew, so that nothing of it but addresses and aliases comes in.
+/// </summary>
+internal sealed partial class DnsResolver(
+    IEgressPolicy policy, NameServers servers, LearnedNames learned, TimeProvider time, ILogger<DnsResolver> log)
+    : IDisposable
+{
+    private const int MaxPending = 256;
+    private const int MaxRemembered = 10_000;
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(8);
+
+    private readonly SemaphoreSlim _pending = new(MaxPending);
+    private readonly Lock _lock = new();
+    private readonly Dictionary<(string, DnsType), (DnsAnswer Answer, DateTimeOffset Until)> _remembered = [];
+    private readonly Dictionary<(string, DnsType), Task<DnsAnswer>> _asked = [];
+
+    /// <summary>Answers one message.</summary>
+    /// <param name="message">What the client sent.</param>
+    /// <param name="isDatagram">Whether the answer has to fit into one.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <returns>Null when it was no question: nobody waits for an answer.</returns>
+    public async Task<byte[]?> AnswerAsync(ReadOnlyMemory<byte> message, bool isDatagram, CancellationToken cancellation)
+    {
+        if (!DnsQuestion.TryRead(message, out var question, out var error))
+            return error is { } code ? DnsAnswer.Refuse(message.Span, code) : null;
+        var answer = await AnswerAsync(question!, cancellation);
+        LogAnswered(question!.Type, question.Name, answer.Code);
+        return answer.Write(question, isDatagram ? question.MaxDatagram : ushort.MaxValue);
+    }
+
+    public void Dispose() => _pending.Dispose();
+
+    private async Task<DnsAnswer> AnswerAsync(DnsQuestion question, CancellationToken cancellation)
+    {
+        if (question.Name == "localhost" || question.Name.EndsWith(".localhost", StringComparison.Ordinal))
+            return Localhost(question);
+        if (!question.IsHostName || !policy.JudgeTunnel(new ConnectTarget(question.Name, 443)).Allowed)
+            return DnsAnswer.NoSuchName;
+        if (question.Type is not (DnsType.A or DnsType.Aaaa or DnsType.Cname))
+            return DnsAnswer.Empty;
+        var answer = await FindAsync(question).WaitAsync(cancellation);
+        return answer with { Records = [.. answer.Records.Where(r => r.Address is null || IsPermitted(question.Name, r.Address))] };
+    }
+
+    // RFC 6761, 6.3: never asked for outside.
+    private static DnsAnswer Localhost(DnsQuestion question) => question.Type switch
+    {
+        DnsType.A => new DnsAnswer(DnsCode.NoError, [new DnsRecord(question.Name, DnsType.A, 60, IPAddress.Loopback, null)]),
+        DnsType.Aaaa => new DnsAnswer(DnsCode.NoError, [new DnsRecord(question.Name, DnsType.Aaaa, 60, IPAddress.IPv6Loopback, null)]),
+        _ => DnsAnswer.Empty,
+    };
+
+    private bool IsPermitted(string name, IPAddress address) => policy.JudgeAddress(new ConnectTarget(name, 443), address).Allowed;
+
+    // One question outside for all who ask the same at the same time.
+    private Task<DnsAnswer> FindAsync(DnsQuestion question)
+    {
+        var key = (question.Name, question.Type);
+        lock (_lock)
+        {
+            if (_remembered.TryGetValue(key, out var found) && found.Until > time.GetUtcNow())
+                return Task.FromResult(found.Answer);
+            if (!_asked.TryGetValue(key, out var asked))
+                _asked[key] = asked = Task.Run(() => AskAsync(key, question));
+            return asked;
+        }
+    }
+
+    private async Task<DnsAnswer> AskAsync((string, DnsType) key, DnsQuestion question)
+    {
+        var answer = DnsAnswer.Failed;
+        try
+        {
+            using var limit = new CancellationTokenSource(Limit);
+            await _pending.WaitAsync(limit.Token);
+            try
+            {
+                if (await servers.AskAsync(question, limit.Token) is { } message)
+                    answer = DnsAnswer.Read(message, question.Bytes.Length) ?? DnsAnswer.Failed;
+            }
+            finally
+            {
+                _pending.Release();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Nobody answered in time.
+        }
+        finally
+        {
+            Remember(key, answer);
+        }
+
+        return answer;
+    }
+
+    private void Remember((string Name, DnsType) key, DnsAnswer answer)
+    {
+        learned.Remember(key.Name, answer);
+        lock (_lock)
+        {
+            _asked.Remove(key);
+            if (answer.Lifetime == TimeSpan.Zero)
+                return;
+            if (_remembered.Count >= MaxRemembered)
+                Forget();
+            _remembered[key] = (answer, time.GetUtcNow() + answer.Lifetime);
+        }
+    }
+
+    // What is over goes first; should all be fresh, everything does: it is only memory.
+    private void Forget()
+    {
+        var now = time.GetUtcNow();
+        foreach (var (key, (_, until)) in _remembered)
+        {
+            if (until <= now)
+                _remembered.Remove(key);
+        }
+
+        if (_remembered.Count >= MaxRemembered)
+            _remembered.Clear();
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "dns {Type} {Name} {Code}")]
+    private partial void LogAnswered(DnsType type, string name, DnsCode code);
+}

@@ -1,0 +1,159 @@
+using System.Buffers.Binary;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Discobot.Features.Egress.Dns;
+
+/// <summary>Listens for questions, over UDP and TCP, on the loopback addresses: the packet filter leads them here.</summary>
+internal sealed partial class DnsServer(DnsResolver resolver, IReadOnlyList<IPEndPoint> addresses, ILogger<DnsServer> log) : BackgroundService
+{
+    private const int MaxMessage = 4096;
+    private const int MaxAtOnce = 1024;
+    private static readonly TimeSpan IdleLimit = TimeSpan.FromSeconds(10);
+
+    private readonly SemaphoreSlim _atOnce = new(MaxAtOnce);
+    private readonly List<Socket> _sockets = [];
+
+    /// <exception cref="IOException">An address is taken.</exception>
+    public override Task StartAsync(CancellationToken cancellationToken)
+    {
+        foreach (var address in addresses)
+        {
+            Add(new Socket(address.AddressFamily, SocketType.Dgram, ProtocolType.Udp), address);
+            Add(new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp), address).Listen();
+        }
+
+        return base.StartAsync(cancellationToken);
+    }
+
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(_sockets.Select(socket =>
+        socket.SocketType == SocketType.Dgram ? ServeDatagramsAsync(socket, stoppingToken) : AcceptAsync(socket, stoppingToken)));
+
+    public override void Dispose()
+    {
+        foreach (var socket in _sockets)
+            socket.Dispose();
+        _atOnce.Dispose();
+        base.Dispose();
+    }
+
+    private Socket Add(Socket socket, IPEndPoint address)
+    {
+        _sockets.Add(socket);
+        try
+        {
+            socket.Bind(address);
+        }
+        catch (SocketException e)
+        {
+            throw new IOException($"the resolver cannot listen on {address}: {e.Message}", e);
+        }
+
+        return socket;
+    }
+
+    private async Task ServeDatagramsAsync(Socket socket, CancellationToken cancellation)
+    {
+        var any = new IPEndPoint(socket.AddressFamily == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, 0);
+        while (!cancellation.IsCancellationRequested)
+        {
+            try
+            {
+                await _atOnce.WaitAsync(cancellation);
+                var buffer = new byte[MaxMessage];
+                var received = await socket.ReceiveFromAsync(buffer, any, cancellation);
+                _ = AnswerAsync(socket, buffer.AsMemory(0, received.ReceivedBytes), received.RemoteEndPoint, cancellation);
+            }
+            catch (SocketException)
+            {
+                // A client that left before its answer came shows up here as a refused port.
+                _atOnce.Release();
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+    }
+
+    private async Task AnswerAsync(Socket socket, ReadOnlyMemory<byte> message, EndPoint client, CancellationToken cancellation)
+    {
+        try
+        {
+            if (await resolver.AnswerAsync(message, isDatagram: true, cancellation) is { } answer)
+                await socket.SendToAsync(answer, client, cancellation);
+        }
+        catch (Exception e) when (e is SocketException or OperationCanceledException or ObjectDisposedException)
+        {
+            // The client is gone, or we are going.
+        }
+        catch (Exception e)
+        {
+            LogFailed(e);
+        }
+        finally
+        {
+            _atOnce.Release();
+        }
+    }
+
+    private async Task AcceptAsync(Socket listener, CancellationToken cancellation)
+    {
+        while (!cancellation.IsCancellationRequested)
+        {
+            try
+            {
+                await _atOnce.WaitAsync(cancellation);
+                _ = ServeAsync(await listener.AcceptAsync(cancellation), cancellation);
+            }
+            catch (SocketException)
+            {
+                _atOnce.Release();
+                await Task.Delay(TimeSpan.FromMilliseconds(100), CancellationToken.None);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+    }
+
+    // RFC 7766: each message behind its length, one after the other.
+    private async Task ServeAsync(Socket socket, CancellationToken cancellation)
+    {
+        try
+        {
+            using var stream = new NetworkStream(socket, ownsSocket: true);
+            var length = new byte[2];
+            while (true)
+            {
+                using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+                limit.CancelAfter(IdleLimit);
+                await stream.ReadExactlyAsync(length, limit.Token);
+                var message = new byte[BinaryPrimitives.ReadUInt16BigEndian(length)];
+                await stream.ReadExactlyAsync(message, limit.Token);
+                if (await resolver.AnswerAsync(message, isDatagram: false, limit.Token) is not { } answer)
+                    return;
+                var framed = new byte[2 + answer.Length];
+                BinaryPrimitives.WriteUInt16BigEndian(framed, (ushort)answer.Length);
+                answer.CopyTo(framed, 2);
+                await stream.WriteAsync(framed, limit.Token);
+            }
+        }
+        catch (Exception e) when (e is IOException or SocketException or OperationCanceledException)
+        {
+            // The client has asked all it wanted, or was silent.
+        }
+        catch (Exception e)
+        {
+            LogFailed(e);
+        }
+        finally
+        {
+            _atOnce.Release();
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "dns failed")]
+    private partial void LogFailed(Exception error);
+}

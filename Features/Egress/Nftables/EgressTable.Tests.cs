@@ -1,0 +1,255 @@
+using System.Net;
+using System.Net.Sockets;
+using Discobot.Features.Interception;
+using Discobot.Tests.Fixtures;
+
+namespace Discobot.Features.Egress.Nftables;
+
+public sealed class EgressTableTests
+{
+    private const ushort Entry = 17082;
+    private const ushort Dns = 17053;
+    private const uint Somebody = 4242;
+
+    private static readonly IPEndPoint[] Elsewhere = [new(IPAddress.Parse("203.0.113.9"), 80), new(IPAddress.Parse("2001:db8:1::9"), 443)];
+
+    [Theory, InlineData("redirect"), InlineData("enforce")]
+    public void Connections_to_web_ports_arrive_at_the_entry_and_tell_where_they_were_going(string mode) => NetworkNamespace.Run(() =>
+    {
+        using var table = Set(mode, Somebody);
+        foreach (var destination in Elsewhere)
+        {
+            using var listener = Listen(destination.AddressFamily, Entry);
+            using var client = Connect(destination);
+            using var arrived = listener.Accept();
+            Assert.Equal(destination, OriginalDestination.Of(arrived));
+        }
+
+        Assert.Equal(0, NetworkNamespace.Sent());
+    });
+
+    [Fact]
+    public void Whoever_connects_to_the_entry_itself_was_going_nowhere_else() => NetworkNamespace.Run(() =>
+    {
+        using var table = Set("enforce", Somebody);
+        using var listener = Listen(AddressFamily.InterNetwork, Entry);
+        using var client = Connect((IPEndPoint)listener.LocalEndPoint!);
+        using var arrived = listener.Accept();
+        Assert.Null(OriginalDestination.Of(arrived));
+    });
+
+    [Fact]
+    public void Enforced_every_port_leads_to_the_entry() => NetworkNamespace.Run(() =>
+    {
+        using var table = Set("enforce", Somebody);
+        using var listener = Listen(AddressFamily.InterNetwork, Entry);
+        var destination = new IPEndPoint(IPAddress.Parse("203.0.113.9"), 5432);
+        using var client = Connect(destination);
+        using var arrived = listener.Accept();
+        Assert.Equal(destination, OriginalDestination.Of(arrived));
+    });
+
+    [Fact]
+    public void Redirected_other_ports_go_out() => NetworkNamespace.Run(() =>
+    {
+        using var table = Set("redirect", Somebody);
+        using var listener = Listen(AddressFamily.InterNetwork, Entry);
+        using var client = Connect(new IPEndPoint(IPAddress.Parse("203.0.113.9"), 5432), waits: false);
+        Assert.False(listener.Poll(TimeSpan.FromMilliseconds(200), SelectMode.SelectRead));
+        Assert.NotEqual(0, NetworkNamespace.Sent());
+    });
+
+    [Theory]
+    [InlineData("203.0.113.9", 443)]
+    [InlineData("203.0.113.9", 123)]
+    [InlineData("2001:db8:1::9", 443)]
+    [InlineData("192.0.2.77", 5353)]
+    [InlineData("224.0.0.251", 5353)]
+    [InlineData("255.255.255.255", 67)]
+    public void Enforced_datagrams_are_refused_at_once(string address, int port) => NetworkNamespace.Run(() =>
+    {
+        using var table = Set("enforce", Somebody);
+        SendDatagram(address, port);
+        Assert.Equal(0, NetworkNamespace.Sent());
+    });
+
+    [Fact]
+    public void Redirected_only_quic_is_refused() => NetworkNamespace.Run(() =>
+    {
+        using var table = Set("redirect", Somebody);
+        SendDatagram("203.0.113.9", 443);
+        Assert.Equal(0, NetworkNamespace.Sent());
+        SendDatagram("203.0.113.9", 123);
+        Assert.Equal(1, NetworkNamespace.Sent());
+    });
+
+    [Theory]
+    [InlineData("203.0.113.53")]
+    [InlineData("127.0.0.11")]
+    [InlineData("127.0.0.53")]
+    [InlineData("2001:db8:1::53")]
+    public void Questions_for_names_arrive_at_the_resolver_whomever_they_were_for(string server) => NetworkNamespace.Run(() =>
+    {
+        using var table = Set("enforce", Somebody);
+        var address = IPAddress.Parse(server);
+        using var resolver = new Socket(address.AddressFamily, SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 2000 };
+        resolver.Bind(new IPEndPoint(LoopbackOf(address.AddressFamily), Dns));
+        using var client = new Socket(address.AddressFamily, SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 2000 };
+        client.Connect(address, 53);
+        client.Send("question"u8);
+        var buffer = new byte[16];
+        EndPoint from = new IPEndPoint(address.AddressFamily == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, 0);
+        Assert.Equal(8, resolver.ReceiveFrom(buffer, ref from));
+        resolver.SendTo("answer"u8, from);
+        // The client's socket takes answers of the server it asked alone: the kernel puts its address back.
+        Assert.Equal(6, client.Receive(buffer));
+
+        using var listener = Listen(address.AddressFamily, Dns);
+        using var stream = Connect(new IPEndPoint(address, 53));
+        listener.Accept().Dispose();
+        Assert.Equal(0, NetworkNamespace.Sent());
+    });
+
+    [Fact]
+    public void Pings_stay_inside() => NetworkNamespace.Run(() =>
+    {
+        using var table = Set("enforce", Somebody);
+        NetworkNamespace.Shell("sysctl -qw net.ipv4.ping_group_range='0 2147483647'");
+        foreach (var (address, protocol) in new[] { ("203.0.113.9", ProtocolType.Icmp), ("2001:db8:1::9", ProtocolType.IcmpV6) })
+        {
+            using var socket = new Socket(IPAddress.Parse(address).AddressFamily, SocketType.Dgram, protocol);
+            Send(socket, [(byte)(protocol == ProtocolType.Icmp ? 8 : 128), 0, 0, 0, 0, 0, 0, 0], address, 0);
+        }
+
+        Assert.Equal(0, NetworkNamespace.Sent());
+    });
+
+    [Fact]
+    public void The_proxy_leaves_as_it_likes() => NetworkNamespace.Run(() =>
+    {
+        using var table = Set("enforce", proxyUser: 0);
+        using var client = Connect(Elsewhere[0], waits: false);
+        SendDatagram("203.0.113.53", 53);
+        Assert.True(NetworkNamespace.Sent() >= 2);
+    });
+
+    [Fact]
+    public void What_stays_on_this_machine_is_left_alone() => NetworkNamespace.Run(() =>
+    {
+        using var table = Set("enforce", Somebody);
+        foreach (var address in new[] { "127.0.0.1", "192.0.2.1", "::1", "2001:db8::1" })
+        {
+            var here = IPAddress.Parse(address);
+            using var listener = new Socket(here.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            listener.Bind(new IPEndPoint(here, 8080));
+            listener.Listen();
+            using var client = Connect(new IPEndPoint(here, 8080));
+            listener.Accept().Dispose();
+        }
+    });
+
+    [Fact]
+    public void Nobody_flushes_it_and_other_tables_stay() => NetworkNamespace.Run(() =>
+    {
+        NetworkNamespace.Shell("nft add table ip other");
+        using (var table = Set("enforce", Somebody))
+        {
+            Assert.Contains("table ip other", NetworkNamespace.Shell("nft list ruleset"), StringComparison.Ordinal);
+            NetworkNamespace.Shell("nft flush ruleset; nft delete table inet discobot 2>/dev/null; true");
+            Assert.Contains("reject with icmpx admin-prohibited", NetworkNamespace.Shell("nft list ruleset"), StringComparison.Ordinal);
+            NetworkNamespace.Shell("nft add table ip other");
+        }
+
+        Assert.Equal("table ip other {\n}", NetworkNamespace.Shell("nft list ruleset"));
+    });
+
+    [Fact]
+    public void A_new_plan_takes_the_place_of_the_old_one() => NetworkNamespace.Run(() =>
+    {
+        using var table = Set("enforce", Somebody);
+        table.Set(new EgressPlan(EgressMode.Redirect, Somebody, Entry, Dns));
+        var ruleset = NetworkNamespace.Shell("nft list table inet discobot");
+        Assert.DoesNotContain("meta l4proto tcp counter", ruleset, StringComparison.Ordinal);
+        table.Set(new EgressPlan(EgressMode.Open, Somebody, Entry, Dns));
+        Assert.DoesNotContain("chain", NetworkNamespace.Shell("nft list table inet discobot"), StringComparison.Ordinal);
+    });
+
+    [Fact]
+    public void Until_the_proxy_serves_only_root_leaves() => NetworkNamespace.Run(() =>
+    {
+        using var table = new EgressTable();
+        table.Set(new EgressPlan(EgressMode.Enforce, Somebody, Entry, Dns) { IsServed = false });
+        NetworkNamespace.Shell("setpriv --reuid 4343 --clear-groups -- sh -c 'nc -w 1 203.0.113.9 80; nc -u -w 1 127.0.0.11 40053 </dev/null; ping -c 1 -w 1 203.0.113.9' 2>&1; true");
+        Assert.Equal(0, NetworkNamespace.Sent());
+        SendDatagram("203.0.113.9", 123);
+        Assert.Equal(1, NetworkNamespace.Sent());
+    });
+
+    [Fact]
+    public void Dockers_resolver_is_reached_by_the_proxy_alone() => NetworkNamespace.Run(() =>
+    {
+        using var resolver = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        resolver.Bind(new IPEndPoint(IPAddress.Parse("127.0.0.11"), 40053));
+        using (var table = Set("enforce", Somebody))
+        {
+            SendDatagram("127.0.0.11", 40053);
+            Assert.False(resolver.Poll(TimeSpan.FromMilliseconds(200), SelectMode.SelectRead));
+        }
+
+        using (var table = Set("enforce", proxyUser: 0))
+        {
+            SendDatagram("127.0.0.11", 40053);
+            Assert.True(resolver.Poll(TimeSpan.FromMilliseconds(200), SelectMode.SelectRead));
+        }
+    });
+
+    private static EgressTable Set(string mode, uint proxyUser)
+    {
+        var table = new EgressTable();
+        table.Set(new EgressPlan(mode == "enforce" ? EgressMode.Enforce : EgressMode.Redirect, proxyUser, Entry, Dns));
+        return table;
+    }
+
+    private static IPAddress LoopbackOf(AddressFamily family) => family == AddressFamily.InterNetwork ? IPAddress.Loopback : IPAddress.IPv6Loopback;
+
+    private static Socket Listen(AddressFamily family, int port)
+    {
+        var listener = new Socket(family, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(LoopbackOf(family), port));
+        listener.Listen();
+        return listener;
+    }
+
+    private static Socket Connect(IPEndPoint destination, bool waits = true)
+    {
+        var client = new Socket(destination.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { Blocking = waits };
+        try
+        {
+            client.Connect(destination);
+        }
+        catch (SocketException e) when (!waits && e.SocketErrorCode is SocketError.WouldBlock or SocketError.InProgress)
+        {
+            // On its way.
+        }
+
+        return client;
+    }
+
+    private static void SendDatagram(string address, int port)
+    {
+        using var socket = new Socket(IPAddress.Parse(address).AddressFamily, SocketType.Dgram, ProtocolType.Udp) { EnableBroadcast = true };
+        Send(socket, "datagram"u8, address, port);
+    }
+
+    // What the filter refuses, the kernel tells the sender (EPERM, or an ICMP message), or it does not.
+    private static void Send(Socket socket, ReadOnlySpan<byte> bytes, string address, int port)
+    {
+        try
+        {
+            socket.SendTo(bytes, new IPEndPoint(IPAddress.Parse(address), port));
+        }
+        catch (SocketException)
+        {
+        }
+    }
+}

@@ -1,0 +1,178 @@
+using System.Buffers.Binary;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace Discobot.Features.Egress.Nftables;
+
+/// <summary>One rule: conditions that must all hold, then what happens. Reads like the line that <c>nft list ruleset</c> prints for it.</summary>
+internal sealed class NftRule
+{
+    private const uint Register = 1;
+    private const uint Equal = 0;
+    private const uint NotEqual = 1;
+    private const uint NetworkHeader = 1;
+    private const uint TransportHeader = 2;
+    private const uint OutputName = 2;
+    private const uint AddressType = 3;
+    private const byte IPv4 = 2;
+    private const byte IPv6 = 10;
+
+    private readonly List<Action<NftWriter>> _expressions = [];
+
+    /// <summary>Writes the list of expressions of NFTA_RULE_EXPRESSIONS.</summary>
+    public void Write(NftWriter w)
+    {
+        foreach (var expression in _expressions)
+            w.Nest(1, expression);
+    }
+
+    /// <summary>Packets of a socket of this user. Packets that belong to no socket, such as the kernel's own, are nobody's.</summary>
+    public NftRule OfUser(uint uid) => Meta(10).Compare(Equal, BitConverter.GetBytes(uid));
+
+    /// <summary>Leaving by this interface; with a star at the end, by any whose name begins so.</summary>
+    public NftRule LeavingBy(string name) => Meta(7).Compare(Equal, InterfaceName(name));
+
+    /// <summary>Arrived by this interface; with a star at the end, by any whose name begins so.</summary>
+    public NftRule ArrivedBy(string name) => Meta(6).Compare(Equal, InterfaceName(name));
+
+    public NftRule Tcp() => Meta(16).Compare(Equal, [6]);
+
+    public NftRule Udp() => Meta(16).Compare(Equal, [17]);
+
+    public NftRule IcmpV6(byte type) => Meta(16).Compare(Equal, [58]).Payload(TransportHeader, 0, 1).Compare(Equal, [type]);
+
+    public NftRule ToPort(ushort port)
+    {
+        var bytes = new byte[2];
+        BinaryPrimitives.WriteUInt16BigEndian(bytes, port);
+        return Payload(TransportHeader, 2, 2).Compare(Equal, bytes);
+    }
+
+    /// <summary>To an address of the network.</summary>
+    public NftRule To(IPNetwork network)
+    {
+        var isV4 = network.BaseAddress.AddressFamily == AddressFamily.InterNetwork;
+        Meta(15).Compare(Equal, [isV4 ? IPv4 : IPv6]);
+        var size = isV4 ? 4u : 16u;
+        Payload(NetworkHeader, isV4 ? 16u : 24u, size);
+        if (network.PrefixLength < size * 8)
+            Mask(network.PrefixLength, (int)size);
+        return Compare(Equal, network.BaseAddress.GetAddressBytes());
+    }
+
+    /// <summary>To one of this machine's own addresses (RTN_LOCAL).</summary>
+    public NftRule ToThisMachine() => Fib(AddressType).Compare(Equal, BitConverter.GetBytes(2u));
+
+    /// <summary>To an address that is routed out by an interface whose name does not begin with any of these.</summary>
+    public NftRule RoutedBeyond(IEnumerable<string> names)
+    {
+        foreach (var name in names)
+            Fib(OutputName).Compare(NotEqual, InterfaceName(name));
+        return this;
+    }
+
+    /// <summary>Answers within a connection that somebody else opened.</summary>
+    public NftRule Answering() => Connection().Compare(Equal, [1]);
+
+    /// <summary>From whoever opened the connection.</summary>
+    public NftRule Opening() => Connection().Compare(Equal, [0]);
+
+    public NftRule Count() => Add("counter", static _ => { });
+
+    public NftRule Accept() => Add("immediate", static w =>
+    {
+        w.Number(1, 0);
+        w.Nest(2, static w => w.Nest(2, static w => w.Number(1, 1)));
+    });
+
+    /// <summary>Refused at once with an ICMP message that says "administratively prohibited", so that programs do not wait.</summary>
+    public NftRule Reject() => Add("reject", static w =>
+    {
+        w.Number(1, 2);
+        w.Bytes(2, [3]);
+    });
+
+    /// <summary>To the loopback address, at this port.</summary>
+    public NftRule Redirect(ushort port)
+    {
+        var bytes = new byte[2];
+        BinaryPrimitives.WriteUInt16BigEndian(bytes, port);
+        Add("immediate", w =>
+        {
+            w.Number(1, Register);
+            w.Nest(2, w => w.Bytes(1, bytes));
+        });
+        return Add("redir", static w => w.Number(1, Register));
+    }
+
+    // IFNAMSIZ is 16: a whole name is compared with the zeros behind it, a beginning without.
+    private static byte[] InterfaceName(string name)
+    {
+        if (name.EndsWith('*'))
+            return Encoding.ASCII.GetBytes(name[..^1]);
+        var bytes = new byte[16];
+        Encoding.ASCII.GetBytes(name, bytes);
+        return bytes;
+    }
+
+    private NftRule Meta(uint key) => Add("meta", w =>
+    {
+        w.Number(2, key);
+        w.Number(1, Register);
+    });
+
+    private NftRule Payload(uint from, uint offset, uint length) => Add("payload", w =>
+    {
+        w.Number(1, Register);
+        w.Number(2, from);
+        w.Number(3, offset);
+        w.Number(4, length);
+    });
+
+    private NftRule Mask(int prefix, int size)
+    {
+        var mask = new byte[size];
+        for (var bit = 0; bit < prefix; bit++)
+            mask[bit / 8] |= (byte)(0x80 >> bit % 8);
+        return Add("bitwise", w =>
+        {
+            w.Number(1, Register);
+            w.Number(2, Register);
+            w.Number(3, (uint)size);
+            w.Nest(4, w => w.Bytes(1, mask));
+            w.Nest(5, w => w.Bytes(1, new byte[size]));
+        });
+    }
+
+    // By destination address alone; the flags are NFTA_FIB_F_.
+    private NftRule Fib(uint result) => Add("fib", w =>
+    {
+        w.Number(1, Register);
+        w.Number(2, result);
+        w.Number(3, 2);
+    });
+
+    private NftRule Connection() => Add("ct", static w =>
+    {
+        w.Number(1, Register);
+        w.Number(2, 1);
+    });
+
+    private NftRule Compare(uint operation, byte[] value) => Add("cmp", w =>
+    {
+        w.Number(1, Register);
+        w.Number(2, operation);
+        w.Nest(3, w => w.Bytes(1, value));
+    });
+
+    private NftRule Add(string name, Action<NftWriter> data)
+    {
+        _expressions.Add(w =>
+        {
+            w.Text(1, name);
+            w.Nest(2, data);
+        });
+        return this;
+    }
+}
