@@ -16,8 +16,8 @@ sweep() {
     left=$(docker volume ls -q --filter label=discobot.test 2>/dev/null); [ -z "$left" ] || docker volume rm -f $left >/dev/null
 }
 if [ "$suite" = unit ]; then
-    # The clients whose opinion on our certificates counts.
-    need_programs curl:curl git:git gnutls-cli:gnutls-bin java:default-jre-headless node:nodejs openssl:openssl python3:python3
+    # The clients whose opinion on our certificates counts, and what makes and tries networks of the tests' own.
+    need_programs curl:curl git:git gnutls-cli:gnutls-bin ip:iproute2 java:default-jre-headless nc:netcat-openbsd nft:nftables node:nodejs openssl:openssl ping:iputils-ping python3:python3 sysctl:procps
 else
     need curl
     [ -e /dev/fuse ] || modprobe fuse 2>/dev/null || say "there is no /dev/fuse: the tests of AgentFS will fail"

@@ -179,7 +179,7 @@ public sealed class EgressTableTests
     {
         using var table = new EgressTable();
         table.Set(new EgressPlan(EgressMode.Enforce, Somebody, Entry, Dns) { IsServed = false });
-        NetworkNamespace.Shell("setpriv --reuid 4343 --clear-groups -- sh -c 'nc -w 1 203.0.113.9 80; nc -u -w 1 127.0.0.11 40053 </dev/null; ping -c 1 -w 1 203.0.113.9' 2>&1; true");
+        NetworkNamespace.Shell("setpriv --reuid 4343 --clear-groups -- sh -c 'nc -w 1 203.0.113.9 80 </dev/null; nc -u -w 1 127.0.0.11 40053 </dev/null; ping -c 1 -w 1 203.0.113.9' 2>&1; true");
         Assert.Equal(0, NetworkNamespace.Sent());
         SendDatagram("203.0.113.9", 123);
         Assert.Equal(1, NetworkNamespace.Sent());
