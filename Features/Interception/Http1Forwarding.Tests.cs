@@ -103,6 +103,20 @@ public sealed class Http1ForwardingTests(SmugglingTests.Proxy fixture) : IClassF
         Assert.StartsWith("patch ", origin.Heads.Last(), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task An_HTTP_2_client_reaches_a_server_that_speaks_HTTP_1_1_alone_over_one_connection()
+    {
+        await using var origin = Start("tls", ServeAsync);
+        using var client = fixture.Running.Client(HttpVersion.Version20);
+        for (var i = 0; i < 2; i++)
+        {
+            using var response = await client.PostAsync(new Uri($"https://{origin.Authority}/"), new StringContent(""));
+            Assert.Equal("ok", await response.Content.ReadAsStringAsync());
+        }
+
+        Assert.Equal(1, origin.Connections);
+    }
+
     [Theory]
     [InlineData("1.1")]
     [InlineData("2.0")]

@@ -27,17 +27,26 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
         {
             response = await upstream.SendHttp2Async(message, silence.Token);
         }
-        catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.VersionNegotiationError && message.Content is null or Body { IsUntouched: true })
+        catch (HttpRequestException e) when (WantsHttp1(e) && message.Content is null or ByteArrayContent or Body { IsUntouched: true })
         {
-            // A single request may be asked for by HTTP/1.1 (RFC 9113, 7: HTTP_1_1_REQUIRED) where others are not.
-            if (e.InnerException is null)
-                upstream.NoteHttp1(proxied.Target);
             return false;
         }
 
         using (response)
             await AnswerAsync(context, response, silence);
         return true;
+    }
+
+    // In general, or for this request (RFC 9113, 7: HTTP_1_1_REQUIRED).
+    private static bool WantsHttp1(HttpRequestException failure)
+    {
+        for (Exception? e = failure; e is not null; e = e.InnerException)
+        {
+            if (e is Http1ChosenException)
+                return true;
+        }
+
+        return failure.HttpRequestError == HttpRequestError.VersionNegotiationError;
     }
 
     private static HttpRequestMessage Message(HttpContext context, FieldList fields, Silence silence)

@@ -80,15 +80,16 @@ internal sealed class Upstream : IUpstream, IDisposable
     }
 
     /// <summary>Sends a request by HTTP/2.</summary>
-    /// <exception cref="HttpRequestException">As for <see cref="IUpstream.SendAsync"/>; with VersionNegotiationError where the server does not speak it.</exception>
+    /// <exception cref="HttpRequestException">As for <see cref="IUpstream.SendAsync"/>; with <see cref="Http1ChosenException"/> inside where the server does
+    /// not speak it, or as VersionNegotiationError where it does not want to for this request.</exception>
     public Task<HttpResponseMessage> SendHttp2Async(HttpRequestMessage request, CancellationToken cancellation) => _http2.SendAsync(request, cancellation);
 
     /// <summary>Whether requests for this host may be sent by HTTP/2: over TLS, unless it was seen not to speak it.</summary>
     public bool MaySpeakHttp2(string scheme, ConnectTarget target) =>
         scheme == Uri.UriSchemeHttps && !(_http1Only.TryGetValue(target, out var until) && Environment.TickCount64 < until);
 
-    /// <summary>Remembers for a while that a host does not speak HTTP/2.</summary>
-    public void NoteHttp1(ConnectTarget target)
+    // Remembers for a while that a host does not speak HTTP/2.
+    private void NoteHttp1(ConnectTarget target)
     {
         if (_http1Only.Count >= MaxRemembered)
             _http1Only.Clear();
@@ -165,14 +166,20 @@ internal sealed class Upstream : IUpstream, IDisposable
     private async ValueTask<Http1Connection> ConnectDirectlyAsync(Http1Origin origin, CancellationToken cancellation)
     {
         var transport = _traffic.Watch(origin.Target, await _dialer.ConnectAsync(origin.Target, origin.Scheme, cancellation));
-        if (origin.Scheme != Uri.UriSchemeHttps)
-            return Over(transport, origin);
+        return origin.Scheme == Uri.UriSchemeHttps
+            ? new Http1Connection(await SecureAsync(transport, origin.Target, [SslApplicationProtocol.Http11], cancellation), transport, origin)
+            : Over(transport, origin);
+    }
+
+    private async ValueTask<SslStream> SecureAsync(
+        UpstreamStream transport, ConnectTarget target, List<SslApplicationProtocol> protocols, CancellationToken cancellation)
+    {
         var tls = new SslStream(new ReadAheadStream(transport));
         try
         {
             await _trust.Loaded.WaitAsync(cancellation);
-            await tls.AuthenticateAsClientAsync(_trust.For(origin.Target.Host, SslApplicationProtocol.Http11), cancellation);
-            return new Http1Connection(tls, transport, origin);
+            await tls.AuthenticateAsClientAsync(_trust.For(target.Host, protocols), cancellation);
+            return tls;
         }
         catch (Exception)
         {
@@ -213,11 +220,22 @@ internal sealed class Upstream : IUpstream, IDisposable
         ResponseHeaderEncodingSelector = static (_, _) => Encoding.Latin1,
     };
 
+    // Both protocols are offered, as clients do: many servers break the handshake off when they are offered none that they speak. A server that
+    // chooses HTTP/1.1 has a connection for it already.
     private async ValueTask<Stream> ConnectForHttp2Async(SocketsHttpConnectionContext context, CancellationToken cancellation)
     {
         var target = new ConnectTarget(ConnectTarget.Normalize(context.DnsEndPoint.Host), context.DnsEndPoint.Port);
-        var stream = _traffic.Watch(target, await _dialer.ConnectAsync(target, Uri.UriSchemeHttps, cancellation));
-        await _trust.Loaded.WaitAsync(cancellation);
-        return new ReadAheadStream(stream);
+        var transport = _traffic.Watch(target, await _dialer.ConnectAsync(target, Uri.UriSchemeHttps, cancellation));
+        var tls = await SecureAsync(transport, target, [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11], cancellation);
+        if (tls.NegotiatedApplicationProtocol == SslApplicationProtocol.Http2)
+            return tls;
+        NoteHttp1(target);
+        var spare = new Http1Connection(tls, transport, new Http1Origin(Uri.UriSchemeHttps, target));
+        _pool.Watch(spare);
+        _pool.Done(spare, reusable: true);
+        throw new Http1ChosenException();
     }
 }
+
+/// <summary>The server chose HTTP/1.1 in the TLS handshake.</summary>
+internal sealed class Http1ChosenException() : IOException("the server speaks HTTP/1.1");

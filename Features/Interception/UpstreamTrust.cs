@@ -43,11 +43,11 @@ internal sealed partial class UpstreamTrust
 
     /// <summary>The same for one connection.</summary>
     /// <param name="host">The name that the certificate must be for.</param>
-    /// <param name="protocol">What will be spoken.</param>
-    public SslClientAuthenticationOptions For(string host, SslApplicationProtocol protocol) => new()
+    /// <param name="protocols">What may be spoken, the best first.</param>
+    public SslClientAuthenticationOptions For(string host, List<SslApplicationProtocol> protocols) => new()
     {
         TargetHost = host,
-        ApplicationProtocols = [protocol],
+        ApplicationProtocols = protocols,
         CertificateChainPolicy = Options.CertificateChainPolicy,
         CipherSuitesPolicy = Options.CipherSuitesPolicy,
         EnabledSslProtocols = Options.EnabledSslProtocols,

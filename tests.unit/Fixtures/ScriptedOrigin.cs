@@ -62,7 +62,12 @@ internal sealed class ScriptedOrigin : IAsyncDisposable
                 if (_certificate is not null)
                 {
                     var tls = new SslStream(stream);
-                    await tls.AuthenticateAsServerAsync(_certificate);
+                    // Whoever offers no protocol that it speaks is told so, and sent away, as Go and nginx do.
+                    await tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions
+                    {
+                        ServerCertificate = _certificate,
+                        ApplicationProtocols = [SslApplicationProtocol.Http11],
+                    });
                     stream = tls;
                 }
 
