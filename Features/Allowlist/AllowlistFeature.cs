@@ -10,10 +10,14 @@ internal static class AllowlistFeature
     /// Registers the policy and its <see cref="Live{T}"/> <see cref="AllowlistRules"/>; a reload replaces them whole with
     /// <c>new AllowlistRules(options)</c>.
     /// </summary>
-    public static IServiceCollection AddAllowlist(this IServiceCollection services, AllowlistOptions options) => services
+    /// <param name="services">Where they are registered.</param>
+    /// <param name="options">The <c>allowlist</c> section.</param>
+    /// <param name="learnedFile">Keeps what was learned over restarts. An absolute path.</param>
+    public static IServiceCollection AddAllowlist(this IServiceCollection services, AllowlistOptions options, string learnedFile) => services
         .AddPrometheus()
         .AddSingleton(new Live<AllowlistRules>(new AllowlistRules(options)))
         .AddSingleton<LearnedTraffic>()
+        .AddHostedService(provider => ActivatorUtilities.CreateInstance<LearnedFile>(provider, learnedFile))
         .AddSingleton<BlockMetrics>()
         .AddSingleton<IEgressPolicy, AllowlistPolicy>()
         .AddSingleton(CreateTraffic);
@@ -30,7 +34,8 @@ internal static class AllowlistFeature
     public static void MapAllowlist(this IEndpointRouteBuilder endpoints)
     {
         var learned = endpoints.ServiceProvider.GetRequiredService<LearnedTraffic>();
-        RequestDelegate answer = context => context.Response.WriteAsJsonAsync(learned.Report(), LearnedJson.Default.LearnedReport);
+        var live = endpoints.ServiceProvider.GetRequiredService<Live<AllowlistRules>>();
+        RequestDelegate answer = context => context.Response.WriteAsJsonAsync(learned.Report() with { Learning = live.Value.Learns }, LearnedJson.Default.LearnedReport);
         endpoints.MapGet("/api/allowlist/learned", answer);
     }
 }

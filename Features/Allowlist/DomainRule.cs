@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Text.Json;
 using Discobot.Infrastructure.Config;
@@ -59,9 +60,27 @@ internal sealed record DomainRule(HostPattern Host, ImmutableArray<string> Metho
     private static ImmutableArray<string> ReadMethods(ConfigNode node) =>
         [.. node.AsStrings([], MethodProblem).Select(m => m.ToUpperInvariant())];
 
-    // Registered methods are letters and hyphens (IANA's registry knows VERSION-CONTROL).
-    private static string? MethodProblem(string method) =>
-        method.All(c => char.IsAsciiLetter(c) || c == '-') ? null : $"must be a method, as in GET, not {ConfigPath.Quote(method)}";
+    // IANA's HTTP Method Registry, and what proxies, Vault and UPnP add to it.
+    private static readonly FrozenSet<string> KnownMethods = FrozenSet.Create(
+        "ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "DELETE", "GET", "HEAD", "LABEL", "LINK", "LOCK", "MERGE",
+        "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS", "ORDERPATCH", "PATCH", "POST", "PRI", "PROPFIND",
+        "PROPPATCH", "PUT", "QUERY", "REBIND", "REPORT", "SEARCH", "TRACE", "UNBIND", "UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF",
+        "VERSION-CONTROL", "BAN", "LIST", "PURGE", "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE", "M-SEARCH");
+
+    // Registered methods are letters and hyphens. Others may exist (RFC 9110, 16.1.1), but none so near to a known one.
+    private static string? MethodProblem(string method)
+    {
+        if (!method.All(c => char.IsAsciiLetter(c) || c == '-'))
+            return $"must be a method, as in GET, not {ConfigPath.Quote(method)}{(method == "*" ? AllMethods : "")}";
+        if (KnownMethods.Contains(method.ToUpperInvariant()))
+            return null;
+        if (method.ToUpperInvariant() is "ALL" or "ANY")
+            return $"no method has the name {ConfigPath.Quote(method)}{AllMethods}";
+        var meant = KnownMethods.Order(StringComparer.Ordinal).FirstOrDefault(m => NearestWord.Distance(m, method) <= (m.Length < 6 ? 1 : 2));
+        return meant is null ? null : $"no method has the name {ConfigPath.Quote(method)}; did you mean \"{meant}\"?";
+    }
+
+    private const string AllMethods = "; leave methods out to allow all";
 
     private static string? PathProblem(string path) => PathGlob.TryParse(path, out _, out var problem) ? null : problem;
 }

@@ -6,7 +6,9 @@ namespace Discobot.Features.Allowlist;
 /// <param name="Hosts">Sorted by name.</param>
 /// <param name="Addresses">Non-public addresses that names resolved to.</param>
 /// <param name="Incomplete">More passed than is remembered.</param>
-internal sealed record LearnedReport(IReadOnlyList<LearnedHost> Hosts, IReadOnlyList<string> Addresses, bool Incomplete);
+/// <param name="Learning">Whether the proxy is in learn mode now.</param>
+internal sealed record LearnedReport(
+    IReadOnlyList<LearnedHost> Hosts, IReadOnlyList<string> Addresses, bool Incomplete, bool Learning = false);
 
 /// <param name="Host">Canonical name or address.</param>
 /// <param name="Literal">Whether it is an address.</param>
@@ -19,6 +21,6 @@ internal sealed record LearnedHost(string Host, bool Literal, bool Blind, IReadO
 /// <param name="More">There were more paths than are remembered.</param>
 internal sealed record LearnedMethod(string Method, IReadOnlyList<string> Paths, bool More);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(LearnedReport))]
 internal sealed partial class LearnedJson : JsonSerializerContext;

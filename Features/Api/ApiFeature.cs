@@ -74,6 +74,7 @@ internal sealed record ApiError(string Error);
 [JsonSerializable(typeof(ApiError))]
 [JsonSerializable(typeof(ConfigRefusal))]
 [JsonSerializable(typeof(Explanation))]
+[JsonSerializable(typeof(JsonElement))]
 internal sealed partial class ApiJson : JsonSerializerContext
 {
     /// <summary>For people in terminals: quotes as \", not as \u0022. Nothing of it ends up inside HTML.</summary>

@@ -14,17 +14,30 @@ internal static class ExplainEndpoint
     public static void MapExplain(this IEndpointRouteBuilder endpoints)
     {
         var explainer = ActivatorUtilities.CreateInstance<Explainer>(endpoints.ServiceProvider);
-        RequestDelegate answer = context =>
+        RequestDelegate answer = async context =>
         {
             var query = context.Request.Query;
             if (query["url"] is not [{ Length: > 0 } url])
-                return Refuse(context, "the query must have one url, as in /api/explain?url=https://example.com/path");
+            {
+                await Refuse(context, "the query must have one url, as in /api/explain?url=https://example.com/path");
+                return;
+            }
+
             var methods = query.TryGetValue("method", out var named) ? named : new StringValues("GET");
             if (methods is not [{ Length: > 0 and <= MaxMethod } method] || !method.All(c => char.IsAsciiLetter(c) || c == '-'))
-                return Refuse(context, "method must be one HTTP method, such as GET");
-            return TryRead(url, out var request, out var problem)
-                ? context.Response.WriteAsJsonAsync(explainer.Explain(method, request), ApiJson.Readable.Explanation)
-                : Refuse(context, problem);
+            {
+                await Refuse(context, "method must be one HTTP method, such as GET");
+                return;
+            }
+
+            if (!TryRead(url, out var request, out var problem))
+            {
+                await Refuse(context, problem);
+                return;
+            }
+
+            await explainer.RefreshAsync(request, context.RequestAborted);
+            await context.Response.WriteAsJsonAsync(explainer.Explain(method, request), ApiJson.Readable.Explanation);
         };
         endpoints.MapGet("/api/explain", answer);
     }

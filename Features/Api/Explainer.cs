@@ -13,6 +13,9 @@ internal sealed class Explainer(
     Live<AllowlistRules> allowlist, Live<PassthroughHosts> passthrough, ContentCache cache, HeaderRewriter headers,
     OwnListeners own, ParentProxies parents)
 {
+    /// <summary>Waits until the values that lie in files are known.</summary>
+    public ValueTask RefreshAsync(ProxiedRequest request, CancellationToken cancellation) => headers.RefreshAsync(request.Uri, cancellation);
+
     public Explanation Explain(string method, ProxiedRequest request)
     {
         var rules = allowlist.Value;

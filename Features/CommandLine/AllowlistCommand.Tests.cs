@@ -31,6 +31,26 @@ public class AllowlistCommandTests
         Assert.Equal(HttpStatusCode.Forbidden, written.StatusCode);
     }
 
+    [Fact]
+    public async Task Where_nothing_was_learned_there_is_no_policy_and_a_file_that_exists_stays_as_it_is()
+    {
+        var file = Path.GetTempFileName();
+        await File.WriteAllTextAsync(file, "mine");
+        using var authority = new TestAuthority();
+        await using var origin = await TestOrigin.StartAsync(authority.Issue(["localhost"]), context => context.Response.WriteAsync("yes"));
+        await using (var enforcing = await RunningProxy.StartAsync())
+            Assert.Contains("the proxy does not learn; set allowlist.mode to learn", await RefusedAsync(enforcing.ApiPort), StringComparison.Ordinal);
+        await using var learning = await RunningProxy.StartAsync("allowlist: {mode: learn}");
+        Assert.Contains("nothing has passed", await RefusedAsync(learning.ApiPort), StringComparison.Ordinal);
+
+        using var client = learning.Client();
+        await client.GetStringAsync($"{origin.Http}/api/one");
+        Assert.Contains($"{file} exists and is left as it is; --force replaces it", await RefusedAsync(learning.ApiPort, "-o", file), StringComparison.Ordinal);
+        Assert.Equal("mine", await File.ReadAllTextAsync(file));
+        Assert.Contains("/api/one", await ExportAsync(learning.ApiPort), StringComparison.Ordinal);
+        File.Delete(file);
+    }
+
     [Theory]
     [InlineData("nonsense", 2)]
     [InlineData("ftp://127.0.0.1", 2)]
@@ -38,12 +58,21 @@ public class AllowlistCommandTests
     public async Task An_address_that_is_none_is_wrong_usage_and_one_that_is_silent_a_failure(string api, int exitCode) =>
         Assert.Equal(exitCode, await RootCommands.RunAsync("discobot", ["allowlist", "export", "--api", api]));
 
+    private static async Task<string> RefusedAsync(int apiPort, params string[] more)
+    {
+        var (output, error) = (new StringWriter(), new StringWriter());
+        string[] arguments = ["allowlist", "export", "--api", $"127.0.0.1:{apiPort}", .. more];
+        Assert.Equal(1, await RootCommands.RunAsync(RootCommands.Create(), arguments, new() { Output = output, Error = error }));
+        Assert.Equal("", output.ToString());
+        return error.ToString();
+    }
+
     private static async Task<string> ExportAsync(int apiPort)
     {
         var file = Path.GetTempFileName();
         try
         {
-            string[] arguments = ["allowlist", "export", "--api", $"http://127.0.0.1:{apiPort}", "--output", file];
+            string[] arguments = ["allowlist", "export", "--api", $"http://127.0.0.1:{apiPort}", "--output", file, "--force"];
             Assert.Equal(0, await RootCommands.RunAsync("discobot", arguments));
             return await File.ReadAllTextAsync(file);
         }

@@ -1,7 +1,9 @@
 using System.CommandLine;
+using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Discobot.Features.Certificates;
+using Discobot.Infrastructure.Wire;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Discobot.Features.CommandLine;
@@ -11,55 +13,63 @@ internal static class CaCommand
 {
     public static Command Create()
     {
-        var directory = CertDirectoryOption.Create();
+        return new Command("ca", "The certificate authority that signs what intercepted clients see.")
+        {
+            Verb("show", "Show the CA that clients have to trust.", new CertDirectoryOption(asksProxy: true), Show),
+            Verb("rotate", "Make a new CA; the old pair is kept beside it.", new CertDirectoryOption(asksProxy: false), Rotate),
+        };
+    }
+
+    private static Command Verb(string name, string description, CertDirectoryOption directory, Func<string, bool, InvocationConfiguration, int> act)
+    {
         var json = new Option<bool>("--json") { Description = "Print JSON." };
-        var show = new Command("show", "Show the CA that clients have to trust.") { directory, json };
-        show.SetAction(parsed => Show(parsed.GetValue(directory)!, parsed.GetValue(json), parsed.InvocationConfiguration));
-        var rotate = new Command("rotate", "Make a new CA; the old pair is kept beside it.") { directory, json };
-        rotate.SetAction(parsed => Rotate(parsed.GetValue(directory)!, parsed.GetValue(json), parsed.InvocationConfiguration));
-        return new Command("ca", "The certificate authority that signs what intercepted clients see.") { show, rotate };
+        var command = new Command(name, description) { json };
+        directory.AddTo(command);
+        command.SetAction((parsed, cancellation) => RunningApi.RunAsync(parsed, async () =>
+            act(await directory.FindAsync(parsed, cancellation), parsed.GetValue(json), parsed.InvocationConfiguration)));
+        return command;
     }
 
     private static int Show(string directory, bool json, InvocationConfiguration console)
     {
+        Print(Look(directory), json, console);
+        return ExitCode.Fine;
+    }
+
+    private static CaReport Look(string directory)
+    {
         try
         {
             using var authority = CertificateAuthority.Load(directory, TimeProvider.System, out var fault);
-            if (authority is null)
-                return Fail($"{fault}; `discobot proxy` makes a CA when it starts", console);
-            Print(Report(authority, null), json, console);
-            return ExitCode.Fine;
+            return authority is not null ? Report(authority.CertificatePath, authority.Certificate, null)
+                : throw new IOException($"{fault}; `discobot proxy` makes a CA when it starts");
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        // The key is the proxy's alone.
+        catch (UnauthorizedAccessException)
         {
-            return Fail(e.Message, console);
+            var path = Path.Combine(directory, "ca.crt");
+            using var certificate = CertificateAuthority.ReadCertificate(path);
+            return Report(path, certificate, null);
         }
     }
 
     private static int Rotate(string directory, bool json, InvocationConfiguration console)
     {
-        try
-        {
-            using var authority = CertificateAuthority.Rotate(directory, TimeProvider.System, NullLogger.Instance, out var kept);
-            Print(Report(authority, kept), json, console);
-            console.Error.WriteLine(
-                "The proxy shows the new CA after a restart. Until it is trusted everywhere the old one was, HTTPS fails there: restart "
-                + "the container or run `discobot trust install`, and install it again on hosts where that was done by hand.");
-            return ExitCode.Fine;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return Fail(e.Message, console);
-        }
+        using var authority = CertificateAuthority.Rotate(directory, TimeProvider.System, NullLogger.Instance, out var kept);
+        Print(Report(authority.CertificatePath, authority.Certificate, kept), json, console);
+        console.Error.WriteLine(
+            "The proxy shows the new CA after a restart. Until it is trusted everywhere the old one was, HTTPS fails there: restart "
+            + "the container or run `discobot trust install`, and install it again on hosts where that was done by hand.");
+        return ExitCode.Fine;
     }
 
-    private static CaReport Report(CertificateAuthority authority, IReadOnlyList<string>? kept) => new(
-        authority.CertificatePath,
-        authority.Fingerprint,
-        authority.Certificate.Subject,
-        authority.Certificate.SerialNumber,
-        authority.Certificate.NotBefore.ToUniversalTime(),
-        authority.Certificate.NotAfter.ToUniversalTime(),
+    private static CaReport Report(string path, X509Certificate2 certificate, IReadOnlyList<string>? kept) => new(
+        path,
+        PemCertificates.Fingerprint(certificate),
+        certificate.Subject,
+        certificate.SerialNumber,
+        certificate.NotBefore.ToUniversalTime(),
+        certificate.NotAfter.ToUniversalTime(),
         kept);
 
     private static void Print(CaReport report, bool json, InvocationConfiguration console)
@@ -77,12 +87,6 @@ internal static class CaCommand
         console.Output.WriteLine($"valid        {report.NotBefore:u} to {report.NotAfter:u}");
         foreach (var file in report.Kept ?? [])
             console.Output.WriteLine($"kept         {file}");
-    }
-
-    private static int Fail(string reason, InvocationConfiguration console)
-    {
-        console.Error.WriteLine($"discobot ca: {reason}");
-        return ExitCode.Failed;
     }
 }
 

@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Discobot.Features.Cache;
-using Discobot.Features.Configuration;
 
 namespace Discobot.Features.CommandLine;
 
@@ -13,12 +12,17 @@ internal static class CacheCommand
     public static Command Create()
     {
         var api = new RunningApi();
-        var dir = new Option<string?>("--dir") { Description = "The cache's directory. Default: cache.dir of the configuration.", HelpName = "DIR" };
+        var dir = new Option<string?>("--dir") { Description = "The cache's directory. Without it: that of the proxy that runs here.", HelpName = "DIR" };
+        var config = new Option<string?>("--config", "-config", "-c")
+        {
+            Description = $"The configuration file whose cache.dir is meant. {ChosenProxy.Variables}.",
+            HelpName = "FILE",
+        };
         var json = new Option<bool>("--json") { Description = "Write JSON." };
 
         var stats = new Command("stats", "Show what the cache answered, stored and holds.") { json };
         api.AddTo(stats);
-        stats.SetAction((parsed, cancellation) => RunningApi.RunAsync(async () =>
+        stats.SetAction((parsed, cancellation) => RunningApi.RunAsync(parsed, async () =>
         {
             var statistics = await api.AskAsync(parsed, HttpMethod.Get, "/api/cache/stats", CacheJson.Default.CacheStatistics, cancellation);
             Print(parsed, json, statistics, CacheJson.Default.CacheStatistics, Describe);
@@ -26,26 +30,20 @@ internal static class CacheCommand
         }));
         var clear = new Command("clear", "Empty the cache. Downloads under way are not disturbed.") { json };
         api.AddTo(clear);
-        clear.SetAction((parsed, cancellation) => RunningApi.RunAsync(async () =>
+        clear.SetAction((parsed, cancellation) => RunningApi.RunAsync(parsed, async () =>
         {
             var cleared = await api.AskAsync(parsed, HttpMethod.Delete, "/api/cache", CacheJson.Default.CacheCleared, cancellation);
             Print(parsed, json, cleared, CacheJson.Default.CacheCleared, _ => "The cache is empty.");
             return ExitCode.Fine;
         }));
-        var verify = new Command("verify", "Read every stored body and compare it with its digest. Changes nothing.") { dir, json };
-        verify.SetAction((parsed, _) => RunningApi.RunAsync(() =>
+        var verify = new Command("verify", "Read every stored body and compare it with its digest. Changes nothing.") { dir, config, json };
+        verify.SetAction((parsed, _) => RunningApi.RunAsync(parsed, () =>
         {
-            var findings = CacheVerification.Run(parsed.GetValue(dir) ?? ConfiguredDirectory());
+            var findings = CacheVerification.Run(parsed.GetValue(dir) ?? ChosenProxy.Find(parsed.GetValue(config)).State.CacheDir);
             Print(parsed, json, findings, CacheJson.Default.CacheFindings, Describe);
             return Task.FromResult(findings.Damaged.Count == 0 ? ExitCode.Fine : ExitCode.Failed);
         }));
         return new Command("cache", "What is stored: counters, emptying, checking.") { stats, clear, verify };
-    }
-
-    private static string ConfiguredDirectory()
-    {
-        var settings = SettingsSources.OfProcess().Load();
-        return settings.Value?.Cache.Dir ?? throw new IOException(settings.ErrorText());
     }
 
     private static string Describe(CacheStatistics s) => string.Create(CultureInfo.InvariantCulture, $"""

@@ -30,6 +30,32 @@ public sealed class ConfigCommandTests : IDisposable
     }
 
     [Fact]
+    public void A_program_reads_the_mistakes_with_their_places()
+    {
+        var (code, output, error) = Run("cache: {max_size: none}", "check", "--json");
+        Assert.Equal((2, ""), (code, error));
+        var verdict = System.Text.Json.JsonDocument.Parse(output).RootElement;
+        Assert.False(verdict.GetProperty("ok").GetBoolean());
+        var mistake = Assert.Single(verdict.GetProperty("mistakes").EnumerateArray());
+        Assert.Equal((1, 19, "cache.max_size"), (mistake.GetProperty("line").GetInt32(), mistake.GetProperty("column").GetInt32(), mistake.GetProperty("key").GetString()));
+        Assert.True(System.Text.Json.JsonDocument.Parse(Run("cache: {max_size: 20G}", "check", "--json").Output).RootElement.GetProperty("ok").GetBoolean());
+    }
+
+    [Fact]
+    public async Task What_runs_is_shown_whatever_its_file_says_now()
+    {
+        await using var proxy = await Tests.Fixtures.RunningProxy.StartAsync("allowlist: {mode: learn, domains: [runs.example]}");
+        var (output, error) = (new StringWriter(), new StringWriter());
+        Assert.Equal(0, await RootCommands.RunAsync(
+            RootCommands.Create(), ["config", "show", "--api", $"127.0.0.1:{proxy.ApiPort}"], new() { Output = output, Error = error }));
+        Assert.StartsWith($"# in force at http://127.0.0.1:{proxy.ApiPort}/\nproxy:\n  port: {proxy.Port}\n", output.ToString(), StringComparison.Ordinal);
+        Assert.Contains("\n  - runs.example\n", output.ToString(), StringComparison.Ordinal);
+        Assert.Equal(1, await RootCommands.RunAsync(
+            RootCommands.Create(), ["config", "show", "--api", "127.0.0.1:1"], new() { Output = output, Error = error }));
+        Assert.Contains("discobot config show: no answer from the proxy", error.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_is_in_force_is_shown_as_a_file_or_as_json_with_secrets_masked()
     {
         const string yaml = "headers: {a.com: {set: {Authorization: s3cret}}}";

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Net;
 using System.Text;
 using System.Text.Json;
 using Discobot.Features.Certificates;
@@ -21,22 +22,24 @@ internal static class DoctorCommand
             json,
             url,
         };
-        command.SetAction((parsed, cancellation) => RunAsync(parsed.GetValue(json), parsed.GetValue(url)!, cancellation));
+        command.SetAction((parsed, cancellation) => RunningApi.RunAsync(parsed,
+            () => RunAsync(parsed.GetValue(json), parsed.GetValue(url)!, parsed.InvocationConfiguration.Output, cancellation)));
         return command;
     }
 
-    private static async Task<int> RunAsync(bool asJson, string url, CancellationToken cancellation)
+    private static async Task<int> RunAsync(bool asJson, string url, TextWriter output, CancellationToken cancellation)
     {
         using var spawner = new Spawner();
         var paths = new ContainerPaths();
         var path = Environment.GetEnvironmentVariable("PATH") ?? "/usr/local/bin:/usr/bin:/bin";
-        var proxy = ContainerProxy.Summary(paths);
+        var state = ChosenProxy.Find().State;
+        var proxy = new ProxySummary { Port = state.Port, ApiPort = IPEndPoint.Parse(state.Api).Port, Init = new() { NestedDocker = state.NestedDocker } };
         var environment = ByteText.OwnEnvironment();
         var doctor = new Doctor(
             paths, proxy, () => Trust(paths), new DoctorSteps(paths, environment, () => InitCommand.Refused(paths, environment)),
             new DoctorNetwork(paths, proxy, url), new DoctorClients(new ToolRun(spawner), path, url, Agent(paths)));
         var findings = await doctor.RunAsync(cancellation);
-        Console.Out.Write(asJson ? Json(findings) : Table(findings));
+        output.Write(asJson ? Json(findings) : Table(findings));
         return findings.Any(f => f.Works == false) ? ExitCode.Failed : ExitCode.Fine;
     }
 

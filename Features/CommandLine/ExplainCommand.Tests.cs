@@ -36,6 +36,20 @@ public sealed class ExplainCommandTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_header_that_has_no_value_is_told_with_the_reason()
+    {
+        await using var proxy = await RunningProxy.StartAsync("""
+            headers:
+              b.example.com: {set: {Authorization: env:DISCOBOT_TEST_UNSET, X-File: file:/nonexistent/token, X-Set: here}}
+              c.example.com: {set: {X-Set: here}, conditions: [{header: X-Env, equals: env:DISCOBOT_TEST_UNSET}]}
+            """);
+        Assert.Contains("\nheaders    rule b.example.com: set X-Set; left out Authorization (the environment variable DISCOBOT_TEST_UNSET is not set), "
+            + "X-File (/nonexistent/token cannot be read)\n", await RunAsync(proxy, 0, "https://b.example.com/"), StringComparison.Ordinal);
+        Assert.Contains("withheld: the condition on X-Env has no value: the environment variable DISCOBOT_TEST_UNSET is not set",
+            await RunAsync(proxy, 0, "https://c.example.com/"), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Scripts_read_JSON()
     {
         var json = JsonDocument.Parse(await RunAsync(0, "https://a.example.com/x", "--json")).RootElement;
@@ -46,10 +60,12 @@ public sealed class ExplainCommandTests : IAsyncLifetime
     [Fact]
     public async Task What_cannot_be_asked_fails() => Assert.Equal("", await RunAsync(1, "ftp://a.example.com/"));
 
-    private async Task<string> RunAsync(int exitCode, params string[] arguments)
+    private Task<string> RunAsync(int exitCode, params string[] arguments) => RunAsync(_proxy, exitCode, arguments);
+
+    private static async Task<string> RunAsync(RunningProxy proxy, int exitCode, params string[] arguments)
     {
         using var output = new StringWriter();
-        string[] all = ["explain", .. arguments, "--api", $"http://127.0.0.1:{_proxy.ApiPort}"];
+        string[] all = ["explain", .. arguments, "--api", $"http://127.0.0.1:{proxy.ApiPort}"];
         Assert.Equal(exitCode, await RootCommands.Create().Parse(all).InvokeAsync(new InvocationConfiguration { Output = output }));
         return output.ToString();
     }

@@ -17,7 +17,7 @@ internal static class ExplainCommand
         var json = new Option<bool>("--json") { Description = "Write JSON." };
         var command = new Command("explain", "Tell what the proxy would do with a request, without sending it.") { url, method, json };
         api.AddTo(command);
-        command.SetAction((parsed, cancellation) => RunningApi.RunAsync(async () =>
+        command.SetAction((parsed, cancellation) => RunningApi.RunAsync(parsed, async () =>
         {
             var path = $"/api/explain?url={Uri.EscapeDataString(parsed.GetRequiredValue(url))}"
                 + $"&method={Uri.EscapeDataString(parsed.GetRequiredValue(method))}";
@@ -63,6 +63,7 @@ internal static class ExplainCommand
             headers.Set.Count > 0 ? $"set {string.Join(", ", headers.Set)}" : "",
             headers.Append.Count > 0 ? $"append {string.Join(", ", headers.Append)}" : "",
             headers.Conditions.Count > 0 ? $"if {string.Join(", ", headers.Conditions)} is as the rule demands" : "",
+            headers.LeftOut is { } leftOut ? $"left out {string.Join(", ", leftOut.Select(h => $"{h.Name} ({h.Reason})"))}" : "",
             headers.Withheld is { } reason ? $"withheld: {reason}" : "",
         ];
         return $"rule {headers.Pattern}: {string.Join("; ", parts.Where(part => part.Length > 0))}";

@@ -36,13 +36,14 @@ internal static class InitCommand
         using var signals = new StopSignals(environment.GetValueOrDefault(StopSignals.Variable));
         using var orphans = new Orphans();
         using var spawner = new Spawner();
+        var given = ProxyState.VariablesOf(SettingsSources.OfProcess().Environment);
         var paths = new ContainerPaths();
         using var lines = new LineQueue();
         var log = new InitLog(line => lines.Add(1, line), line => lines.Add(2, line), environment.GetValueOrDefault("DISCOBOT_DEBUG") == "1");
         // The container trusts the authority of one place, so the proxy may use no other.
         if (environment.Remove("CERT_DIR"))
             log.Warning($"CERT_DIR is ignored: in a container the authority is in {paths.Certificates}");
-        var init = new ContainerInit(paths, Services(paths, environment, log), log, spawner);
+        var init = new ContainerInit(paths, Services(paths, environment, given, log), log, spawner);
         var outcome = await init.RunAsync(environment, arguments, signals);
         var code = await new OrderlyStop(log, TimeProvider.System).RunAsync(outcome);
         // The rules of the way out end with the process, not before.
@@ -58,16 +59,16 @@ internal static class InitCommand
         return [.. refused, .. config.Refused];
     }
 
-    private static InitServices Services(ContainerPaths paths, IReadOnlyDictionary<string, string> environment, InitLog log) => new()
+    private static InitServices Services(ContainerPaths paths, IReadOnlyDictionary<string, string> environment, IReadOnlyDictionary<string, string> given, InitLog log) => new()
     {
         EnsureAuthority = InitTrust.EnsureAuthority(log),
         InstallTrust = InitTrust.InstallTrust(log, paths, environment),
         FollowBundleForJava = (bundle, store) => JavaTrustStore.Follow(bundle, store),
         OpenEgressTable = static () => new EgressTable(),
-        ChooseConfig = workspace => Choose(ContainerConfig.Choose(workspace, paths.Policy, environment)),
+        ChooseConfig = workspace => Choose(ContainerConfig.Choose(workspace, paths.Policy, environment), given, paths),
     };
 
-    private static ConfigChoice Choose(ContainerConfig config)
+    private static ConfigChoice Choose(ContainerConfig config, IReadOnlyDictionary<string, string> given, ContainerPaths paths)
     {
         var settings = config.Settings;
         var summary = new ProxySummary
@@ -79,6 +80,7 @@ internal static class InitCommand
             Egress = settings.Egress with { Mode = settings.EgressMode },
             EgressIsChosen = settings.Egress.Mode is not null,
             SecretVariables = config.SecretVariables,
+            State = ChosenProxy.Of(settings).State with { Config = paths.ProxyConfig, CertDir = paths.Certificates, Variables = given },
         };
         return new ConfigChoice(config.Text, config.Source, summary, config.Refused);
     }

@@ -46,7 +46,7 @@ internal static class ProxyCommand
         ProcessMemory.Hide();
         EventThreads.Use();
         Descriptors.Raise();
-        var loaded = sources.Load();
+        var loaded = sources.Load(FileChecks.ForStart);
         if (loaded.Value is not { } settings)
         {
             await Console.Error.WriteLineAsync(loaded.ErrorText());

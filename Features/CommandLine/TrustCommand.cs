@@ -26,9 +26,10 @@ internal static class TrustCommand
 
     private static Command Verb(string name, string description, string root, bool needsRoot, Act act)
     {
-        var directory = CertDirectoryOption.Create();
+        var directory = new CertDirectoryOption(asksProxy: !needsRoot);
         var json = new Option<bool>("--json") { Description = "Print JSON." };
-        var command = new Command(name, description) { directory, json };
+        var command = new Command(name, description) { json };
+        directory.AddTo(command);
         command.SetAction(async (parsed, cancellation) =>
         {
             var console = parsed.InvocationConfiguration;
@@ -38,8 +39,8 @@ internal static class TrustCommand
                 return ExitCode.Usage;
             }
 
-            var certificate = Path.Combine(parsed.GetValue(directory)!, "ca.crt");
-            return await RunAsync(name, certificate, parsed.GetValue(json), root, act, console, cancellation);
+            return await RunningApi.RunAsync(parsed, async () => await RunAsync(
+                name, Path.Combine(await directory.FindAsync(parsed, cancellation), "ca.crt"), parsed.GetValue(json), root, act, console, cancellation));
         });
         return command;
     }
@@ -49,19 +50,11 @@ internal static class TrustCommand
     private static async Task<int> RunAsync(
         string name, string path, bool json, string root, Act act, InvocationConfiguration console, CancellationToken cancellation)
     {
-        try
-        {
-            using var authority = File.Exists(path) ? CertificateAuthority.ReadCertificate(path) : null;
-            var status = await act(new SystemTrustStore(new ToolOutput(console.Error), root), authority, cancellation);
-            Print(status, authority, json, console);
-            var asWanted = name == "remove" ? !status.Trusted && status.Problem is null : status.Trusted;
-            return asWanted ? ExitCode.Fine : ExitCode.Failed;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            await console.Error.WriteLineAsync($"discobot trust {name}: {e.Message}");
-            return ExitCode.Failed;
-        }
+        using var authority = File.Exists(path) ? CertificateAuthority.ReadCertificate(path) : null;
+        var status = await act(new SystemTrustStore(new ToolOutput(console.Error), root), authority, cancellation);
+        Print(status, authority, json, console);
+        var asWanted = name == "remove" ? !status.Trusted && status.Problem is null : status.Trusted;
+        return asWanted ? ExitCode.Fine : ExitCode.Failed;
     }
 
     private static void Print(TrustStatus status, X509Certificate2? authority, bool json, InvocationConfiguration console)

@@ -138,6 +138,50 @@ public sealed class ProxySettingsTests
         "config.yaml:1:14: cache.dir: must not hold or lie in tls.cert_dir, /data/certs: clearing the cache would remove the CA",
         Load("cache: {dir: /data}").ErrorText());
 
+    [Theory]
+    [InlineData("Bearer env:TOKEN", "env:")]
+    [InlineData("Bearer file:/run/secrets/token", "file:")]
+    [InlineData("ENV:TOKEN", "ENV:")]
+    [InlineData(" env:TOKEN", "env:")]
+    [InlineData("Bearer ${TOKEN}", "${")]
+    [InlineData("Bearer $TOKEN", "$")]
+    [InlineData("$(cat /run/secrets/token)", "$(")]
+    [InlineData("{{ token }}", "{{")]
+    public void A_value_that_looks_like_a_reference_and_is_none_is_a_mistake(string value, string shown) => Assert.Equal(
+        $"config.yaml:1:28: headers.\"a.com\".set.X: is taken as it is written, \"{shown}\" and all; to keep it elsewhere, the whole value must be env:NAME or file:/path",
+        Load($"headers: {{a.com: {{set: {{X: '{value}'}}}}}}").ErrorText());
+
+    [Theory]
+    [InlineData("Bearer YOUR_TOKEN")]
+    [InlineData("Basic dXNlcjokMnkkMTA=")]
+    [InlineData("$2y$10$abcdefg")]
+    [InlineData("pa$$word $5")]
+    [InlineData("the environment: production")]
+    public void Other_values_are_values(string value) => Valid($"headers: {{a.com: {{set: {{X: '{value}'}}}}}}");
+
+    [Theory]
+    [InlineData("ips: [10.0.0.1/8]", "1:19: allowlist.ips[0]: \"10.0.0.1/8\" has bits beyond its prefix; write 10.0.0.0/8 for the range, or the address alone for one address")]
+    [InlineData("ips: '2001:db8::1/32'", "1:18: allowlist.ips: \"2001:db8::1/32\" has bits beyond its prefix; write 2001:db8::/32 for the range, or the address alone for one address")]
+    [InlineData("ips: 192.168.1.1/0", "1:18: allowlist.ips: \"192.168.1.1/0\" has bits beyond its prefix; write 0.0.0.0/0 for the range, or the address alone for one address")]
+    [InlineData("domains: [{host: a.com, methods: [GTE]}]", "1:47: allowlist.domains[0].methods[0]: no method has the name \"GTE\"; did you mean \"GET\"?")]
+    [InlineData("domains: [{host: a.com, methods: dlete}]", "1:46: allowlist.domains[0].methods: no method has the name \"dlete\"; did you mean \"DELETE\"?")]
+    [InlineData("domains: [{host: a.com, methods: [ANY]}]", "1:47: allowlist.domains[0].methods[0]: no method has the name \"ANY\"; leave methods out to allow all")]
+    public void A_slip_in_the_allowlist_that_would_mean_something_else_is_a_mistake(string entry, string error) =>
+        Assert.Equal($"config.yaml:{error}", Load($"allowlist: {{{entry}}}").ErrorText());
+
+    [Fact]
+    public void A_single_value_is_a_list_of_one()
+    {
+        var settings = Valid("tls: {passthrough: a.com, extra_ca: /x.pem}\nallowlist: {domains: b.com, ips: 10.0.0.0/8}\ncache: {patterns: ^/x}\nproxy: {listen: 127.0.0.1}");
+        Assert.Equal("a.com", Assert.Single(settings.Tls.Passthrough).Text);
+        Assert.Equal("/x.pem", Assert.Single(settings.Tls.ExtraCa));
+        Assert.Equal("\"b.com\"", Assert.Single(settings.Allowlist.Domains).ToString());
+        Assert.Equal("10.0.0.0/8", Assert.Single(settings.Allowlist.Ips).Text);
+        Assert.Equal("^/x", Assert.Single(settings.Cache.Patterns).ToString());
+        Assert.Single(settings.Proxy.Listen);
+        Assert.Equal((string[])["PURGE", "FOO"], Valid("allowlist: {domains: [{host: a, methods: [purge, foo]}]}").Allowlist.Domains[0].Methods);
+    }
+
     [Fact]
     public void More_expressions_than_anyone_needs_are_refused_unbuilt() => Assert.Equal(
         "config.yaml:1:19: cache.patterns: must not be more than 64 expressions; join some with |",

@@ -51,21 +51,29 @@ internal sealed record SettingsSources(
     }
 
     /// <summary>Reads the file and lays the other sources over it.</summary>
-    public ConfigResult<ProxySettings> Load() => Load(Open());
+    public ConfigResult<ProxySettings> Load(FileChecks files = FileChecks.None) => Load(Open(), files);
 
     /// <summary>Reads the file as it is now.</summary>
     public ConfigDocument Open() => File is null ? ConfigDocument.Empty("built-in default") : ConfigDocument.Load(File);
 
     /// <summary>Makes settings of a text that was read already.</summary>
-    public ConfigResult<ProxySettings> Load(ConfigDocument document) => document.Read(root =>
+    /// <param name="document">The text.</param>
+    /// <param name="files">How far the files that it names are looked at.</param>
+    public ConfigResult<ProxySettings> Load(ConfigDocument document, FileChecks files = FileChecks.None) => document.Read(root =>
     {
         var settings = ProxySettings.Read(root, ProxySettings.Default(DataDirectory));
+        var (certDir, logFile) = (root["tls"]["cert_dir"], root["logging"]["file"]);
         foreach (var overlay in Overlays)
         {
+            ConfigNode? above = null;
             if (Environment.TryGetValue(overlay.Variable, out var variable) && variable.Length > 0)
-                settings = overlay.Apply(settings, root.Beside(variable, "environment", overlay.Variable));
+                settings = overlay.Apply(settings, above = root.Beside(variable, "environment", overlay.Variable));
             if (Options.TryGetValue(overlay.Option, out var option))
-                settings = overlay.Apply(settings, root.Beside(option, "command line", overlay.Option));
+                settings = overlay.Apply(settings, above = root.Beside(option, "command line", overlay.Option));
+            if (above is not null && overlay.Variable == "CERT_DIR")
+                certDir = above;
+            else if (above is not null && overlay.Variable == "LOG_FILE")
+                logFile = above;
         }
 
         if (settings.Proxy.Port == settings.Api.Port)
@@ -76,6 +84,10 @@ internal sealed record SettingsSources(
                 $"must not hold or lie in tls.cert_dir, {settings.Tls.CertDir}: clearing the cache would remove the CA");
         }
 
+        if (files != FileChecks.None)
+            NamedFiles.CheckForStart(root, certDir, logFile, settings, writtenOnly: files == FileChecks.All);
+        if (files == FileChecks.All)
+            NamedFiles.CheckForUse(root, certDir, settings);
         return settings with { Fingerprint = document.Fingerprint };
     });
 

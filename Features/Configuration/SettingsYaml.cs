@@ -10,8 +10,14 @@ internal static partial class SettingsYaml
     public static string ToText(ProxySettings settings)
     {
         using var json = JsonDocument.Parse(SettingsJson.ToText(settings));
+        return ToText(json.RootElement);
+    }
+
+    /// <summary>The same from <see cref="SettingsJson"/>'s document.</summary>
+    public static string ToText(JsonElement settings)
+    {
         var yaml = new StringBuilder();
-        Write(yaml, json.RootElement, 0);
+        Write(yaml, settings, 0);
         return yaml.ToString();
     }
 

@@ -39,16 +39,27 @@ internal sealed partial class HeaderRewriter(Live<HeaderRules> live, HostSet unv
         }
     }
 
-    /// <summary>What the rules would do to a request: names only, no value is read.</summary>
+    /// <summary>What the rules would do to a request: names only, no value is told.</summary>
     /// <returns>Null where the host has no rule.</returns>
     public HeaderExplanation? Explain(string method, Uri destination)
     {
         if (!CanonicalHost.TryParse(destination.IdnHost, out var host) || live.Value.Find(host) is not { } rule)
             return null;
-        var withheld = HttpMethods.IsTrace(method) ? "TRACE makes the server send back what it received" : Withheld(rule, destination.Scheme, host);
+        var withheld = HttpMethods.IsTrace(method) ? "TRACE makes the server send back what it received"
+            : Withheld(rule, destination.Scheme, host) ?? rule.WhyNeverApplies();
+        var leftOut = rule.Set.Concat(rule.Append).Where(h => h.Problem is not null).ToDictionary(h => h, h => h.Problem!);
         return new HeaderExplanation(
-            rule.Pattern, [.. rule.Set.Select(h => h.Name)], [.. rule.Append.Select(h => h.Name)], [.. rule.Conditions], withheld);
+            rule.Pattern,
+            [.. rule.Set.Where(h => !leftOut.ContainsKey(h)).Select(h => h.Name)],
+            [.. rule.Append.Where(h => !leftOut.ContainsKey(h)).Select(h => h.Name)],
+            [.. rule.Conditions],
+            leftOut.Count == 0 ? null : [.. leftOut.Select(h => new LeftOutHeader(h.Key.Name, h.Value))],
+            withheld);
     }
+
+    /// <summary>Waits until <see cref="Explain"/> knows what the files of the host's rule hold now.</summary>
+    public ValueTask RefreshAsync(Uri destination, CancellationToken cancellation) =>
+        CanonicalHost.TryParse(destination.IdnHost, out var host) && live.Value.Find(host) is { } rule ? rule.RefreshAsync(cancellation) : default;
 
     private string? Withheld(ActiveRule rule, string scheme, in CanonicalHost host) =>
         scheme is not ("https" or "wss") && !rule.AllowPlaintext ? "the request goes over plain http; allow_plaintext: true would allow it"

@@ -63,6 +63,11 @@ internal sealed class ActiveRule(HeaderRule rule, SecretFiles files)
         return true;
     }
 
+    /// <summary>Why no request can fulfil the conditions now; null where one can.</summary>
+    public string? WhyNeverApplies() => rule.Conditions
+        .Select(c => files.Get(c.EqualTo).Problem is { } problem ? $"the condition on {c.Header} has no value: {problem}" : null)
+        .FirstOrDefault(problem => problem is not null);
+
     /// <summary>Waits until the values that lie in files are those of now.</summary>
     public async ValueTask RefreshAsync(CancellationToken cancellation)
     {
@@ -81,6 +86,9 @@ internal sealed class ActiveValue(string name, SecretText secret, SecretFiles fi
 
     public string Name => name;
 
+    /// <summary>Why there is no value now; null where there is one. Asking is no reading: the log is still told.</summary>
+    public string? Problem => ProblemOf(files.Get(secret));
+
     /// <summary>The value now, or the reason there is none: both never logged, the reason logged.</summary>
     public Reading Read()
     {
@@ -92,8 +100,9 @@ internal sealed class ActiveValue(string name, SecretText secret, SecretFiles fi
             return last;
         var problem = ProblemOf(held);
         var reading = new Reading(held, problem, problem is not null && problem != last?.Problem);
-        _last = reading with { IsNews = false };
-        return reading;
+        var told = reading with { IsNews = false };
+        // Of requests that find it out at the same time, one tells.
+        return Interlocked.CompareExchange(ref _last, told, last) == last ? reading : told;
     }
 
     private string? ProblemOf(SecretReading held) => held.Problem

@@ -19,6 +19,9 @@ internal sealed record ContainerPaths(string Root = "/")
 
     public string ProxyConfig => In("/.data/proxy/config.yaml");
 
+    /// <summary>What the tools are told of the proxy. Not on the volume, which another container may share.</summary>
+    public string ProxyState => In("/run/discobot/proxy.json");
+
     public string Certificates => In("/.data/proxy/certs");
 
     public string CaCertificate => In(CaCertificateSeen);

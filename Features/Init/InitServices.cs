@@ -51,6 +51,9 @@ internal sealed record ProxySummary
     /// <summary>Where the proxy's log goes; null is the standard output.</summary>
     public string? LogFile { get; init; }
 
+    /// <summary>What the tools of this container are told of the proxy.</summary>
+    public ProxyState State { get; init; } = new();
+
     /// <summary>Variables for the proxy alone: whatever runs as the agent does not get them.</summary>
     public IReadOnlyCollection<string> SecretVariables { get; init; } = [];
 

@@ -37,6 +37,7 @@ internal sealed class ProxyConfig(Container container)
         }
 
         container.Proxy = choice.Summary;
+        Publish(choice.Summary.State with { Config = container.ProxyConfigFile });
         var secrets = container.Proxy.SecretVariables.Where(container.Environment.ContainsKey).ToList();
         if (secrets.Count > 0)
         {
@@ -45,6 +46,19 @@ internal sealed class ProxyConfig(Container container)
         }
 
         return Task.CompletedTask;
+    }
+
+    private void Publish(ProxyState state)
+    {
+        try
+        {
+            state.Write(container.Paths);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // On a read-only root without a /run of its own: root's tools still read the configuration.
+            container.Log.Debug($"{container.Paths.ProxyState} was not written: {error.Message}");
+        }
     }
 
     private void Write(string directory, string text)

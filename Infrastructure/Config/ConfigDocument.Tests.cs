@@ -47,7 +47,7 @@ public sealed class ConfigDocumentTests
             c.yaml:1:5: on: must be true or false, not "maybe"
             c.yaml:3:3: inner.prot: unknown key; did you mean "port"?; known here: port, wait
             c.yaml:4:9: inner.wait: must be a time from 1s to 1h, as in 30s, 1h30m or 500ms, not "2h"
-            c.yaml:5:7: size: must be a size of at least 1B, in bytes or as in 20GB or 50GiB, not "big"
+            c.yaml:5:7: size: must be a size of at least 1B, in bytes or as in 20GB, 50GiB or 50G, not "big"
             c.yaml:7:5: words[1]: must be a single value, not a list
             c.yaml:9:1: on: written twice; first on line 1
             c.yaml:10:1: zzzzzzzz: unknown key; known here: expressions, inner, name, on, size, words
@@ -68,7 +68,9 @@ public sealed class ConfigDocumentTests
     [InlineData("name: !env X\n", "c.yaml:1:7: name: the tag !env means nothing here; leave it out")]
     [InlineData("name: ''\n", "c.yaml:1:7: name: must not be empty")]
     [InlineData("inner: 5\n", "c.yaml:1:8: inner: must be a mapping of keys to values, not \"5\"")]
-    [InlineData("words: b\n", "c.yaml:1:8: words: must be a list, as in [a, b] or one \"- a\" a line, not \"b\"")]
+    [InlineData("words: {a: b}\n", "c.yaml:1:8: words: must be a list, as in [a, b] or one \"- a\" a line, not a mapping")]
+    [InlineData("inner: &i {port: 1}\nsize:\n  <<: *i\n", "c.yaml:3:3: size: \"<<\" does not merge here; write the keys out, or use the alias as the whole value")]
+    [InlineData("<!-- -->", "c.yaml:1:1: must be a mapping of sections, not a single value")]
     public void A_text_that_cannot_be_read_gives_one_clear_error(string yaml, string error) => Assert.Equal(error, Errors(yaml));
 
     [Fact]

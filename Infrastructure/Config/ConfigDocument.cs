@@ -30,14 +30,23 @@ internal sealed class ConfigDocument
         try
         {
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
-            var buffer = new byte[MaxBytes + 1];
-            var length = file.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
-            return Parse(buffer.AsSpan(0, length), path);
+            return Load(file, path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
             return Broken(new ConfigPlace(path), Unreadable(path, e));
         }
+    }
+
+    /// <summary>Reads a stream to its end.</summary>
+    /// <param name="stream">At most <see cref="MaxBytes"/> of it count.</param>
+    /// <param name="source">What errors call it.</param>
+    /// <exception cref="IOException">It cannot be read.</exception>
+    public static ConfigDocument Load(Stream stream, string source)
+    {
+        var buffer = new byte[MaxBytes + 1];
+        var length = stream.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
+        return Parse(buffer.AsSpan(0, length), source);
     }
 
     /// <summary>Parses YAML.</summary>

@@ -47,7 +47,11 @@ internal sealed partial class ConfigNode
         {
             var text = node.IsAbsent ? "" : node.AsString();
             if (text is not null && IpRange.TryParse(text, out var range))
+            {
+                if (range.NetworkIfHostBits() is { } network)
+                    node.Error($"{ConfigPath.Quote(text)} has bits beyond its prefix; write {network} for the range, or the address alone for one address");
                 ranges.Add(range);
+            }
             else if (text is not null)
                 node.Error($"must be an IP address or a range, as in 10.1.2.3, 10.0.0.0/8 or fd00::/8, not {ConfigPath.Quote(text)}");
         }
@@ -84,7 +88,12 @@ internal sealed partial class ConfigNode
         }
 
         if (!text.StartsWith("file:", StringComparison.Ordinal))
+        {
+            if (SecretText.ReferenceInside(text) is { } looksLike)
+                Error($"is taken as it is written, \"{looksLike}\" and all; to keep it elsewhere, the whole value must be env:NAME or file:/path");
             return new SecretText(SecretSource.Literal, text);
+        }
+
         if (System.IO.Path.IsPathFullyQualified(text[5..]) && !text.Any(char.IsControl))
             return new SecretText(SecretSource.File, text[5..]);
         Error("must name a file by its absolute path after file:, as in file:/run/secrets/token");

@@ -63,11 +63,11 @@ internal sealed partial class ConfigNode
         return fallback;
     }
 
-    /// <summary>A number of bytes, plain or as <c>20GB</c> (powers of 1000), <c>50GiB</c> (powers of 1024).</summary>
+    /// <summary>A number of bytes, plain or as <c>20GB</c> (powers of 1000), <c>50GiB</c> or <c>50G</c> (powers of 1024).</summary>
     public long AsSize(long fallback, long min = 1, long max = long.MaxValue)
     {
         var allowed = $"must be a size of at least {Quantity.Format(min)}"
-            + (max == long.MaxValue ? "" : $" and at most {Quantity.Format(max)}") + ", in bytes or as in 20GB or 50GiB";
+            + (max == long.MaxValue ? "" : $" and at most {Quantity.Format(max)}") + ", in bytes or as in 20GB, 50GiB or 50G";
         if (!Expect(ConfigKind.Scalar, allowed))
             return fallback;
         if (Quantity.TryParseSize(_value!.Text, out var bytes) && bytes >= min && bytes <= max)

@@ -28,6 +28,9 @@ internal sealed partial class ConfigNode
     /// <summary>Null is written here in so many words (or the key stands alone).</summary>
     public bool IsNull => _value is { Kind: ConfigKind.Null };
 
+    /// <summary>The single value as it is written, whatever it means; null where there is none.</summary>
+    public string? Written => _value is { Kind: ConfigKind.Scalar, Text.Length: > 0 } ? _value.Text : null;
+
     public bool IsMapping => _value is { Kind: ConfigKind.Mapping };
 
     public bool IsList => _value is { Kind: ConfigKind.List };
@@ -64,9 +67,15 @@ internal sealed partial class ConfigNode
             yield return (entry.Key, this[entry.Key]);
     }
 
-    /// <summary>The items of a list; none when it is absent or, told as an error, no list.</summary>
+    /// <summary>The items of a list; none when it is absent or, told as an error, no list. A single value is a list of one.</summary>
     public IEnumerable<ConfigNode> Items()
     {
+        if (_value is { Kind: ConfigKind.Scalar })
+        {
+            yield return this;
+            yield break;
+        }
+
         if (!Expect(ConfigKind.List, "must be a list, as in [a, b] or one \"- a\" a line"))
             yield break;
         for (var i = 0; i < _value!.Items.Count; i++)

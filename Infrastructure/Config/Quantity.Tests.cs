@@ -13,6 +13,7 @@ public sealed class QuantityTests
     [InlineData("1h30m", 5_400_000)]
     [InlineData("1h0m1s500ms", 3_601_500)]
     [InlineData("500ms", 500)]
+    [InlineData("1d12h", 129_600_000)]
     [InlineData("0", 0)]
     public void A_time_is_read_as_people_write_it(string text, int milliseconds)
     {
@@ -27,7 +28,7 @@ public sealed class QuantityTests
     [InlineData("5 m")]
     [InlineData("5m 3")]
     [InlineData("1h30")]
-    [InlineData("5d")]
+    [InlineData("5w")]
     [InlineData("1.2.3s")]
     [InlineData("9999999999999999999h")]
     public void What_is_no_time_is_refused(string text) => Assert.False(Quantity.TryParseDuration(text, out _));
@@ -39,6 +40,14 @@ public sealed class QuantityTests
     [InlineData("50gib", 50L << 30)]
     [InlineData("1.5 KiB", 1536)]
     [InlineData("12B", 12)]
+    [InlineData("20G", 20L << 30)]
+    [InlineData("20g", 20L << 30)]
+    [InlineData("20 GB", 20_000_000_000)]
+    [InlineData("20gb", 20_000_000_000)]
+    [InlineData("20Gi", 20L << 30)]
+    [InlineData("512m", 512L << 20)]
+    [InlineData("1.5T", 3L << 39)]
+    [InlineData("64 k", 64L << 10)]
     [InlineData("2TB", 2_000_000_000_000)]
     [InlineData("9223372036854775807", long.MaxValue)]
     public void A_size_is_read_as_people_write_it(string text, long expected)

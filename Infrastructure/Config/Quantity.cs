@@ -7,17 +7,19 @@ namespace Discobot.Infrastructure.Config;
 internal static class Quantity
 {
     private static readonly (string Suffix, decimal Factor)[] Times =
-        [("ms", TimeSpan.TicksPerMillisecond), ("h", TimeSpan.TicksPerHour), ("m", TimeSpan.TicksPerMinute), ("s", TimeSpan.TicksPerSecond)];
+        [("ms", TimeSpan.TicksPerMillisecond), ("d", TimeSpan.TicksPerDay), ("h", TimeSpan.TicksPerHour), ("m", TimeSpan.TicksPerMinute), ("s", TimeSpan.TicksPerSecond)];
 
     private static readonly (string Suffix, decimal Factor)[] Sizes =
     [
         ("KiB", 1L << 10), ("MiB", 1L << 20), ("GiB", 1L << 30), ("TiB", 1L << 40),
         ("KB", 1e3m), ("MB", 1e6m), ("GB", 1e9m), ("TB", 1e12m), ("B", 1),
+        ("Ki", 1L << 10), ("Mi", 1L << 20), ("Gi", 1L << 30), ("Ti", 1L << 40),
+        ("K", 1L << 10), ("M", 1L << 20), ("G", 1L << 30), ("T", 1L << 40),
     ];
 
     private static readonly SearchValues<char> Digits = SearchValues.Create("0123456789.");
 
-    /// <summary><c>30s</c>, <c>5m</c>, <c>1h30m</c>, <c>500ms</c>, <c>4.5s</c>; a bare number is seconds. Never negative.</summary>
+    /// <summary><c>30s</c>, <c>5m</c>, <c>1h30m</c>, <c>500ms</c>, <c>4.5s</c>, <c>7d</c>; a bare number is seconds. Never negative.</summary>
     public static bool TryParseDuration(ReadOnlySpan<char> text, out TimeSpan time)
     {
         time = default;
@@ -30,7 +32,8 @@ internal static class Quantity
         return true;
     }
 
-    /// <summary>Bytes, or a number with B, KB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB (powers of 1024), in any case.</summary>
+    /// <summary>Bytes, or a number with B, KB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB or K, M, G, T (powers of 1024, as the sizes of
+    /// GNU coreutils, nginx and docker), in any case.</summary>
     public static bool TryParseSize(ReadOnlySpan<char> text, out long bytes)
     {
         bytes = 0;

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace Discobot.Infrastructure.Config;
 
@@ -12,7 +13,7 @@ internal enum SecretSource
 /// <summary>A value that must never be shown: written out, or as <c>env:NAME</c> or <c>file:/path</c>. Its text form is masked.</summary>
 /// <param name="Source">Where the value is.</param>
 /// <param name="Text">The value itself, the variable's name, or the absolute path.</param>
-internal sealed record SecretText(SecretSource Source, string Text)
+internal sealed partial record SecretText(SecretSource Source, string Text)
 {
     /// <summary>Larger files are no secrets: 64 KiB.</summary>
     private const int MaxFileBytes = 64 * 1024;
@@ -42,6 +43,16 @@ internal sealed record SecretText(SecretSource Source, string Text)
                 return true;
         }
     }
+
+    /// <summary>What in a literal value looks like a reference that somebody expects to be replaced, as in <c>Bearer env:TOKEN</c>; null: nothing.</summary>
+    public static string? ReferenceInside(string literal) =>
+        ReferencePattern().Match(literal) is { Success: true } found ? found.Groups.Values.Skip(1).First(group => group.Success).Value : null;
+
+    // What follows the colon is shown in no error: it may be half of a secret.
+    [GeneratedRegex(
+        @"(?:^|[\s:=])((?i:env|file):)(?=\s*[A-Za-z_/])|(?:^|[\s:=])(\$\{)[A-Za-z_]\w*\}|(?:^|\s)(\$)[A-Z][A-Z0-9_]*$|^(\$\()|(\{\{)\s*[\w.]+\s*\}\}",
+        RegexOptions.CultureInvariant)]
+    private static partial Regex ReferencePattern();
 
     private bool TryReadFile(out string value)
     {

@@ -109,6 +109,9 @@ internal sealed class YamlReader(string text, string source, ConfigErrors errors
         {
             if (!_events.TryConsume<Scalar>(out var key))
                 throw new RefusedException(Place(_events.Current!.Start), path, "a key must be a plain word or a quoted string");
+            // Merging is YAML 1.1; 1.2 has no such key (YAML 1.2.2, 10).
+            if (key is { Value: "<<", Style: ScalarStyle.Plain })
+                throw new RefusedException(Place(key.Start), path, "\"<<\" does not merge here; write the keys out, or use the alias as the whole value");
             var keyPath = ConfigPath.Key(path, key.Value);
             var entry = new ConfigEntry(key.Value, Place(key.Start), ReadValue(keyPath, depth + 1));
             if (!entries.TryAdd(key.Value, entry))

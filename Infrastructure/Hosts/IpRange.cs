@@ -21,7 +21,7 @@ internal readonly record struct IpRange(UInt128 Bits, int PrefixLength, string T
     /// <summary>What an address literal consists of: no zone, no brackets, no port, which IPAddress.Parse would take as well.</summary>
     internal static readonly SearchValues<char> LiteralCharacters = SearchValues.Create("0123456789abcdefABCDEF:.");
 
-    /// <summary>Reads an address or a CIDR range of either family. Host bits may be set; they do not count.</summary>
+    /// <summary>Reads an address or a CIDR range of either family. Host bits do not count: see <see cref="NetworkIfHostBits"/>.</summary>
     public static bool TryParse(string text, out IpRange range)
     {
         range = default;
@@ -48,6 +48,18 @@ internal readonly record struct IpRange(UInt128 Bits, int PrefixLength, string T
     {
         var bits = ToBits(address);
         return (bits & Mask(PrefixLength)) == Bits && (PrefixLength >= MappedLength || !IsMapped(bits));
+    }
+
+    /// <summary>The range as it counts, where the address that was written has bits beyond the prefix: most likely one of the two is a slip.
+    /// Null where it has none.</summary>
+    public string? NetworkIfHostBits()
+    {
+        if (Text.IndexOf('/', StringComparison.Ordinal) is not (> 0 and var slash) || !IPAddress.TryParse(Text.AsSpan(0, slash), out var written)
+            || ToBits(written) == Bits)
+            return null;
+        Span<byte> bytes = stackalloc byte[16];
+        BinaryPrimitives.WriteUInt128BigEndian(bytes, Bits);
+        return $"{new IPAddress(written.AddressFamily == AddressFamily.InterNetwork ? bytes[12..] : bytes)}{Text[slash..]}";
     }
 
     public override string ToString() => Text;

@@ -1,3 +1,4 @@
+using Discobot.Infrastructure.Native;
 using Serilog;
 using Serilog.Core;
 using Serilog.Events;
@@ -14,7 +15,7 @@ internal static class LoggingSetup
         var level = new LoggingLevelSwitch(ToSerilog(options.Level));
         var file = options.File is null ? null : new LogFile(options.File, options.MaxSize, options.Keep);
         var sink = new LineSink(
-            options.Format == LogFormat.Json ? new JsonLineFormatter() : new KeyValueFormatter(options.Time), file ?? Console.OpenStandardOutput());
+            options.Format == LogFormat.Json ? new JsonLineFormatter() : new KeyValueFormatter(options.Time), file ?? StandardStream.Output());
         var logger = new LoggerConfiguration()
             .MinimumLevel.ControlledBy(level)
             .WriteTo.Sink(sink)

@@ -5,11 +5,15 @@ namespace Discobot.Infrastructure.Native;
 
 internal static partial class Libc
 {
-    private const int WriteAndSearch = 2 | 1;
+    private const int ToWrite = 2;
+    private const int WriteAndSearch = ToWrite | 1;
     private const uint BasicFields = 0x7FF;
 
     /// <summary>Whether this process may create entries in a directory: also false on a read-only file system (access(2)).</summary>
     public static bool MayWriteInto(string directory) => Access(directory, WriteAndSearch) == 0;
+
+    /// <summary>Whether this process may write to a file that exists (access(2)).</summary>
+    public static bool MayWrite(string path) => Access(path, ToWrite) == 0;
 
     /// <summary>What a path leads to in the end, links followed; null when there is nothing or it may not be seen.</summary>
     public static FileStatus? StatusOf(string path) =>

@@ -1,0 +1,47 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Discobot.Infrastructure.Config;
+
+namespace Discobot.Features.CommandLine;
+
+/// <summary>What was mistyped, in one line with what was probably meant; the library would print the whole help.</summary>
+internal static class UsageErrors
+{
+    /// <summary>The line; null where nothing is wrong. A word that is no command is wrong also where help is asked for.</summary>
+    public static string? Find(ParseResult parsed)
+    {
+        var command = parsed.CommandResult.Command;
+        var name = NameOf(parsed.CommandResult);
+        var stray = command.TreatUnmatchedTokensAsErrors && parsed.UnmatchedTokens is { Count: > 0 } unmatched ? unmatched[0] : null;
+        if (stray is not null)
+            return $"{name}: {Unmatched(command, stray)}; `{name} --help` tells more";
+        if (parsed.Errors.Count == 0)
+            return null;
+        if (command.Subcommands.Any(c => !c.Hidden) && command.Action is null)
+            return $"{name}: a command is needed: {Names(command)}; `{name} --help` tells more";
+        var reason = command.Arguments.FirstOrDefault(a => a.Arity.MinimumNumberOfValues > 0 && parsed.GetResult(a) is not { Tokens.Count: > 0 }) is { } missing
+            ? $"{missing.Name} is needed"
+            : parsed.Errors[0].Message.TrimEnd('.');
+        return $"{name}: {reason}; `{name} --help` tells more";
+    }
+
+    /// <summary>The command with all before it, as it was typed: <c>discobot cache stats</c>.</summary>
+    public static string NameOf(CommandResult result) =>
+        result.Parent is CommandResult parent ? $"{NameOf(parent)} {result.Command.Name}" : result.Command.Name;
+
+    private static string Unmatched(Command command, string word)
+    {
+        var shown = ConfigPath.Quote(word);
+        if (word.StartsWith('-'))
+        {
+            var options = command.Options.Where(o => !o.Hidden).SelectMany(o => o.Aliases.Append(o.Name)).Where(o => o.StartsWith("--", StringComparison.Ordinal));
+            return $"there is no option {shown}{NearestWord.Suggestion(word.Split('=')[0], options)}";
+        }
+
+        return command.Subcommands.Count > 0
+            ? $"there is no command {shown}{NearestWord.Suggestion(word, command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name))}; there are {Names(command)}"
+            : $"{shown} is one argument too many";
+    }
+
+    private static string Names(Command command) => string.Join(", ", command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name));
+}
