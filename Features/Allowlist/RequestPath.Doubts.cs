@@ -27,13 +27,14 @@ internal sealed partial class RequestPath
     }
 
     // "." and ".." (RFC 3986, 5.2.4), with parameters or without. Clients resolve them before they ask. Where they lead, servers disagree:
-    // "/api/../b//../api" is /api to those that drop empty segments and /b/api to others, and so with "..;x" and "..\".
+    // "/api/../b//../api" is /api to those that drop empty segments and /b/api to others, and so with "..;x" and "..\". A decoded "?" or "#"
+    // ends the path for some (Readings), and then what is before it is the segment.
     private static bool HasDotSegment(string path)
     {
         foreach (var range in path.AsSpan().SplitAny('/', '\\'))
         {
             var segment = path.AsSpan()[range];
-            var name = segment.IndexOf(';') is >= 0 and var semicolon ? segment[..semicolon] : segment;
+            var name = segment.IndexOfAny(";?#") is >= 0 and var end ? segment[..end] : segment;
             if (name is "." or "..")
                 return true;
         }
