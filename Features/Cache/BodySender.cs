@@ -22,7 +22,8 @@ internal static class BodySender
             if (isGone)
                 throw new OperationCanceledException("The client went away.");
             writer.Advance(reader.Read(writer.GetMemory(ChunkSize).Span[..ChunkSize], end));
-            var flushing = writer.FlushAsync(cancel);
+            // A client that leaves while it is handed the last bytes has them.
+            var flushing = writer.FlushAsync(reader.Position < end ? cancel : CancellationToken.None);
             var flushed = flushing.IsCompletedSuccessfully
                 ? flushing.Result
                 : await flushing.AsTask().ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
