@@ -148,7 +148,7 @@ internal sealed partial class ConnectTunnel(
         }
 
         var first = await ProtocolSniffer.PeekAsync(connection.Transport.Input, ServerFirst, closing);
-        if (first is FirstByte.Http && !await ProtocolSniffer.IsRequestAsync(connection.Transport.Input, closing))
+        if (first is FirstByte.Http && !await ProtocolSniffer.IsRequestAsync(connection.Transport.Input, ServerFirst, closing))
             first = FirstByte.Unknown;
         if (first is FirstByte.Tls or FirstByte.Http)
             await InterceptAsync(connection, tunnel, first, next, closing);

@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.IO.Pipelines;
+using System.Text;
 
 namespace Discobot.Features.Interception;
 
@@ -77,4 +79,22 @@ public class ProtocolSnifferTests
 
         Assert.Equal(Beginning.Other, await ProtocolSniffer.StartsWithAsync(pipe.Reader, "CONNECT "u8.ToArray(), Long, default));
     }
+
+    [Theory]
+    [InlineData("GET / HTTP/1.1\r\n", true)]
+    [InlineData("OPTIONS * HTTP/1.1\r\n", true)]
+    [InlineData("PROPFIND http://host/ HTTP/1.1\r\n", true)]
+    [InlineData("GET HTTPS://host/ HTTP/1.1\r\n", true)]
+    [InlineData("CONNECT host:443 HTTP/1.1\r\n", true)]
+    [InlineData("PRI * HTTP/2.0\r\n", true)]
+    [InlineData("SSH-2.0-OpenSSH_9.2p1 Debian\r\n", false)]
+    [InlineData("PING\r\n", false)]
+    [InlineData("EHLO example.org\r\n", false)]
+    [InlineData("NICK agent\r\n", false)]
+    [InlineData("AMQP\0\0\t\u0001", false)]
+    [InlineData("GET", null)]
+    [InlineData("GET ", null)]
+    [InlineData("GET ht", null)]
+    public void A_request_is_told_from_other_protocols_that_begin_with_letters(string text, bool? expected) =>
+        Assert.Equal(expected, ProtocolSniffer.IsRequest(new ReadOnlySequence<byte>(Encoding.Latin1.GetBytes(text))));
 }

@@ -123,16 +123,28 @@ internal static class ProtocolSniffer
 
     /// <summary>Whether a connection that begins with a letter begins with a request (RFC 9112, 3): a token, a blank and a target. Other protocols
     /// begin with letters too: SSH says <c>SSH-2.0-…</c>, Redis and SMTP begin with words.</summary>
-    public static async ValueTask<bool> IsRequestAsync(PipeReader input, CancellationToken cancellation)
+    /// <param name="input">Begins with a letter.</param>
+    /// <param name="limit">How long to wait for certainty; without it, it is taken for a request, whose head has a limit of its own.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    public static async ValueTask<bool> IsRequestAsync(PipeReader input, TimeSpan limit, CancellationToken cancellation)
     {
-        while (true)
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        timeout.CancelAfter(limit);
+        try
         {
-            var read = await input.ReadAsync(cancellation);
-            var verdict = IsRequest(read.Buffer);
-            var decided = verdict is not null || read.IsCompleted;
-            input.AdvanceTo(read.Buffer.Start, decided ? read.Buffer.Start : read.Buffer.End);
-            if (decided)
-                return verdict ?? false;
+            while (true)
+            {
+                var read = await input.ReadAsync(timeout.Token);
+                var verdict = IsRequest(read.Buffer);
+                var decided = verdict is not null || read.IsCompleted;
+                input.AdvanceTo(read.Buffer.Start, decided ? read.Buffer.Start : read.Buffer.End);
+                if (decided)
+                    return verdict ?? true;
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException)
+        {
+            return true;
         }
     }
 
