@@ -18,7 +18,7 @@ public sealed class AgentFsTests
         container.Prepare("mkdir -p /.workspace/.discobot/hooks; echo content > /.workspace/file; echo image > /home/discobot/.from-image");
         container.Program("/.workspace/.discobot/hooks/hook", "#---\n# type: session\n# blocking: true\n#---\necho hooked");
         container.Environment["WORKSPACE_PATH"] = "/.workspace";
-        container.Agent($"{ShowMount}; cat file ~/.from-image; stat -c 'owner %U' file; echo mine > ~/note; echo more >> file; exit 0");
+        container.Agent($"said=$({ShowMount}; cat file ~/.from-image; stat -c 'owner %U' file; echo mine > ~/note; echo more >> file); echo \"$said\"; exit 0");
         Assert.Equal(0, await container.RunAsync());
         var log = await container.OutputAsync();
         Assert.Contains("\nmounted fuse\ncontent\nimage\nowner discobot\n", log, StringComparison.Ordinal);
@@ -26,7 +26,7 @@ public sealed class AgentFsTests
         Assert.Contains("hook hook ended with exit code 0", log, StringComparison.Ordinal);
         Assert.Contains("HTTP proxy ready on port 17080", log, StringComparison.Ordinal);
 
-        container.Agent($"{ShowMount}; cat file ~/note; exit 0");
+        container.Agent($"said=$({ShowMount}; cat file ~/note); echo \"$said\"; exit 0");
         Assert.Equal(0, await container.RunAsync());
         log = await container.OutputAsync();
         Assert.True(log.Contains("\nmounted fuse\ncontent\nmore\nmine\n", StringComparison.Ordinal), log);
@@ -47,7 +47,7 @@ public sealed class AgentFsTests
 
         await using (var moving = New(distro, agentFs: false, volume))
         {
-            moving.Agent($"{ShowMount}; ls ~/many | wc -l; cat ~/many/3000 ~/link; stat -c '%a %U' ~/many; [ -e ~/.in-image ] || echo still removed; echo newer > ~/note; rm ~/many/1; exit 0");
+            moving.Agent($"said=$({ShowMount}; ls ~/many | wc -l; cat ~/many/3000 ~/link; stat -c '%a %U' ~/many; [ -e ~/.in-image ] || echo still removed; echo newer > ~/note; rm ~/many/1); echo \"$said\"; exit 0");
             await InterruptAsync(moving, "TERM", 0);
             await InterruptAsync(moving, "KILL", 137);
 
@@ -136,7 +136,7 @@ public sealed class AgentFsTests
     // After the move: the agent's newer note is there, the file it removed is not.
     private static async Task AssertNewerStaysAsync(SessionContainer container)
     {
-        container.Agent($"{ShowMount}; cat ~/note; ls ~/many | wc -l; exit 0");
+        container.Agent($"said=$({ShowMount}; cat ~/note; ls ~/many | wc -l); echo \"$said\"; exit 0");
         Assert.Equal(0, await container.RunAsync());
         var log = await container.OutputAsync();
         Assert.Contains("\nmounted overlay\nnewer\n2999\n", log, StringComparison.Ordinal);
