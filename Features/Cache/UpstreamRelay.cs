@@ -1,3 +1,4 @@
+using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace Discobot.Features.Cache;
@@ -19,9 +20,12 @@ internal static class UpstreamRelay
             answer.StatusCode = (int)response.StatusCode;
             context.Features.Get<IHttpResponseFeature>()!.ReasonPhrase = response.ReasonPhrase;
             EndToEnd.CopyTo(answer, EndToEnd.Headers(response));
+            var isEmpty = StatusWithoutContent.Is(answer.StatusCode);
+            if (isEmpty)
+                answer.ContentLength = null;
             if (missed)
                 answer.Headers["X-Cache"] = "MISS";
-            if (HttpMethods.IsHead(context.Request.Method))
+            if (isEmpty || HttpMethods.IsHead(context.Request.Method))
                 return;
             try
             {

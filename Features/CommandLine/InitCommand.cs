@@ -78,7 +78,6 @@ internal static class InitCommand
             LogFile = settings.Logging.File,
             Init = settings.Init,
             Egress = settings.Egress with { Mode = settings.EgressMode },
-            EgressIsChosen = settings.Egress.Mode is not null,
             SecretVariables = config.SecretVariables,
             State = ChosenProxy.Of(settings).State with { Config = paths.ProxyConfig, CertDir = paths.Certificates, Variables = given },
         };

@@ -25,8 +25,8 @@ internal static class ProxyProgram
     /// <exception cref="IOException">A file or directory that the settings name cannot be used; the message says which.</exception>
     public static WebApplication Build(ProxySettings settings, SettingsSources? sources = null)
     {
-        var proxy = Endpoints(settings.Proxy.Listen, settings.Proxy.Port);
-        var api = Endpoints(settings.Api.Listen, settings.Api.Port);
+        var proxy = ListenAddresses.Usable(settings.Proxy.Listen, settings.Proxy.Port);
+        var api = ListenAddresses.Usable(settings.Api.Listen, settings.Api.Port);
         var redirected = settings.Egress.IsServed ? EgressFeature.Loopback(settings.Egress.Port) : [];
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         sources ??= SettingsSources.Of(null, new Dictionary<string, string>());
@@ -79,26 +79,4 @@ internal static class ProxyProgram
         services.GetRequiredService<ProxySettings>().Tls.ExtraCa,
         services.GetRequiredService<ILogger<UpstreamTrust>>(),
         services.GetRequiredService<CertificateAuthority>().Fingerprint);
-
-    private static IPEndPoint[] Endpoints(IEnumerable<IPAddress> listen, int port) =>
-    [
-        .. listen
-            .Where(address => address.AddressFamily != AddressFamily.InterNetworkV6 || Socket.OSSupportsIPv6 && HasIPv6Loopback())
-            .Select(address => new IPEndPoint(address, port)),
-    ];
-
-    // Containers often have the protocol but no address of it.
-    private static bool HasIPv6Loopback()
-    {
-        try
-        {
-            using var probe = new Socket(AddressFamily.InterNetworkV6, SocketType.Stream, ProtocolType.Tcp);
-            probe.Bind(new IPEndPoint(IPAddress.IPv6Loopback, 0));
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
-    }
 }

@@ -1,5 +1,4 @@
 using System.Net;
-using Discobot.Features.Egress;
 using Discobot.Infrastructure.Config;
 
 namespace Discobot.Features.Configuration;
@@ -24,8 +23,6 @@ internal static class WorkspaceRules
                 yield return problem;
         }
 
-        if (settings.EgressMode < (settings with { Egress = new EgressOptions() }).EgressMode)
-            yield return $"egress.mode: {EgressOptions.Word(settings.EgressMode)} lets out more than the container would; a workspace can only tighten";
         if (settings.Egress.TrustAgent || !settings.Egress.NoNewPrivileges)
             yield return "egress: trust_agent and no_new_privs are the operator's to change";
         if (settings.Api.TokenFile != $"{Data}/api.token" && OwnFile("api.token_file", settings.Api.TokenFile) is { } token)

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using Discobot.Features.Egress.Dns;
 using Discobot.Infrastructure.Wire;
 
@@ -22,25 +21,5 @@ internal static class EgressFeature
     }
 
     /// <summary>The loopback addresses that this machine has, at a port.</summary>
-    public static IReadOnlyList<IPEndPoint> Loopback(int port) =>
-    [
-        .. new[] { IPAddress.Loopback, IPAddress.IPv6Loopback }
-            .Where(address => address.AddressFamily == AddressFamily.InterNetwork || HasIPv6Loopback())
-            .Select(address => new IPEndPoint(address, port)),
-    ];
-
-    // Containers often have the protocol but no address of it.
-    private static bool HasIPv6Loopback()
-    {
-        try
-        {
-            using var probe = new Socket(AddressFamily.InterNetworkV6, SocketType.Stream, ProtocolType.Tcp);
-            probe.Bind(new IPEndPoint(IPAddress.IPv6Loopback, 0));
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
-    }
+    public static IPEndPoint[] Loopback(int port) => ListenAddresses.Usable([IPAddress.Loopback, IPAddress.IPv6Loopback], port);
 }

@@ -22,8 +22,8 @@ internal sealed class EgressRules(Container container)
                 : Task.CompletedTask;
         }
 
-        if (NetworkNamespace.IsShared() && !container.Proxy.EgressIsChosen)
-            return Refuse("this network is shared with others, whose programs would be led to the proxy too", "set DISCOBOT_EGRESS to redirect or enforce to have it so");
+        if (NetworkNamespace.IsTheMachines())
+            return Refuse("this is the machine's own network, whose other programs would be led to the proxy too", "run the container without --network host");
         if (container.Proxy.Egress is { Mode: EgressMode.Enforce, TrustAgent: false } && container.Agent.User == 0)
             throw new StartupException("egress.mode enforce cannot be kept: the agent would run as root, who can undo it; set AGENT_USER to another user, or egress.trust_agent: true in the operator's policy");
         try

@@ -60,9 +60,6 @@ internal sealed record ProxySummary
     /// <summary>The <c>egress</c> section, its mode chosen.</summary>
     public EgressOptions Egress { get; init; } = new() { Mode = EgressMode.Open };
 
-    /// <summary>Whether somebody wrote the mode.</summary>
-    public bool EgressIsChosen { get; init; }
-
     /// <summary>The <c>init</c> section.</summary>
     public InitOptions Init { get; init; } = new();
 }

@@ -40,9 +40,11 @@ internal static class AnswerFields
         }
 
         // Chunks are made anew. A length that says what there would be is kept where there is no body.
+        if (StatusWithoutContent.Is(head.Status))
+            return;
         if (framing.End == BodyEnd.Length)
             response.ContentLength = framing.Length;
-        else if (framing.End == BodyEnd.None && head.Status is not (204 or < 200))
+        else if (framing.End == BodyEnd.None && head.Status >= 200)
             response.ContentLength = LengthWithoutBody(head.Fields);
     }
 

@@ -9,6 +9,8 @@ public sealed class Http1ForwardingTests(SmugglingTests.Proxy fixture) : IClassF
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
 
+    private const string Blob = "/v2/team/app/blobs/sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
     private const string Ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
     [Theory]
@@ -65,6 +67,61 @@ public sealed class Http1ForwardingTests(SmugglingTests.Proxy fixture) : IClassF
             for (var j = 0; j < (milliseconds > 1 ? 1 : 5); j++)
                 Assert.EndsWith("\r\n\r\nbody", await AskAsync(client, way, origin, "GET", ""), StringComparison.Ordinal);
         }
+    }
+
+    // On an address that the cache looks after, and on others.
+    [Theory]
+    [InlineData("plain", 204, "/")]
+    [InlineData("tls", 204, "/")]
+    [InlineData("tls", 205, "/")]
+    [InlineData("plain", 204, Blob)]
+    [InlineData("plain", 205, Blob)]
+    [InlineData("tls", 205, Blob)]
+    public async Task A_status_without_content_is_passed_on_though_a_length_or_a_body_comes_with_it(string way, int status, string path)
+    {
+        await using var origin = Start(way, async peer =>
+        {
+            while (await peer.ReadHeadAsync() is { } head)
+                await peer.SayAsync(head.Contains("/next", StringComparison.Ordinal) ? Ok : $"HTTP/1.1 {status} Nothing\r\nContent-Length: 5\r\n\r\nhello");
+        });
+        await using var client = await Wire.ConnectAsync(fixture.Running, way, origin.Authority);
+        var answer = await AskAsync(client, way, origin, "GET", "", path);
+        Assert.StartsWith($"HTTP/1.1 {status} ", answer, StringComparison.Ordinal);
+        Assert.DoesNotContain("hello", answer, StringComparison.Ordinal);
+        Assert.EndsWith("ok", await AskAsync(client, way, origin, "GET", "", "/next"), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("/")]
+    [InlineData(Blob)]
+    public async Task Protocols_that_are_switched_without_being_asked_are_502(string path)
+    {
+        await using var origin = Start("plain", async peer =>
+        {
+            await peer.ReadHeadAsync();
+            await peer.SayAsync("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n");
+            await peer.ReadHeadAsync();
+        });
+        await using var client = await Wire.ConnectAsync(fixture.Running, "plain", origin.Authority);
+        Assert.StartsWith("HTTP/1.1 502 ", await AskAsync(client, "plain", origin, "GET", "", path), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("plain")]
+    [InlineData("tls")]
+    public async Task An_early_answer_ends_a_request_whose_body_was_never_asked_for(string way)
+    {
+        var ended = new TaskCompletionSource();
+        await using var origin = Start(way, async peer =>
+        {
+            await peer.ReadHeadAsync();
+            await peer.SayAsync(Ok);
+            if (await peer.ReadHeadAsync() is null)
+                ended.SetResult();
+        });
+        await using (var client = await Wire.ConnectAsync(fixture.Running, way, origin.Authority))
+            Assert.EndsWith("ok", await AskAsync(client, way, origin, "PUT", "Content-Length: 5\r\nExpect: 100-continue\r\n"), StringComparison.Ordinal);
+        await ended.Task.WaitAsync(TimeSpan.FromSeconds(10));
     }
 
     [Fact]
@@ -316,9 +373,10 @@ public sealed class Http1ForwardingTests(SmugglingTests.Proxy fixture) : IClassF
             await peer.SayAsync(answer);
     }
 
-    private static async Task<string> AskAsync(Stream client, string way, ScriptedOrigin origin, string method, string fields) =>
+    private static async Task<string> AskAsync(
+        Stream client, string way, ScriptedOrigin origin, string method, string fields, string path = "/") =>
         await Wire.AskAsync(client,
-            $"{method} {(way == "plain" ? $"http://{origin.Authority}" : "")}/ HTTP/1.1\r\nHost: {origin.Authority}\r\n{fields}\r\n").WaitAsync(Limit);
+            $"{method} {(way == "plain" ? $"http://{origin.Authority}" : "")}{path} HTTP/1.1\r\nHost: {origin.Authority}\r\n{fields}\r\n").WaitAsync(Limit);
 
     private static ValueTask SayAsync(Stream stream, string text) => stream.WriteAsync(Encoding.Latin1.GetBytes(text));
 

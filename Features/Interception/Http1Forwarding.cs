@@ -135,7 +135,8 @@ internal sealed class Http1Forwarding(Upstream upstream)
         AnswerFields.Copy(answer.Head, answer.Framing, context);
         if (AnswerFields.IsEventStream(answer.Head))
             answer.ExpectStream();
-        await AnswerBody.CopyAsync(context.Response.BodyWriter, answer);
+        if (!StatusWithoutContent.Is(answer.Head.Status))
+            await AnswerBody.CopyAsync(context.Response.BodyWriter, answer);
         AnswerFields.CopyTrailers(answer.Trailers, context);
         if (!answer.IsUploading)
             return;

@@ -8,7 +8,7 @@ namespace Discobot.Features.Interception;
 /// <summary>The pool that the proxy uses, towards a real server: each answer names the connection it came over.</summary>
 public sealed class Http2DoubtTests : IAsyncLifetime
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(400);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
     private readonly TaskCompletionSource _answer = new();
     private HttpMessageInvoker _client = null!;
     private TestOrigin _origin = null!;
@@ -38,7 +38,9 @@ public sealed class Http2DoubtTests : IAsyncLifetime
     [Fact]
     public async Task Requests_after_one_that_gets_no_answer_go_over_another_connection_and_that_one_may_still_get_it()
     {
-        var first = await AskAsync("/");
+        var first = await SettleAsync();
+        // The client's pings, by which it measures the way, are answered by then: an answer after the question would show a living server.
+        await Task.Delay(Patience / 2);
         var slow = AskAsync("/slow");
         await Task.Delay(Patience * 3);
 
@@ -53,7 +55,7 @@ public sealed class Http2DoubtTests : IAsyncLifetime
     [Fact]
     public async Task A_server_that_answers_is_in_no_doubt_however_long_nobody_asks()
     {
-        var first = await AskAsync("/");
+        var first = await SettleAsync();
         Assert.EndsWith(first, await AskAsync("/large"), StringComparison.Ordinal);
         await Task.Delay(Patience * 3);
         Assert.Equal(first, await AskAsync("/"));
@@ -65,7 +67,7 @@ public sealed class Http2DoubtTests : IAsyncLifetime
     [Fact]
     public async Task Answers_that_keep_coming_on_other_streams_show_that_the_server_is_there()
     {
-        var first = await AskAsync("/");
+        var first = await SettleAsync();
         var slow = AskAsync("/slow");
         for (var i = 0; i < 12; i++)
         {
@@ -86,6 +88,18 @@ public sealed class Http2DoubtTests : IAsyncLifetime
             SslOptions = { CertificateChainPolicy = policy },
             PlaintextStreamFilter = (context, _) => ValueTask.FromResult<Stream>(new Http2Doubt(context.PlaintextStream, Patience)),
         });
+    }
+
+    // The first answer of a process may take longer than the patience of these tests, and its connection be in doubt for a good reason.
+    private async Task<string> SettleAsync()
+    {
+        for (var last = await AskAsync("/"); ;)
+        {
+            var next = await AskAsync("/");
+            if (next == last)
+                return next;
+            last = next;
+        }
     }
 
     private async Task<string> AskAsync(string path, byte[]? body = null)

@@ -75,6 +75,8 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
     private async Task AnswerAsync(HttpContext context, HttpResponseMessage response, Silence silence)
     {
         Copy(response, context);
+        if (StatusWithoutContent.Is(context.Response.StatusCode))
+            return;
         if (response.Content.Headers.NonValidated.TryGetValues(HeaderNames.ContentType, out var type)
             && LongAnswers.Contains(type.ToString()))
             silence.Allow(streams.Limit);
@@ -124,6 +126,9 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
             if (!HopByHop.Contains(name))
                 answer.Headers.Append(name, values.ToArray());
         }
+
+        if (StatusWithoutContent.Is(answer.StatusCode))
+            answer.ContentLength = null;
     }
 
     /// <summary>The limit on a server's silence, which begins anew with everything it does.</summary>

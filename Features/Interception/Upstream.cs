@@ -115,7 +115,11 @@ internal sealed class Upstream : IUpstream, IDisposable
         var sent = new Http1Request { Method = request.Method.Method, Target = address.PathAndQuery, Fields = fields };
         try
         {
-            return Http1Response.Of(await SendAsync(address.Scheme, ParentProxies.TargetOf(address), sent, bound: null, binds: false, cancellation), request);
+            var exchange = await SendAsync(address.Scheme, ParentProxies.TargetOf(address), sent, bound: null, binds: false, cancellation);
+            if (exchange.Http1.Head.Status != StatusCodes.Status101SwitchingProtocols)
+                return Http1Response.Of(exchange, request);
+            await exchange.DisposeAsync();
+            throw new MalformedMessageException("it switches protocols, which was not asked for");
         }
         catch (Exception e) when (e is not (HttpRequestException or OperationCanceledException))
         {

@@ -150,8 +150,9 @@ internal sealed class Http1Exchange : IAsyncDisposable
         return count;
     }
 
-    /// <summary>Waits for the rest of the request's body to be sent, as a server that has answered early may still want it.</summary>
-    public Task FinishUploadAsync() => _upload?.Completion ?? Task.CompletedTask;
+    /// <summary>Waits for the rest of the request's body to be sent, as a server that has answered early may still want it. A body that waits for the
+    /// server's 100 is not waited for: after the final answer none comes (RFC 9110, 10.1.1).</summary>
+    public Task FinishUploadAsync() => _upload is { IsHeldBack: false } ? _upload.Completion : Task.CompletedTask;
 
     public async ValueTask DisposeAsync()
     {

@@ -22,7 +22,6 @@ internal sealed class EgressTable : IEgressTable
     private const uint Root = 0;
 
     // linux/netfilter.h: NF_INET_ hooks.
-    private const uint Forward = 2;
     private const uint Output = 3;
 
     // Before Docker's own translation (-100), which would otherwise send questions for 127.0.0.11 to Docker's resolver first.

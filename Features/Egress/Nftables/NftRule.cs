@@ -10,10 +10,8 @@ internal sealed class NftRule
 {
     private const uint Register = 1;
     private const uint Equal = 0;
-    private const uint NotEqual = 1;
     private const uint NetworkHeader = 1;
     private const uint TransportHeader = 2;
-    private const uint OutputName = 2;
     private const uint AddressType = 3;
     private const byte IPv4 = 2;
     private const byte IPv6 = 10;
@@ -28,55 +26,41 @@ internal sealed class NftRule
     }
 
     /// <summary>Packets of a socket of this user. Packets that belong to no socket, such as the kernel's own, are nobody's.</summary>
-    public NftRule OfUser(uint uid) => Meta(10).Compare(Equal, BitConverter.GetBytes(uid));
+    public NftRule OfUser(uint uid) => Meta(10).Is(BitConverter.GetBytes(uid));
 
     /// <summary>Leaving by this interface; with a star at the end, by any whose name begins so.</summary>
-    public NftRule LeavingBy(string name) => Meta(7).Compare(Equal, InterfaceName(name));
+    public NftRule LeavingBy(string name) => Meta(7).Is(InterfaceName(name));
 
-    /// <summary>Arrived by this interface; with a star at the end, by any whose name begins so.</summary>
-    public NftRule ArrivedBy(string name) => Meta(6).Compare(Equal, InterfaceName(name));
+    public NftRule Tcp() => Meta(16).Is([6]);
 
-    public NftRule Tcp() => Meta(16).Compare(Equal, [6]);
+    public NftRule Udp() => Meta(16).Is([17]);
 
-    public NftRule Udp() => Meta(16).Compare(Equal, [17]);
-
-    public NftRule IcmpV6(byte type) => Meta(16).Compare(Equal, [58]).Payload(TransportHeader, 0, 1).Compare(Equal, [type]);
+    public NftRule IcmpV6(byte type) => Meta(16).Is([58]).Payload(TransportHeader, 0, 1).Is([type]);
 
     public NftRule ToPort(ushort port)
     {
         var bytes = new byte[2];
         BinaryPrimitives.WriteUInt16BigEndian(bytes, port);
-        return Payload(TransportHeader, 2, 2).Compare(Equal, bytes);
+        return Payload(TransportHeader, 2, 2).Is(bytes);
     }
 
     /// <summary>To an address of the network.</summary>
     public NftRule To(IPNetwork network)
     {
         var isV4 = network.BaseAddress.AddressFamily == AddressFamily.InterNetwork;
-        Meta(15).Compare(Equal, [isV4 ? IPv4 : IPv6]);
+        Meta(15).Is([isV4 ? IPv4 : IPv6]);
         var size = isV4 ? 4u : 16u;
         Payload(NetworkHeader, isV4 ? 16u : 24u, size);
         if (network.PrefixLength < size * 8)
             Mask(network.PrefixLength, (int)size);
-        return Compare(Equal, network.BaseAddress.GetAddressBytes());
+        return Is(network.BaseAddress.GetAddressBytes());
     }
 
     /// <summary>To one of this machine's own addresses (RTN_LOCAL).</summary>
-    public NftRule ToThisMachine() => Fib(AddressType).Compare(Equal, BitConverter.GetBytes(2u));
-
-    /// <summary>To an address that is routed out by an interface whose name does not begin with any of these.</summary>
-    public NftRule RoutedBeyond(IEnumerable<string> names)
-    {
-        foreach (var name in names)
-            Fib(OutputName).Compare(NotEqual, InterfaceName(name));
-        return this;
-    }
+    public NftRule ToThisMachine() => Fib().Is(BitConverter.GetBytes(2u));
 
     /// <summary>Answers within a connection that somebody else opened.</summary>
-    public NftRule Answering() => Connection().Compare(Equal, [1]);
-
-    /// <summary>From whoever opened the connection.</summary>
-    public NftRule Opening() => Connection().Compare(Equal, [0]);
+    public NftRule Answering() => Connection().Is([1]);
 
     public NftRule Count() => Add("counter", static _ => { });
 
@@ -146,10 +130,10 @@ internal sealed class NftRule
     }
 
     // By destination address alone; the flags are NFTA_FIB_F_.
-    private NftRule Fib(uint result) => Add("fib", w =>
+    private NftRule Fib() => Add("fib", w =>
     {
         w.Number(1, Register);
-        w.Number(2, result);
+        w.Number(2, AddressType);
         w.Number(3, 2);
     });
 
@@ -159,10 +143,10 @@ internal sealed class NftRule
         w.Number(2, 1);
     });
 
-    private NftRule Compare(uint operation, byte[] value) => Add("cmp", w =>
+    private NftRule Is(byte[] value) => Add("cmp", w =>
     {
         w.Number(1, Register);
-        w.Number(2, operation);
+        w.Number(2, Equal);
         w.Nest(3, w => w.Bytes(1, value));
     });
 
