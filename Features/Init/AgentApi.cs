@@ -3,7 +3,7 @@ using Discobot.Infrastructure.Native;
 namespace Discobot.Features.Init;
 
 /// <summary>Starts the program that the container is there for. Its end is the container's end.</summary>
-internal sealed class AgentApi(Container container)
+internal sealed class AgentApi(Container container, ClientProxy proxy, EgressRules egress)
 {
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -16,10 +16,10 @@ internal sealed class AgentApi(Container container)
         {
             User = container.Agent.Name,
             Foreground = true,
-            DropsCapabilities = container.Confines,
-            NoNewPrivileges = container.Confines && container.Proxy.Egress.NoNewPrivileges,
+            DropsCapabilities = egress.Confines,
+            NoNewPrivileges = egress.NoNewPrivileges,
             WorkingDirectory = container.Paths.Workspace,
-            Environment = container.ChildEnvironment(),
+            Environment = proxy.AgentEnvironment(),
         });
         container.Running.AgentApi = child;
         container.Log.Info($"agent-api started (pid={child.Id})");

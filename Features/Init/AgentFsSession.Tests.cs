@@ -99,6 +99,25 @@ public sealed class AgentFsSessionTests : IDisposable
         Assert.False(Directory.Exists(_inside.At("/.data/.overlayfs/s1")));
     }
 
+    /// <summary>It serves the home as long as the session, as the agent's user, whose programs can read its environment.</summary>
+    [Fact]
+    public async Task Its_program_gets_none_of_the_containers_secrets()
+    {
+        _inside.Variables["DISCOBOT_FILESYSTEM"] = "agentfs";
+        _inside.Variables["TOKEN"] = "geheim";
+        _inside.Variables["AGENTFS_CACHE"] = "kept";
+        _inside.Prepare("mkdir $2/.agentfs/s1/workspace; chown -R 1000:1000 $2/.agentfs");
+        _inside.Program("/usr/local/bin/agentfs", "env > /tmp/environment-$1\n" + AgentFs);
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        foreach (var verb in new[] { "init", "mount" })
+        {
+            var environment = await File.ReadAllLinesAsync(_inside.At("/tmp/environment-" + verb));
+            Assert.Contains("AGENTFS_CACHE=kept", environment);
+            Assert.Contains("HOME=/home/discobot", environment);
+            Assert.DoesNotContain(environment, line => line.Contains("geheim", StringComparison.Ordinal));
+        }
+    }
+
     [Fact]
     public async Task Without_its_program_the_error_names_it_and_nothing_is_changed()
     {

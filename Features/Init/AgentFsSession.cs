@@ -12,6 +12,9 @@ internal sealed class AgentFsSession(Container container)
     /// <summary>The file in a session's overlay directory that says its database was moved there.</summary>
     public const string Moved = ".migrated";
 
+    private static readonly string[] Passed = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"];
+    private static readonly string[] PassedPrefixes = ["LC_", "AGENTFS_", "FUSE_", "RUST_"];
+
     private const string Directory = ".agentfs";
     private const string MountPoint = ".migration";
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
@@ -125,7 +128,15 @@ internal sealed class AgentFsSession(Container container)
         {
             User = container.Agent.Name,
             WorkingDirectory = container.Paths.Data,
-            Environment = container.ChildEnvironment(),
+            Environment = OwnEnvironment(),
         };
+    }
+
+    // It runs as long as the session, and the agent can read the environment of what runs as its user: no secret of others is in it.
+    private Dictionary<string, string> OwnEnvironment()
+    {
+        return container.AgentEnvironment(new ProxySummary())
+            .Where(v => Passed.Contains(v.Key) || PassedPrefixes.Any(prefix => v.Key.StartsWith(prefix, StringComparison.Ordinal)))
+            .ToDictionary(v => v.Key, v => v.Value);
     }
 }

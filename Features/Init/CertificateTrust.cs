@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init;
@@ -8,40 +9,70 @@ internal sealed class CertificateTrust(Container container)
     // An RSA key takes a tenth of a second; whoever else makes the pair gives it up after thirty.
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
-    public async Task RunAsync(CancellationToken cancellationToken)
+    public async Task<ClientTrust> RunAsync(DataVolume volume, ProxySummary proxy, CancellationToken cancellationToken)
     {
-        if (container.Authority is { } authority)
-            await authority.WaitAsync(Limit, cancellationToken);
+        await volume.Authority.WaitAsync(Limit, cancellationToken);
         using (var certificates = DirectoryHandle.OpenTrusted(container.Paths.Certificates))
         {
             foreach (var name in certificates.Entries())
-                certificates.SetOwner(name, container.ProxyOwner);
+                certificates.SetOwner(name, volume.ProxyOwner);
         }
 
         var outcome = await container.Services.InstallTrust(container.Paths.CaCertificate, cancellationToken);
-        container.TrustBundle = outcome.Bundle;
-        container.SystemTrusts = outcome.Trusted;
-        container.AdditionalAuthorities = outcome.Additional;
         if (outcome.Trusted)
             container.Log.Info(outcome.Message);
         else
             container.Log.Warning(outcome.Message);
-        FollowForJava();
+        var trust = new ClientTrust
+        {
+            Bundle = outcome.Bundle,
+            IsTheSystems = outcome.Trusted,
+            Additional = outcome.Additional,
+            HasJava = proxy.Init.ExtraEnvironment && FollowForJava(outcome.Bundle),
+        };
         if (outcome.Afterwards is { } afterwards)
         {
             container.Running.InBackground("trust store's tool", async stop =>
             {
                 await afterwards(stop);
-                FollowForJava();
+                if (trust.HasJava)
+                    FollowForJava(trust.Bundle);
             }, container.Log);
         }
+
+        return trust;
     }
 
-    private void FollowForJava()
+    private bool FollowForJava(string? bundle)
     {
-        if (container.TrustBundle is not { } bundle || !container.Proxy.Init.ExtraEnvironment || !JavaOptions.HasJava(container))
-            return;
-        container.Services.FollowBundleForJava(bundle, container.Paths.JavaTrustStore);
-        container.HasJavaTrust = true;
+        if (bundle is null || !JavaOptions.HasJava(container))
+            return false;
+        try
+        {
+            container.Services.FollowBundleForJava(bundle, container.Paths.JavaTrustStore);
+            return true;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or CryptographicException)
+        {
+            // The others trust it all the same.
+            container.Log.Warning($"Java does not trust the proxy: {error.Message}");
+            return false;
+        }
     }
+}
+
+/// <summary>By what the container's clients can trust our authority.</summary>
+internal sealed record ClientTrust
+{
+    /// <summary>The file with every authority the container trusts, ours among them; null when there is none.</summary>
+    public string? Bundle { get; init; }
+
+    /// <summary>Whether the system's own store trusts our authority.</summary>
+    public bool IsTheSystems { get; init; } = true;
+
+    /// <summary>Ours and the user's own authorities, where the user has some.</summary>
+    public string? Additional { get; init; }
+
+    /// <summary>Whether there is a Java, and a trust store for it.</summary>
+    public bool HasJava { get; init; }
 }

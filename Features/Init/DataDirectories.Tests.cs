@@ -11,10 +11,10 @@ public sealed class DataDirectoriesTests : IDisposable
     [Fact]
     public async Task The_proxy_gets_a_user_of_its_own_where_the_image_has_none()
     {
-        await RunAsync();
+        var volume = await RunAsync();
         var user = new UserDatabase(_fixture.At("etc")).Find("discobot-proxy")!;
         Assert.InRange(user.User, 100u, 999u);
-        Assert.Equal((user.Name, user.Owner), (_fixture.Container.ProxyUser, _fixture.Container.ProxyOwner));
+        Assert.Equal((user.Name, user.Owner), (volume.ProxyUser, volume.ProxyOwner));
         foreach (var (path, mode) in new[] { (".data/proxy", 0x1C9u), (".data/proxy/certs", 0x1C9u), (".data/proxy/cache", 0x1C0u) })
             Assert.Equal((user.Owner, mode), OwnerAndMode(path));
     }
@@ -25,8 +25,7 @@ public sealed class DataDirectoriesTests : IDisposable
         // A directory in the place of the file: it can be neither read nor replaced.
         File.Delete(_fixture.At("etc/group"));
         Directory.CreateDirectory(_fixture.At("etc/group/x"));
-        await RunAsync();
-        Assert.Null(_fixture.Container.ProxyUser);
+        Assert.Null((await RunAsync()).ProxyUser);
         Assert.Contains("warning: no user discobot-proxy could be made, the proxy runs as root: ", _fixture.Output, StringComparison.Ordinal);
     }
 
@@ -38,10 +37,10 @@ public sealed class DataDirectoriesTests : IDisposable
         _fixture.Write(".data/proxy/cache/entry", "cached");
         using (var data = DirectoryHandle.OpenTrusted(_fixture.At(".data")))
             data.SetOwnerOfTree(agent, CancellationToken.None);
-        await RunAsync();
+        var volume = await RunAsync();
         Assert.Equal((new Owner(0, 0), 0x1EDu), OwnerAndMode(".data"));
         foreach (var path in new[] { ".data/proxy", ".data/proxy/certs", ".data/proxy/cache", ".data/proxy/cache/entry", ".data/proxy/certs/ca.key" })
-            Assert.Equal(_fixture.Container.ProxyOwner, OwnerAndMode(path).Owner);
+            Assert.Equal(volume.ProxyOwner, OwnerAndMode(path).Owner);
         Assert.Contains("ca.key belonged to nobody, who may know it", _fixture.Output, StringComparison.Ordinal);
     }
 
@@ -66,10 +65,11 @@ public sealed class DataDirectoriesTests : IDisposable
         Assert.Equal(new Owner(0, 0), OwnerAndMode("victim").Owner);
     }
 
-    private async Task RunAsync()
+    private async Task<DataVolume> RunAsync()
     {
-        await new DataDirectories(_fixture.Container).RunAsync(CancellationToken.None);
-        await _fixture.Container.Authority!;
+        var volume = await new DataDirectories(_fixture.Container).RunAsync(CancellationToken.None);
+        await volume.Authority;
+        return volume;
     }
 
     private (Owner Owner, uint Mode) OwnerAndMode(string path)

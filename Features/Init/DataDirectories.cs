@@ -10,9 +10,10 @@ internal sealed class DataDirectories(Container container)
 {
     private const string ProxyUserName = "discobot-proxy";
 
-    public async Task RunAsync(CancellationToken cancellationToken)
+    public async Task<DataVolume> RunAsync(CancellationToken cancellationToken)
     {
-        ChooseProxyUser();
+        var user = FindProxyUser();
+        var owner = user?.Owner ?? Owner.Root;
         Directory.CreateDirectory(container.Paths.Data);
         using var data = DirectoryHandle.OpenTrusted(container.Paths.Data);
         WarnOfKnownKey(data);
@@ -20,24 +21,25 @@ internal sealed class DataDirectories(Container container)
         var locks = new VolumeLocks(container);
         locks.TakeSession();
         using var prepared = await locks.ForSetupAsync(cancellationToken);
-        using var proxy = Prepare(data, "proxy", 0x1C9 /* 0711 */, cancellationToken);
-        using var certificates = Prepare(proxy, "certs", 0x1C9, cancellationToken);
-        using var cache = Prepare(proxy, "cache", 0x1C0 /* 0700 */, cancellationToken);
+        using var proxy = Prepare(data, "proxy", 0x1C9 /* 0711 */, owner, cancellationToken);
+        using var certificates = Prepare(proxy, "certs", 0x1C9, owner, cancellationToken);
+        using var cache = Prepare(proxy, "cache", 0x1C0 /* 0700 */, owner, cancellationToken);
 
         // An RSA key takes a while: it is made while the workspace is cloned. The step that needs it waits for it.
-        container.Authority = Task.Run(() => container.Services.EnsureAuthority(container.Paths.Certificates, cancellationToken), cancellationToken);
+        var authority = Task.Run(() => container.Services.EnsureAuthority(container.Paths.Certificates, cancellationToken), cancellationToken);
+        return new DataVolume(user?.Name, owner, authority);
     }
 
-    private void ChooseProxyUser()
+    private UserRecord? FindProxyUser()
     {
         try
         {
-            var user = new UserDatabase(container.Paths.Etc).FindOrAddSystemUser(ProxyUserName, "/.data/proxy");
-            (container.ProxyUser, container.ProxyOwner) = (user.Name, user.Owner);
+            return new UserDatabase(container.Paths.Etc).FindOrAddSystemUser(ProxyUserName, "/.data/proxy");
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             container.Log.Warning($"no user {ProxyUserName} could be made, the proxy runs as root: {error.Message}");
+            return null;
         }
     }
 
@@ -70,7 +72,7 @@ internal sealed class DataDirectories(Container container)
     }
 
     // Its owner tells whether a directory is as we leave it: only then the tree below, large with a full cache, needs no walk.
-    private DirectoryHandle Prepare(DirectoryHandle parent, string name, uint permissions, CancellationToken cancellationToken)
+    private DirectoryHandle Prepare(DirectoryHandle parent, string name, uint permissions, Owner owner, CancellationToken cancellationToken)
     {
         if (parent.Status(name) is { Kind: not FileKind.Directory } found)
         {
@@ -78,12 +80,18 @@ internal sealed class DataDirectories(Container container)
             parent.Remove(name);
         }
 
-        var directory = parent.OpenChild(name) ?? parent.CreateChild(name, permissions, container.ProxyOwner);
+        var directory = parent.OpenChild(name) ?? parent.CreateChild(name, permissions, owner);
         var status = directory.Status();
-        if (status.Owner != container.ProxyOwner)
-            directory.SetOwnerOfTree(container.ProxyOwner, cancellationToken);
+        if (status.Owner != owner)
+            directory.SetOwnerOfTree(owner, cancellationToken);
         if (status.Permissions != permissions)
             directory.SetPermissions(permissions);
         return directory;
     }
 }
+
+/// <summary>The volume, prepared.</summary>
+/// <param name="ProxyUser">Who the proxy runs as; null for root, where no user could be made.</param>
+/// <param name="ProxyOwner">The same by number.</param>
+/// <param name="Authority">The certificate authority, being made while the workspace is cloned.</param>
+internal sealed record DataVolume(string? ProxyUser, Owner ProxyOwner, Task Authority);

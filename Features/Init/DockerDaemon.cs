@@ -7,12 +7,12 @@ namespace Discobot.Features.Init;
 /// Starts dockerd when the image has one, behind the proxy and after the authority is trusted, so that its very first pull is cached.
 /// Without it the container works.
 /// </summary>
-internal sealed class DockerDaemon(Container container)
+internal sealed class DockerDaemon(Container container, ClientProxy proxy)
 {
     private const string HostsGroup = "docker-host";
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
-    private readonly NestedDocker _nested = new(container);
+    private readonly NestedDocker _nested = new(container, proxy);
     private string _dataRoot = container.Paths.Docker;
 
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -166,13 +166,7 @@ internal sealed class DockerDaemon(Container container)
 
     private Dictionary<string, string> DaemonEnvironment()
     {
-        var environment = container.RootEnvironment();
-        if (container.LeadsToProxy)
-        {
-            foreach (var (name, value) in ProxyEnvironment.Variables(container))
-                environment[name] = value;
-        }
-
+        var environment = proxy.RootEnvironment();
         if (_nested.IsWanted)
             environment["PATH"] = $"{NestedDocker.RuntimeDirectory}:{environment["PATH"]}";
         return environment;

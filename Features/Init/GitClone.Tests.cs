@@ -88,7 +88,7 @@ public sealed class GitCloneTests
         Assert.Contains("127.0.0.1 Basic dTpnZWhlaW0=", seen);
         Assert.Contains("localhost ", seen);
         Assert.DoesNotContain("localhost Basic dTpnZWhlaW0=", seen);
-        Assert.Equal($"http://127.0.0.1:{port}/a.git", fixture.Container.ChildEnvironment()["WORKSPACE_PATH"]);
+        Assert.Equal($"http://127.0.0.1:{port}/a.git", fixture.Container.AgentEnvironment(new ProxySummary())["WORKSPACE_PATH"]);
         Assert.Contains("warning: WORKSPACE_PATH holds credentials", fixture.Output, StringComparison.Ordinal);
     }
 

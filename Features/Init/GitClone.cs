@@ -77,7 +77,7 @@ internal sealed partial class GitClone(Container container, TimeSpan? limit = nu
     private Dictionary<string, string> GitEnvironment(GitSource from)
     {
         // Our own proxy is not up yet.
-        var environment = container.RootEnvironment().Where(v => Passed.Contains(v.Key) || v.Key.StartsWith("LC_", StringComparison.Ordinal)
+        var environment = container.RootEnvironment(new ProxySummary()).Where(v => Passed.Contains(v.Key) || v.Key.StartsWith("LC_", StringComparison.Ordinal)
             || v.Key.StartsWith("GIT_", StringComparison.Ordinal) || v.Key.EndsWith("_PROXY", StringComparison.OrdinalIgnoreCase)).ToDictionary(v => v.Key, v => v.Value);
 
         // A key or an agent's socket may be anybody's: nothing of them is run.

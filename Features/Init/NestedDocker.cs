@@ -11,7 +11,7 @@ namespace Discobot.Features.Init;
 /// Gives containers and builds of the inner Docker the proxy and its authority: the docker client hands the proxy on, a relay makes it
 /// reachable, and <see cref="NestedRuntime"/> adds the authority. Off with <c>init.nested_docker: false</c>.
 /// </summary>
-internal sealed class NestedDocker(Container container)
+internal sealed class NestedDocker(Container container, ClientProxy proxy)
 {
     private const int LargestFile = 1 << 20;
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
@@ -20,8 +20,10 @@ internal sealed class NestedDocker(Container container)
     /// <summary>Comes first on the Docker daemon's PATH.</summary>
     public const string RuntimeDirectory = "/var/lib/discobot/runtime";
 
+    private bool _isReached;
+
     /// <summary>Whether nested containers get what they are to get.</summary>
-    public bool IsWanted => container.ProxyReady && container.Proxy.Init.NestedDocker && container.TrustBundle is not null;
+    public bool IsWanted => proxy.Serves && proxy.Settings.Init.NestedDocker && proxy.Trust.Bundle is not null;
 
     /// <summary>Before the daemon starts.</summary>
     public void PrepareRuntime()
@@ -42,13 +44,13 @@ internal sealed class NestedDocker(Container container)
         var address = !IsWanted ? null : NestedRelay.FindAddress();
         try
         {
-            if (address is not null && !container.NestedReady)
-                container.Running.InBackground("relay for nested containers", new NestedRelay(container.Proxy.Port).Listen(address), container.Log);
-            container.NestedReady = address is not null;
+            if (address is not null && !_isReached)
+                container.Running.InBackground("relay for nested containers", new NestedRelay(proxy.Settings.Port).Listen(address), container.Log);
+            _isReached = address is not null;
         }
         catch (SocketException error)
         {
-            container.Log.Warning($"nested containers do not get the proxy: {address}:{container.Proxy.Port}: {error.Message}");
+            container.Log.Warning($"nested containers do not get the proxy: {address}:{proxy.Settings.Port}: {error.Message}");
             address = null;
         }
 
@@ -101,7 +103,7 @@ internal sealed class NestedDocker(Container container)
             using var top = DirectoryHandle.OpenTrusted(home);
             using var directory = address is null ? top.OpenChild(".docker") : top.OpenOrCreate(".docker", 0x1C0, owner);
             var old = directory?.ReadBytes("config.json", LargestFile) is { } bytes ? Encoding.UTF8.GetString(bytes) : "";
-            if (directory is not null && Settings(old, address is null ? null : $"http://{address}:{container.Proxy.Port}", ProxyEnvironment.Exceptions(container)) is { } text)
+            if (directory is not null && Settings(old, address is null ? null : $"http://{address}:{proxy.Settings.Port}", ProxyEnvironment.Exceptions(container.Environment)) is { } text)
                 directory.WriteBytes("config.json", Encoding.UTF8.GetBytes(text), 0x180, owner);
         }
         catch (Exception error) when (error is IOException or JsonException)

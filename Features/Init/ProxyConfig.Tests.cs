@@ -14,9 +14,8 @@ public sealed class ProxyConfigTests : IDisposable
     [Fact]
     public async Task The_workspaces_own_comes_first_and_only_root_may_change_the_copy()
     {
-        _fixture.Container.ProxyOwner = new Owner(990, 991);
         _fixture.Write(File, "proxy: {}\n");
-        await RunAsync();
+        await RunAsync(new Owner(990, 991));
         var copy = _fixture.At(".data/proxy/config.yaml");
         Assert.Equal("proxy: {}\n", System.IO.File.ReadAllText(copy));
         Assert.Equal((new Owner(0, 991), 0x1A0u), (Libc.StatusOf(copy)!.Value.Owner, Libc.StatusOf(copy)!.Value.Permissions));
@@ -48,5 +47,5 @@ public sealed class ProxyConfigTests : IDisposable
         Assert.Contains(reason, _fixture.Output, StringComparison.Ordinal);
     }
 
-    private Task RunAsync() => new ProxyConfig(_fixture.Container).RunAsync(CancellationToken.None);
+    private Task<ConfigInForce> RunAsync(Owner owner = default) => new ProxyConfig(_fixture.Container).RunAsync(new DataVolume(null, owner, Task.CompletedTask));
 }

@@ -13,7 +13,7 @@ internal sealed class ProxyConfig(Container container)
     private const int LargestFile = 1 << 20;
     private const string Shown = "workspace/.discobot/proxy/config.yaml";
 
-    public Task RunAsync(CancellationToken cancellationToken)
+    public Task<ConfigInForce> RunAsync(DataVolume volume)
     {
         var refused = new List<string>();
         var choice = container.Services.ChooseConfig(ReadWorkspace(container.Paths, refused));
@@ -22,30 +22,32 @@ internal sealed class ProxyConfig(Container container)
             container.Log.Error($"proxy configuration NOT used:\n  {string.Join("\n  ", refused)}");
         container.Log.Info($"proxy config: {choice.Source}");
 
-        // May hold credentials: the proxy reads it, and only root changes it.
-        try
-        {
-            Write(container.Paths.Proxy, choice.Text);
-            container.ProxyConfigFile = container.Paths.ProxyConfig;
-        }
-        catch (IOException error)
-        {
-            // A volume that is full, as the agent can make it, must not change the rules.
-            container.Log.Warning($"the proxy's configuration is kept in {container.Paths.Run}: {error.Message}");
-            Write(Directory.CreateDirectory(container.Paths.Run).FullName, choice.Text);
-            container.ProxyConfigFile = Path.Combine(container.Paths.Run, FileName);
-        }
-
-        container.Proxy = choice.Summary;
-        Publish(choice.Summary.State with { Config = container.ProxyConfigFile });
-        var secrets = container.Proxy.SecretVariables.Where(container.Environment.ContainsKey).ToList();
+        var file = Place(choice.Text, volume.ProxyOwner.Group);
+        Publish(choice.Summary.State with { Config = file });
+        var secrets = choice.Summary.SecretVariables.Where(container.Environment.ContainsKey).ToList();
         if (secrets.Count > 0)
         {
             container.Log.Warning($"the policy's secrets in {string.Join(", ", secrets)} are for the proxy alone, but every `docker exec` in this container has them, "
                 + "and the agent reads them there: give them as files (file:/path) that the agent may not read");
         }
 
-        return Task.CompletedTask;
+        return Task.FromResult(new ConfigInForce(file, choice.Summary));
+    }
+
+    private string Place(string text, uint group)
+    {
+        try
+        {
+            Write(container.Paths.Proxy, text, group);
+            return container.Paths.ProxyConfig;
+        }
+        catch (IOException error)
+        {
+            // A volume that is full, as the agent can make it, must not change the rules.
+            container.Log.Warning($"the proxy's configuration is kept in {container.Paths.Run}: {error.Message}");
+            Write(Directory.CreateDirectory(container.Paths.Run).FullName, text, group);
+            return Path.Combine(container.Paths.Run, FileName);
+        }
     }
 
     private void Publish(ProxyState state)
@@ -61,10 +63,11 @@ internal sealed class ProxyConfig(Container container)
         }
     }
 
-    private void Write(string directory, string text)
+    // May hold credentials: the proxy reads it, and only root changes it.
+    private static void Write(string directory, string text, uint group)
     {
         using var handle = DirectoryHandle.OpenTrusted(directory);
-        handle.WriteBytes(FileName, Encoding.UTF8.GetBytes(text), 0x1A0 /* 0640 */, new Owner(Libc.GetUser(), container.ProxyOwner.Group));
+        handle.WriteBytes(FileName, Encoding.UTF8.GetBytes(text), 0x1A0 /* 0640 */, new Owner(Libc.GetUser(), group));
     }
 
     /// <summary>The text of the workspace's own configuration; null when it has none that can be read.</summary>
@@ -88,3 +91,8 @@ internal sealed class ProxyConfig(Container container)
         return null;
     }
 }
+
+/// <summary>The configuration that counts.</summary>
+/// <param name="File">The file that the proxy reads.</param>
+/// <param name="Proxy">What it says.</param>
+internal sealed record ConfigInForce(string File, ProxySummary Proxy);

@@ -7,21 +7,27 @@ namespace Discobot.Features.Init;
 
 /// <summary>Starts the proxy as its own user, waits until it serves, and keeps it running. Without it the container works, uncached, unless an
 /// operator's policy rules it.</summary>
-internal sealed class ProxyDaemon(Container container)
+/// <param name="container">Whose proxy it is.</param>
+/// <param name="volume">Who it runs as.</param>
+/// <param name="config">What it reads.</param>
+/// <param name="trust">By what its clients can trust it.</param>
+/// <param name="egress">The rules of the way out, whose mode it is told.</param>
+internal sealed class ProxyDaemon(Container container, DataVolume volume, ConfigInForce config, ClientTrust trust, EgressRules egress)
 {
     private const string SeenBinary = "/opt/discobot/bin/proxy";
     private const string SeenLog = "/.data/proxy/proxy.log";
+    private readonly ClientProxy _proxy = new(container, config.Proxy, trust);
 
     // Somebody sits at the container's terminal: a line for each request would land in what they type.
-    private bool LogsToFile => Libc.IsTerminal(0) == 1 && container.Proxy.LogFile is null;
+    private bool LogsToFile => Libc.IsTerminal(0) == 1 && config.Proxy.LogFile is null;
 
-    public async Task RunAsync(CancellationToken cancellationToken)
+    public async Task<ClientProxy> RunAsync(CancellationToken cancellationToken)
     {
         if (!File.Exists(container.Paths.ProxyBinary))
         {
             container.Log.Info($"Proxy daemon not started: proxy binary not found at {SeenBinary}");
             FailWherePolicyRules();
-            return;
+            return _proxy;
         }
 
         container.Log.Info($"found proxy at {SeenBinary}, starting HTTP proxy...");
@@ -33,6 +39,7 @@ internal sealed class ProxyDaemon(Container container)
         container.Running.Supervise("proxy", child, StartAsync, container.Log);
         if (child is null)
             FailWherePolicyRules();
+        return _proxy;
     }
 
     private void FailWherePolicyRules()
@@ -45,17 +52,17 @@ internal sealed class ProxyDaemon(Container container)
     {
         var token = Announce();
         string[] log = LogsToFile ? ["--log-file", container.Paths.In(SeenLog)] : [];
-        var child = await container.Spawner.StartAsync(new Launch("proxy", [container.Paths.ProxyBinary, "-config", container.ProxyConfigFile, .. log])
+        var child = await container.Spawner.StartAsync(new Launch("proxy", [container.Paths.ProxyBinary, "-config", config.File, .. log])
         {
-            User = container.ProxyUser,
+            User = volume.ProxyUser,
             Environment = Environment(token),
         });
         container.Running.Proxy = child;
         container.Log.Info($"proxy started (pid={child.Id}), waiting for health check...");
-        var failure = await new HealthGate(container.Proxy.Port, container.Proxy.ApiPort).WaitAsync(child, token, cancellationToken);
+        var failure = await new HealthGate(config.Proxy.Port, config.Proxy.ApiPort).WaitAsync(child, token, cancellationToken);
         if (failure is null)
         {
-            container.Log.Info($"HTTP proxy ready on port {container.Proxy.Port}");
+            container.Log.Info($"HTTP proxy ready on port {config.Proxy.Port}");
             ShowShells();
             return child;
         }
@@ -67,18 +74,18 @@ internal sealed class ProxyDaemon(Container container)
     }
 
     // The mode is the one in force, which may be another than the one that was asked for.
-    private Dictionary<string, string> Environment(string token) => new(ProxyEnvironment.Without(container.Environment, container.Proxy.Port))
+    private Dictionary<string, string> Environment(string token) => new(ProxyEnvironment.Without(container.Environment, config.Proxy.Port))
     {
         [StartToken.Variable] = token,
-        ["DISCOBOT_EGRESS"] = EgressOptions.Word(container.Egress),
+        ["DISCOBOT_EGRESS"] = EgressOptions.Word(egress.Mode),
     };
 
     private void ShowShells()
     {
-        if (container.Running.AgentApi is not null && !container.ProxyReady)
+        if (container.Running.AgentApi is not null && !_proxy.Serves)
             container.Log.Warning("what runs already was started without the proxy's environment; new logins get it");
-        container.ProxyReady = true;
-        if (!container.LeadsToProxy)
+        _proxy.BeginServing();
+        if (!_proxy.LeadsClients)
         {
             container.Log.Warning("no client is led to the proxy: there is no way by which they could trust it");
             return;
@@ -86,7 +93,7 @@ internal sealed class ProxyDaemon(Container container)
 
         try
         {
-            new ShellProfile(container).Write();
+            new ShellProfile(container).Write(_proxy.Variables());
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

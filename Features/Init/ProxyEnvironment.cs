@@ -12,29 +12,30 @@ internal static class ProxyEnvironment
     private const string NixFile = "NIX_SSL_CERT_FILE";
 
     /// <summary>The nine variables that every client in the container gets, and those that point more clients at the trusted authorities.</summary>
-    /// <param name="container">Whose proxy it is; the user's own NO_PROXY entries are kept.</param>
-    public static IReadOnlyList<KeyValuePair<string, string>> Variables(Container container)
+    /// <param name="settings">The configuration in force.</param>
+    /// <param name="trust">By what clients can trust the proxy.</param>
+    /// <param name="environment">The container's: the user's own exceptions are kept.</param>
+    public static IReadOnlyList<KeyValuePair<string, string>> Variables(ProxySummary settings, ClientTrust trust, IReadOnlyDictionary<string, string> environment)
     {
-        var proxy = $"http://localhost:{container.Proxy.Port}";
-        var direct = Exceptions(container);
-        var authority = container.AdditionalAuthorities ?? ContainerPaths.CaCertificateSeen;
+        var proxy = $"http://localhost:{settings.Port}";
+        var direct = Exceptions(environment);
+        var authority = trust.Additional ?? ContainerPaths.CaCertificateSeen;
         var variables = new List<KeyValuePair<string, string>>
         {
             new("HTTP_PROXY", proxy), new("HTTPS_PROXY", proxy), new("ALL_PROXY", proxy), new("NO_PROXY", direct),
             new("http_proxy", proxy), new("https_proxy", proxy), new("all_proxy", proxy), new("no_proxy", direct),
         };
-        variables.AddRange(Authorities(container.TrustBundle, authority).Where(v => IsTold(container, v.Key)));
-        if (container.TrustBundle is { } bundle && container.Environment.ContainsKey(NixFile))
+
+        // Beyond the nine of every container: what the user has set leads to a file without ours, and where the system's store has not taken
+        // it, there is no other way to trust it.
+        variables.AddRange(Authorities(trust.Bundle, authority)
+            .Where(v => v.Key == NodeFile || settings.Init.ExtraEnvironment || !trust.IsTheSystems || environment.ContainsKey(v.Key)));
+        if (trust.Bundle is { } bundle && environment.ContainsKey(NixFile))
             variables.Add(new(NixFile, bundle));
-        if (container.HasJavaTrust)
-            variables.Add(new(JavaOptions.Variable, JavaOptions.Value(container.Proxy.Port, direct.Split(','), container.Environment.GetValueOrDefault(JavaOptions.Variable))));
+        if (trust.HasJava)
+            variables.Add(new(JavaOptions.Variable, JavaOptions.Value(settings.Port, direct.Split(','), environment.GetValueOrDefault(JavaOptions.Variable))));
         return variables;
     }
-
-    // Beyond the nine of every container: what the user has set leads to a file without ours, and where the system's store has not taken it,
-    // there is no other way to trust it.
-    private static bool IsTold(Container container, string name)
-        => name == NodeFile || container.Proxy.Init.ExtraEnvironment || !container.SystemTrusts || container.Environment.ContainsKey(name);
 
     /// <summary>An environment without anything that points at our own proxy: the proxy itself must not call itself.</summary>
     public static Dictionary<string, string> Without(IReadOnlyDictionary<string, string> environment, int port)
@@ -70,7 +71,7 @@ internal static class ProxyEnvironment
     }
 
     /// <summary>What goes without the proxy, with commas between: ourselves, and what the user has excepted.</summary>
-    public static string Exceptions(Container container) => string.Join(',',
-        $"{Local},{container.Environment.GetValueOrDefault("NO_PROXY")},{container.Environment.GetValueOrDefault("no_proxy")}"
+    public static string Exceptions(IReadOnlyDictionary<string, string> environment) => string.Join(',',
+        $"{Local},{environment.GetValueOrDefault("NO_PROXY")},{environment.GetValueOrDefault("no_proxy")}"
             .Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Distinct());
 }

@@ -89,7 +89,7 @@ public sealed class SessionHooksTests : IDisposable
         Libc.Kill(id, (int)Signal.Kill);
     }
 
-    private Task RunAsync() => new SessionHooks(_fixture.Container).RunAsync(CancellationToken.None);
+    private Task RunAsync() => new SessionHooks(_fixture.Container, new ClientProxy(_fixture.Container, new ProxySummary(), new ClientTrust()), new EgressRules(_fixture.Container)).RunAsync(CancellationToken.None);
 
     private void Hook(string name, string line, string script)
         => _fixture.Program($"home/discobot/workspace/.discobot/hooks/{name}", $"#---\n# type: session\n# {line}\n#---\n{script}");

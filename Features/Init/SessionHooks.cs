@@ -6,7 +6,7 @@ namespace Discobot.Features.Init;
 /// Runs the workspace's own start-up programs. They come after the proxy, so that what they download is filtered and cached, and as the
 /// agent's user: a repository gets root only where the operator says so (<c>DISCOBOT_ROOT_HOOKS=allow</c>). None can fail the start.
 /// </summary>
-internal sealed class SessionHooks(Container container)
+internal sealed class SessionHooks(Container container, ClientProxy proxy, EgressRules egress)
 {
     private const int LargestFile = 1 << 20;
     private const int TimedOutCode = 124;
@@ -66,8 +66,8 @@ internal sealed class SessionHooks(Container container)
             var launch = new Launch(hook.Name, [path])
             {
                 User = hook.AsRoot ? null : container.Agent.Name,
-                DropsCapabilities = container.Confines,
-                NoNewPrivileges = container.Confines && container.Proxy.Egress.NoNewPrivileges,
+                DropsCapabilities = egress.Confines,
+                NoNewPrivileges = egress.NoNewPrivileges,
                 WorkingDirectory = container.Paths.Workspace,
                 Environment = HookEnvironment(hook),
                 LeavesBackground = true,
@@ -89,13 +89,7 @@ internal sealed class SessionHooks(Container container)
 
     private Dictionary<string, string> HookEnvironment(SessionHook hook)
     {
-        var environment = hook.AsRoot ? container.RootEnvironment() : container.ChildEnvironment();
-        if (hook.AsRoot && container.ProxyReady)
-        {
-            foreach (var (name, value) in ProxyEnvironment.Variables(container))
-                environment[name] = value;
-        }
-
+        var environment = hook.AsRoot ? proxy.RootEnvironment() : proxy.AgentEnvironment();
         environment["DISCOBOT_HOOK_TYPE"] = hook.Type;
         environment["DISCOBOT_SESSION_ID"] = container.Session.SessionId;
         environment["DISCOBOT_WORKSPACE"] = container.Paths.Workspace;

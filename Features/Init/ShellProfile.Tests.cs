@@ -13,7 +13,7 @@ public sealed class ShellProfileTests : IDisposable
     public async Task Shells_get_each_variable_word_for_word_and_run_nothing_of_it()
     {
         _fixture.Write("etc/profile.d/x", "");
-        new ShellProfile(_fixture.Container).Write();
+        new ShellProfile(_fixture.Container).Write(Variables());
         var file = _fixture.At("etc/profile.d/discobot-proxy.sh");
         Assert.Equal((UnixFileMode)0x1A4, File.GetUnixFileMode(file));
         using var shell = Process.Start(new ProcessStartInfo("sh", ["-c", ". \"$0\"; echo \"$NO_PROXY\"; echo $HTTPS_PROXY $NODE_EXTRA_CA_CERTS", file]) { RedirectStandardOutput = true })!;
@@ -25,9 +25,9 @@ public sealed class ShellProfileTests : IDisposable
     public async Task Without_a_directory_for_profiles_etc_profile_has_them_once_and_loses_them_again()
     {
         var profile = _fixture.Write("etc/profile", "mine=1\n");
-        new ShellProfile(_fixture.Container).Write();
+        new ShellProfile(_fixture.Container).Write(Variables());
         var once = File.ReadAllText(profile);
-        new ShellProfile(_fixture.Container).Write();
+        new ShellProfile(_fixture.Container).Write(Variables());
         Assert.Equal(once, File.ReadAllText(profile));
         Assert.Contains("export HTTP_PROXY=http://localhost:17080\n", once, StringComparison.Ordinal);
         await new ShellProfile(_fixture.Container).RemoveAsync(CancellationToken.None);
@@ -42,7 +42,7 @@ public sealed class ShellProfileTests : IDisposable
     {
         _fixture.Write("etc/profile.d/x", "");
         _fixture.Write(file, "mine=1\n");
-        new ShellProfile(_fixture.Container).Write();
+        new ShellProfile(_fixture.Container).Write(Variables());
         Assert.Contains(". /etc/profile.d/discobot-proxy.sh\n", File.ReadAllText(_fixture.At(file)), StringComparison.Ordinal);
         await new ShellProfile(_fixture.Container).RemoveAsync(CancellationToken.None);
         Assert.Equal("mine=1\n", File.ReadAllText(_fixture.At(file)));
@@ -52,7 +52,9 @@ public sealed class ShellProfileTests : IDisposable
     [Fact]
     public void With_neither_a_warning_says_so()
     {
-        new ShellProfile(_fixture.Container).Write();
+        new ShellProfile(_fixture.Container).Write(Variables());
         Assert.Contains("warning: neither /etc/profile.d nor /etc/profile exists", _fixture.Output, StringComparison.Ordinal);
     }
+
+    private IReadOnlyList<KeyValuePair<string, string>> Variables() => ProxyEnvironment.Variables(new ProxySummary(), new ClientTrust(), _fixture.Container.Environment);
 }

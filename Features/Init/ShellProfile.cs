@@ -13,9 +13,9 @@ internal sealed partial class ShellProfile(Container container)
     private string ProfileDirectory => container.Paths.In("/etc/profile.d");
 
     /// <summary>Writes the variables for login shells, and has the start-up files of other shells read them.</summary>
-    public void Write()
+    public void Write(IReadOnlyList<KeyValuePair<string, string>> variables)
     {
-        IReadOnlyList<string> exports = [.. ProxyEnvironment.Variables(container).Select(v => $"export {v.Key}={Quote(v.Value)}")];
+        IReadOnlyList<string> exports = [.. variables.Select(v => $"export {v.Key}={Quote(v.Value)}")];
         if (Directory.Exists(ProfileDirectory))
         {
             var text = "# Written by discobot at each start of the container: the HTTP proxy's environment.\n" + string.Join('\n', exports) + "\n";

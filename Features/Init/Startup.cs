@@ -8,28 +8,30 @@ internal static class Startup
 {
     public static IReadOnlyList<StartupStep> Steps(Container c)
     {
+        var steps = new StepTable();
         var egress = new EgressRules(c);
-        return
-        [
-            new("localhost name", OnFailure.Warn, [], new LocalhostName(c).RunAsync),
-            new("network settings", OnFailure.Warn, [], new NetworkSettings(c).RunAsync),
-            new("git safe directories", OnFailure.Warn, [], new GitSafeDirectories(c).RunAsync),
-            new("shell environment", OnFailure.Warn, [], new ShellProfile(c).RemoveAsync),
-            new("data directories", OnFailure.Fatal, [], new DataDirectories(c).RunAsync),
-            new("base home", OnFailure.Fatal, ["data directories"], new BaseHome(c).RunAsync),
-            new("workspace", OnFailure.Fatal, ["base home"], new WorkspaceSetup(c).RunAsync),
-            new("filesystem", OnFailure.Fatal, ["base home", "workspace"], new SessionFilesystem(c).RunAsync),
-            new("cache mounts", OnFailure.Warn, ["filesystem"], new CacheMounts(c).RunAsync),
-            new("workspace link", OnFailure.Fatal, ["filesystem"], new WorkspaceLink(c).RunAsync),
-            new("proxy config", OnFailure.Warn, ["data directories", "filesystem"], new ProxyConfig(c).RunAsync),
-            new("egress rules", OnFailure.Fatal, [], egress.CloseAsync),
-            new("CA certificate and trust", OnFailure.Warn, ["data directories"], new CertificateTrust(c).RunAsync),
-            new("HTTP proxy", OnFailure.Warn, ["proxy config"], new ProxyDaemon(c).RunAsync),
-            new("way out", OnFailure.Fatal, [], egress.LeadAsync),
-            new("Docker daemon", OnFailure.Warn, ["data directories"], new DockerDaemon(c).RunAsync),
-            new("session hooks", OnFailure.Warn, ["filesystem"], new SessionHooks(c).RunAsync),
-            new("agent-api", OnFailure.Fatal, ["filesystem"], new AgentApi(c).RunAsync),
-        ];
+        steps.Add("localhost name", OnFailure.Warn, [], new LocalhostName(c).RunAsync);
+        steps.Add("network settings", OnFailure.Warn, [], new NetworkSettings(c).RunAsync);
+        steps.Add("git safe directories", OnFailure.Warn, [], new GitSafeDirectories(c).RunAsync);
+        steps.Add("shell environment", OnFailure.Warn, [], new ShellProfile(c).RemoveAsync);
+        var volume = steps.Add("data directories", OnFailure.Fatal, [], new DataDirectories(c).RunAsync);
+        var home = steps.Add("base home", OnFailure.Fatal, [volume], new BaseHome(c).RunAsync);
+        var workspace = steps.Add("workspace", OnFailure.Fatal, [home], new WorkspaceSetup(c).RunAsync);
+        var filesystem = steps.Add("filesystem", OnFailure.Fatal, [home, workspace], new SessionFilesystem(c).RunAsync);
+        steps.Add("cache mounts", OnFailure.Warn, [filesystem], new CacheMounts(c).RunAsync);
+        steps.Add("workspace link", OnFailure.Fatal, [filesystem], new WorkspaceLink(c).RunAsync);
+        var config = steps.Add("proxy config", OnFailure.Warn, [volume, filesystem],
+            _ => new ProxyConfig(c).RunAsync(volume.Result), otherwise: () => new ConfigInForce(c.Paths.ProxyConfig, new ProxySummary()));
+        steps.Add("egress rules", OnFailure.Fatal, [], _ => egress.CloseAsync(volume.Result, config.Result.Proxy));
+        var trust = steps.Add("CA certificate and trust", OnFailure.Warn, [volume],
+            stop => new CertificateTrust(c).RunAsync(volume.Result, config.Result.Proxy, stop), otherwise: () => new ClientTrust());
+        var proxy = steps.Add("HTTP proxy", OnFailure.Warn, [config],
+            stop => new ProxyDaemon(c, volume.Result, config.Result, trust.Result, egress).RunAsync(stop), otherwise: () => new ClientProxy(c, config.Result.Proxy, trust.Result));
+        steps.Add("way out", OnFailure.Fatal, [], _ => egress.LeadAsync(proxy.Result));
+        steps.Add("Docker daemon", OnFailure.Warn, [volume], stop => new DockerDaemon(c, proxy.Result).RunAsync(stop));
+        steps.Add("session hooks", OnFailure.Warn, [filesystem], stop => new SessionHooks(c, proxy.Result, egress).RunAsync(stop));
+        steps.Add("agent-api", OnFailure.Fatal, [filesystem], stop => new AgentApi(c, proxy.Result, egress).RunAsync(stop));
+        return steps;
     }
 
     /// <summary>Runs the steps in order and says how long each took.</summary>
@@ -38,13 +40,13 @@ internal static class Startup
     public static async Task<bool> RunAsync(IReadOnlyList<StartupStep> steps, InitLog log, CancellationToken cancellationToken)
     {
         var total = Stopwatch.StartNew();
-        var failed = new HashSet<string>();
+        var failed = new HashSet<StartupStep>();
         foreach (var step in steps)
         {
             cancellationToken.ThrowIfCancellationRequested();
             if (await TryAsync(step, failed, log, cancellationToken) is not { } failure)
                 continue;
-            failed.Add(step.Name);
+            failed.Add(step);
             if (failure == OnFailure.Fatal)
             {
                 log.Ended(total.Elapsed, "startup", "failed");
@@ -57,13 +59,13 @@ internal static class Startup
     }
 
     // Null when it succeeded.
-    private static async Task<OnFailure?> TryAsync(StartupStep step, HashSet<string> failed, InitLog log, CancellationToken cancellationToken)
+    private static async Task<OnFailure?> TryAsync(StartupStep step, HashSet<StartupStep> failed, InitLog log, CancellationToken cancellationToken)
     {
         var watch = Stopwatch.StartNew();
         try
         {
             if (step.Needs.FirstOrDefault(failed.Contains) is { } missing)
-                throw new StartupException($"it needs {missing}");
+                throw new StartupException($"it needs {missing.Name}");
             await step.RunAsync(cancellationToken);
             log.Ended(watch.Elapsed, step.Name, "completed");
             return null;
@@ -76,6 +78,25 @@ internal static class Startup
             say($"{step.Name} failed: {text}");
             log.Ended(watch.Elapsed, step.Name, "failed");
             return failure;
+        }
+    }
+
+    private sealed class StepTable : List<StartupStep>
+    {
+        public StartupStep Add(string name, OnFailure onFailure, IReadOnlyList<StartupStep> needs, Func<CancellationToken, Task> run)
+        {
+            var step = new StartupStep(name, onFailure, needs, run);
+            Add(step);
+            return step;
+        }
+
+        public StartupStep<T> Add<T>(
+            string name, OnFailure onFailure, IReadOnlyList<StartupStep> needs, Func<CancellationToken, Task<T>> run, Func<T>? otherwise = null)
+            where T : class
+        {
+            var step = new StartupStep<T>(name, onFailure, needs, run, otherwise);
+            Add(step);
+            return step;
         }
     }
 }
