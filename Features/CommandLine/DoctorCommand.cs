@@ -36,7 +36,7 @@ internal static class DoctorCommand
         var proxy = new ProxySummary { Port = state.Port, ApiPort = IPEndPoint.Parse(state.Api).Port, Init = new() { NestedDocker = state.NestedDocker } };
         var environment = ByteText.OwnEnvironment();
         var doctor = new Doctor(
-            paths, proxy, () => Trust(paths), new DoctorSteps(paths, environment, () => InitCommand.Refused(paths, environment)),
+            new SeenContainer(paths, environment, () => InitCommand.Refused(paths, environment)), proxy, () => Trust(paths),
             new DoctorNetwork(paths, proxy, url), new DoctorClients(new ToolRun(spawner), path, url, Agent(paths)));
         var findings = await doctor.RunAsync(cancellation);
         output.Write(asJson ? Json(findings) : Table(findings));

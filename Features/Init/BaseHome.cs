@@ -68,4 +68,7 @@ internal sealed class BaseHome(Container container)
     }
 
     private static Owner Self => new(Libc.GetUser(), Libc.GetUserGroup());
+
+    /// <summary>Whether it is there.</summary>
+    public static Finding Check(SeenContainer seen) => SeenContainer.Step("base home", Directory.Exists(Path.Combine(seen.Paths.Data, Name)), Path.Combine(seen.Paths.Data, Name), Doctor.Restart);
 }

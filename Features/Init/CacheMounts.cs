@@ -12,8 +12,8 @@ internal sealed class CacheMounts(Container container)
     private const int LargestFile = 1 << 20;
     private const int MostPaths = 64;
 
-    /// <summary>Mounted whenever any is.</summary>
-    public const string First = ".cache";
+    // Mounted whenever any is.
+    private const string First = ".cache";
 
     private static readonly string[] Paths =
     [
@@ -104,5 +104,14 @@ internal sealed class CacheMounts(Container container)
             container.Log.Warning($"workspace/.discobot/cache.json not used: {error.Message}");
             return [];
         }
+    }
+
+    /// <summary>Whether they are shown, where there is a volume for them.</summary>
+    public static Finding Check(SeenContainer seen)
+    {
+        if (Mounts.TypeAt(seen.Paths.SharedCache) is null)
+            return SeenContainer.Absent("cache mounts", $"no volume at {seen.Paths.SharedCache}");
+        var first = Path.Combine(seen.Paths.Home, First);
+        return SeenContainer.Step("cache mounts", Mounts.TypeAt(first) is not null, first, "unless CACHE_ENABLED is false: " + Doctor.Restart);
     }
 }

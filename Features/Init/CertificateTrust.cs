@@ -59,6 +59,9 @@ internal sealed class CertificateTrust(Container container)
             return false;
         }
     }
+
+    /// <summary>Whether there is an authority. Whether it is trusted is asked of the store itself.</summary>
+    public static Finding Check(SeenContainer seen) => SeenContainer.Step("CA certificate", File.Exists(seen.Paths.CaCertificate), seen.Paths.CaCertificate, Doctor.Restart);
 }
 
 /// <summary>By what the container's clients can trust our authority.</summary>

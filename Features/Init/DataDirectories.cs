@@ -88,6 +88,11 @@ internal sealed class DataDirectories(Container container)
             directory.SetPermissions(permissions);
         return directory;
     }
+
+    /// <summary>Whether the volume's top is root's alone to write.</summary>
+    public static Finding Check(SeenContainer seen)
+        => SeenContainer.Step("data directories", Libc.StatusOf(seen.Paths.Data) is { Owner.User: 0 } status && (status.Permissions & 0x12) == 0,
+            $"{seen.Paths.Data} belongs to root", Doctor.Restart);
 }
 
 /// <summary>The volume, prepared.</summary>

@@ -198,4 +198,15 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy)
             return $"it did not answer on {string.Join(" or ", endpoints)} within {Limit.TotalSeconds} s";
         }
     }
+
+    /// <summary>Whether the agent may use the daemon, as a member of its socket's group.</summary>
+    public static Finding Check(SeenContainer seen)
+    {
+        var (socket, users) = (seen.Paths.DockerSocket, new UserDatabase(seen.Paths.Etc));
+        if (Libc.StatusOf(socket) is not { } status || users.Find(seen.Environment.GetValueOrDefault("AGENT_USER") is { Length: > 0 } name ? name : "discobot") is not { } agent)
+            return SeenContainer.Absent("docker group", "no Docker socket here");
+        var group = status.Owner.Group;
+        var isIn = agent.User == 0 || (status.Permissions & 0x2) != 0 || agent.Group == group || agent.Groups.Contains(group);
+        return SeenContainer.Step("docker group", isIn, $"{agent.Name} and the group {group} of {socket}", "add the agent's user to that group in the image; " + Doctor.Restart);
+    }
 }

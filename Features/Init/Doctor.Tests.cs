@@ -30,21 +30,32 @@ public sealed class DoctorTests : IDisposable
         Assert.Equal("ok", findings["port whose"].GetProperty("result").GetString());
     }
 
-    /// <summary>A name without an address, an answer that is the proxy's own, a configuration that is not used, a hook that failed.</summary>
+    /// <summary>A name without an address, an answer that is the proxy's own, a configuration that is not used, a hook that failed and one that
+    /// asks for root, a Docker socket of a group without the agent, a bridge without a relay.</summary>
     [Fact]
     public async Task What_no_client_can_tell_is_told()
     {
         _inside.Prepare("mkdir -p $2/discobot/workspace/.discobot/hooks $2/discobot/workspace/.discobot/proxy; echo 'prozy: 1' > $2/discobot/workspace/.discobot/proxy/config.yaml");
         _inside.Program("/.data/discobot/workspace/.discobot/hooks/h", "#---\n# type: session\n# blocking: true\n#---\nexit 4");
+        _inside.Program("/.data/discobot/workspace/.discobot/hooks/r", "#---\n# type: session\n# run_as: root\n# blocking: true\n#---\nexit 0");
+        _inside.Program("/.data/discobot/workspace/.discobot/hooks/gone", "#---\n# type: session\n# blocking: true\n#---\nexit 5");
         _inside.Prepare("chown -R 1000:1000 $2/discobot/workspace");
         await StartAsync();
+        await _inside.InsideAsync("""
+            rm /workspace/.discobot/hooks/gone; mkdir -p /var/run; : > /var/run/docker.sock; chown 0:4242 /var/run/docker.sock; chmod 660 /var/run/docker.sock
+            ip link add docker0 type bridge; ip address add 172.30.1.1/24 dev docker0
+            """);
         var findings = await LookAsync();
-        foreach (var (name, detail) in new[] { ("network DNS", "nowhere.invalid: "), ("network upstream", "is the proxy's own answer"), ("step proxy config", "prozy"), ("step hook h", "4") })
+        foreach (var (name, detail) in new[] { ("network DNS", "nowhere.invalid: "), ("network upstream", "is the proxy's own answer"), ("step proxy config", "prozy"), ("step hook h", "4"), ("step docker group", "4242"), ("network relay", "172.30.1.1") })
         {
             Assert.Equal("failed", findings[name].GetProperty("result").GetString());
             Assert.Contains(detail, findings[name].GetProperty("detail").GetString(), StringComparison.Ordinal);
             Assert.NotEqual("", findings[name].GetProperty("fix").GetString());
         }
+
+        Assert.Equal("absent", findings["step hook r"].GetProperty("result").GetString());
+        Assert.Contains("asks for root", findings["step hook r"].GetProperty("detail").GetString(), StringComparison.Ordinal);
+        Assert.DoesNotContain("step hook gone", findings.Keys);
     }
 
     [Fact]

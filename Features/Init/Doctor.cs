@@ -13,21 +13,20 @@ namespace Discobot.Features.Init;
 internal sealed record Finding(string Area, string Name, bool? Works, string Detail, string? Fix);
 
 /// <summary>Looks at a running container and says of each part whether it does what the start was to make it do. Changes nothing.</summary>
-/// <param name="paths">Where things are.</param>
+/// <param name="seen">The container.</param>
 /// <param name="proxy">The ports it has to serve.</param>
 /// <param name="trust">Asks the trust store: whether the authority is trusted, and one line about it.</param>
-/// <param name="steps">Looks at what each step has left.</param>
 /// <param name="network">Asks the proxy itself.</param>
 /// <param name="clients">Tries the clients of the image.</param>
 internal sealed class Doctor(
-    ContainerPaths paths, ProxySummary proxy, Func<(bool Trusted, string Message)> trust, DoctorSteps steps, DoctorNetwork network, DoctorClients clients)
+    SeenContainer seen, ProxySummary proxy, Func<(bool Trusted, string Message)> trust, DoctorNetwork network, DoctorClients clients)
 {
     public const string Restart = "restart the container and read `docker logs` from its start";
 
     /// <summary>Runs every check.</summary>
     public async Task<IReadOnlyList<Finding>> RunAsync(CancellationToken cancellationToken)
     {
-        var findings = new List<Finding>(steps.Look())
+        var findings = new List<Finding>(Startup.Checks(seen))
         {
             await PortAsync("proxy", proxy.Port, cancellationToken),
             await PortAsync("API", proxy.ApiPort, cancellationToken),
@@ -56,8 +55,8 @@ internal sealed class Doctor(
     }
 
     // Made at the start, where there was a Java then.
-    private Finding Java() => File.Exists(paths.JavaTrustStore)
-        ? new Finding("trust", "java", true, paths.JavaTrustStore, null)
+    private Finding Java() => File.Exists(seen.Paths.JavaTrustStore)
+        ? new Finding("trust", "java", true, seen.Paths.JavaTrustStore, null)
         : new Finding("trust", "java", null, "no Java in this image at its start", null);
 
     private Finding Trust()

@@ -15,13 +15,11 @@ internal sealed class DoctorNetwork(ContainerPaths paths, ProxySummary proxy, st
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan ShortLimit = TimeSpan.FromSeconds(2);
 
-    public async Task<IReadOnlyList<Finding>> LookAsync(CancellationToken cancellationToken) =>
-    [
-        await OursAsync(cancellationToken),
-        await NamesAsync(cancellationToken),
-        await UpstreamAsync(cancellationToken),
-        await RelayAsync(cancellationToken),
-    ];
+    public async Task<IReadOnlyList<Finding>> LookAsync(CancellationToken cancellationToken)
+    {
+        var upstream = await UpstreamAsync(cancellationToken);
+        return [await OursAsync(cancellationToken), await NamesAsync(upstream.Works == true, cancellationToken), upstream, await RelayAsync(cancellationToken)];
+    }
 
     private async Task<Finding> OursAsync(CancellationToken cancellationToken)
     {
@@ -36,7 +34,7 @@ internal sealed class DoctorNetwork(ContainerPaths paths, ProxySummary proxy, st
         return new Finding("port", "whose", answer is null, answer ?? "the proxy is this container's", answer is null ? null : "read the proxy's lines in `docker logs`; " + Doctor.Restart);
     }
 
-    private async Task<Finding> NamesAsync(CancellationToken cancellationToken)
+    private async Task<Finding> NamesAsync(bool isReached, CancellationToken cancellationToken)
     {
         var host = new Uri(url).IdnHost;
         if (IPAddress.TryParse(host, out _))
@@ -46,6 +44,9 @@ internal sealed class DoctorNetwork(ContainerPaths paths, ProxySummary proxy, st
             await Dns.GetHostAddressesAsync(host, limit);
             return null;
         }, cancellationToken);
+        // A parent proxy looks names up itself.
+        if (failure is not null && isReached)
+            return new Finding("network", "DNS", null, $"{host}: {failure}; the proxy reaches it all the same", null);
         return new Finding("network", "DNS", failure is null, failure is null ? $"{host} has an address" : $"{host}: {failure}",
             failure is null ? null : "look at /etc/resolv.conf, or start the container with --dns");
     }

@@ -35,4 +35,8 @@ internal sealed class GitSafeDirectories(Container container)
     // git-config(1), Syntax: a value in double quotes, where backslash and quote are escaped.
     private static string Quote(string value)
         => $"\"{value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal)}\"";
+
+    /// <summary>Whether git is told of the workspace.</summary>
+    public static Finding Check(SeenContainer seen)
+        => SeenContainer.Step("git safe directories", seen.Holds("/etc/gitconfig", ContainerPaths.WorkspaceSeen), seen.Paths.In("/etc/gitconfig"), Doctor.Restart);
 }

@@ -59,6 +59,17 @@ internal sealed class HookRecord(Container container, SessionHook hook) : IDispo
         _hooks.WriteBytes("status.json", Encoding.UTF8.GetBytes(status.ToJsonString() + "\n"), 0x1A4, container.Agent.Owner);
     });
 
+    /// <summary>The last exit code of each hook of a session, by the hook's id.</summary>
+    /// <exception cref="IOException">The agent has put something else there.</exception>
+    public static Dictionary<string, int> ExitCodes(string home, string session)
+    {
+        using var top = DirectoryHandle.OpenTrusted(home);
+        using var directory = top.TryOpen($".discobot/{session}/hooks");
+        var hooks = directory is null ? null : ReadStatus(directory)["hooks"] as JsonObject;
+        return (hooks ?? []).Select(h => (h.Key, Code: (h.Value as JsonObject)?["lastExitCode"] is JsonValue value && value.TryGetValue<int>(out var code) ? code : (int?)null))
+            .Where(h => h.Code is not null).ToDictionary(h => h.Key, h => h.Code!.Value);
+    }
+
     public void Dispose()
     {
         lock (_lock)

@@ -43,4 +43,12 @@ internal sealed class LocalhostName(Container container)
 
         return (hasLocalhost ? "" : "127.0.0.1 localhost\n") + string.Join('\n', lines);
     }
+
+    /// <summary>Whether 127.0.0.1 alone is localhost.</summary>
+    public static Finding Check(SeenContainer seen)
+    {
+        var path = seen.Paths.In("/etc/hosts");
+        var text = File.Exists(path) ? File.ReadAllText(path, Encoding.Latin1) : "";
+        return SeenContainer.Step("localhost name", Rewrite(text) == text, path, "let 127.0.0.1 alone be localhost there");
+    }
 }

@@ -23,4 +23,14 @@ internal sealed class NetworkSettings(Container container)
 
         return Task.CompletedTask;
     }
+
+    /// <summary>Where it cannot be set, large packets may be lost on the way and nobody be told: no fault of the container's.</summary>
+    public static Finding Check(SeenContainer seen)
+    {
+        var path = seen.Paths.In($"/proc/sys/net/ipv4/{Names[1]}");
+        var value = File.Exists(path) ? File.ReadAllText(path).Trim() : "0";
+        return value == "0"
+            ? SeenContainer.Absent("network settings", $"{path} cannot be set here")
+            : SeenContainer.Step("network settings", true, $"{path} is {value}", "");
+    }
 }

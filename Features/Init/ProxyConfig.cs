@@ -90,6 +90,17 @@ internal sealed class ProxyConfig(Container container)
 
         return null;
     }
+
+    /// <summary>Whether there is one, and whether a file that somebody wrote is the one in force.</summary>
+    public static Finding Check(SeenContainer seen)
+    {
+        var kept = Path.Combine(seen.Paths.Run, FileName);
+        var file = File.Exists(kept) ? kept : seen.Paths.ProxyConfig;
+        var reasons = seen.Refused();
+        return reasons.Count > 0
+            ? SeenContainer.Step("proxy config", false, $"not used: {string.Join("; ", reasons)}", "correct the workspace's .discobot/proxy/config.yaml or the operator's policy; " + Doctor.Restart)
+            : SeenContainer.Step("proxy config", File.Exists(file), file, Doctor.Restart);
+    }
 }
 
 /// <summary>The configuration that counts.</summary>

@@ -117,4 +117,8 @@ internal sealed class ProxyDaemon(Container container, DataVolume volume, Config
 
         return token;
     }
+
+    /// <summary>Whether there is a program. Whether it serves is asked of its ports.</summary>
+    public static Finding Check(SeenContainer seen)
+        => SeenContainer.Step("proxy binary", File.Exists(seen.Paths.ProxyBinary), seen.Paths.ProxyBinary, "ln -s discobot /opt/discobot/bin/proxy in the image");
 }

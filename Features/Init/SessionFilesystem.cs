@@ -134,4 +134,11 @@ internal sealed class SessionFilesystem(Container container)
         LibcException.Invalid => "/.data must be a volume on a file system that OverlayFS can write to (ext4, xfs, btrfs): mount one with -v NAME:/.data, or do without by DISCOBOT_FILESYSTEM=plain.",
         _ => "The kernel's log (dmesg) has the details.",
     };
+
+    /// <summary>Whether the home is the session's: a mount, or a link to a plain directory.</summary>
+    public static Finding Check(SeenContainer seen)
+    {
+        var home = Mounts.TypeAt(seen.Paths.Home) ?? new FileInfo(seen.Paths.Home).LinkTarget;
+        return SeenContainer.Step("filesystem", home is not null, $"{seen.Paths.Home}: {home ?? "not mounted"}", "run the container with --privileged and a volume at /.data");
+    }
 }

@@ -14,7 +14,7 @@ internal sealed class SessionHooks(Container container, ClientProxy proxy, Egres
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        var hooks = Find();
+        var hooks = Find(container.Paths, container.Log.Warning);
         foreach (var (hook, path) in hooks.Where(h => h.Hook.Blocking))
             await RunAsync(hook, path, cancellationToken);
         var rest = hooks.Where(h => !h.Hook.Blocking).ToList();
@@ -28,32 +28,35 @@ internal sealed class SessionHooks(Container container, ClientProxy proxy, Egres
             await RunAsync(hook, path, cancellationToken);
     }
 
-    private List<(SessionHook Hook, string Path)> Find()
+    private static List<(SessionHook Hook, string Path)> Find(ContainerPaths paths, Action<string> tell)
     {
+        const uint Executable = 0x49;
         var found = new List<(SessionHook, string)>();
-        using var home = DirectoryHandle.OpenTrusted(container.Paths.Home);
+        using var home = DirectoryHandle.OpenTrusted(paths.Home);
         using var directory = home.TryOpen("workspace/.discobot/hooks");
         foreach (var name in directory?.Entries().Select(n => n.ToString()).Order(StringComparer.Ordinal) ?? Enumerable.Empty<string>())
         {
             try
             {
-                const uint Executable = 0x49;
                 if (directory!.Status(name) is { Kind: FileKind.Regular } status && (status.Permissions & Executable) != 0
                     && SessionHook.Parse(name, directory.ReadBytes(name, LargestFile)) is { Type: "session" } hook)
-                    found.Add((hook, Path.Combine(container.Paths.Workspace, ".discobot", "hooks", name)));
+                    found.Add((hook, Path.Combine(paths.Workspace, ".discobot", "hooks", name)));
             }
             catch (IOException error)
             {
-                container.Log.Warning($"hook {name} not used: {error.Message}");
+                tell($"hook {name} not used: {error.Message}");
             }
         }
 
         return found;
     }
 
+    private static bool MayRun(SessionHook hook, IReadOnlyDictionary<string, string> environment)
+        => !hook.AsRoot || environment.GetValueOrDefault("DISCOBOT_ROOT_HOOKS") == "allow";
+
     private async Task RunAsync(SessionHook hook, string path, CancellationToken cancellationToken)
     {
-        if (hook.AsRoot && container.Environment.GetValueOrDefault("DISCOBOT_ROOT_HOOKS") != "allow")
+        if (!MayRun(hook, container.Environment))
         {
             container.Log.Warning($"hook {hook.Name} asks for root and is not run: set DISCOBOT_ROOT_HOOKS=allow for workspaces you trust");
             return;
@@ -96,5 +99,32 @@ internal sealed class SessionHooks(Container container, ClientProxy proxy, Egres
         environment["HOME"] = hook.AsRoot ? "/root" : container.Agent.Home;
         environment["USER"] = environment["LOGNAME"] = hook.AsRoot ? "root" : container.Agent.Name;
         return environment;
+    }
+
+    /// <summary>How each of them ended, as far as it is known: the record is the agent's.</summary>
+    public static IEnumerable<Finding> Check(SeenContainer seen)
+    {
+        var session = seen.Environment.GetValueOrDefault("SESSION_ID", "");
+        try
+        {
+            var unread = new List<Finding>();
+            var hooks = Find(seen.Paths, reason => unread.Add(SeenContainer.Step("session hooks", false, reason, "correct it in the workspace's .discobot/hooks")));
+            var codes = session.Length == 0 ? [] : HookRecord.ExitCodes(seen.Paths.Home, session);
+            return [.. unread, .. hooks.Select(h => Check(h.Hook, codes, session, seen.Environment))];
+        }
+        catch (IOException error)
+        {
+            return [SeenContainer.Absent("session hooks", error.Message)];
+        }
+    }
+
+    private static Finding Check(SessionHook hook, Dictionary<string, int> codes, string session, IReadOnlyDictionary<string, string> environment)
+    {
+        var name = $"hook {hook.Id}";
+        if (!MayRun(hook, environment))
+            return SeenContainer.Absent(name, "it asks for root and is not run: DISCOBOT_ROOT_HOOKS=allow lets it");
+        return codes.TryGetValue(hook.Id, out var code)
+            ? SeenContainer.Step(name, code == 0, $"its last exit code was {code}", $"read ~/.discobot/{session}/hooks/output/{hook.Id}.log")
+            : SeenContainer.Absent(name, "it has not ended yet");
     }
 }

@@ -64,4 +64,9 @@ internal sealed partial class ShellProfile(Container container)
 
     [GeneratedRegex(@"\A[A-Za-z0-9_./:,@%+=-]+\z", RegexOptions.CultureInvariant)]
     private static partial Regex Harmless();
+
+    /// <summary>Whether login shells get the variables.</summary>
+    public static Finding Check(SeenContainer seen)
+        => SeenContainer.Step("login shells", seen.Holds(SeenFile, "HTTP_PROXY") || seen.Holds("/etc/profile", "HTTP_PROXY"), SeenFile,
+            "the proxy was not up at the start: " + Doctor.Restart);
 }

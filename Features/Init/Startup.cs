@@ -34,6 +34,26 @@ internal static class Startup
         return steps;
     }
 
+    /// <summary>What the steps have left behind in a running container, in their order. Whether proxy, trust and Docker work is asked of those themselves.</summary>
+    public static IEnumerable<Finding> Checks(SeenContainer seen) =>
+    [
+        LocalhostName.Check(seen),
+        NetworkSettings.Check(seen),
+        GitSafeDirectories.Check(seen),
+        DataDirectories.Check(seen),
+        BaseHome.Check(seen),
+        WorkspaceSetup.Check(seen),
+        SessionFilesystem.Check(seen),
+        CacheMounts.Check(seen),
+        WorkspaceLink.Check(seen),
+        ProxyConfig.Check(seen),
+        CertificateTrust.Check(seen),
+        ProxyDaemon.Check(seen),
+        ShellProfile.Check(seen),
+        DockerDaemon.Check(seen),
+        .. SessionHooks.Check(seen),
+    ];
+
     /// <summary>Runs the steps in order and says how long each took.</summary>
     /// <returns>False when a fatal step failed.</returns>
     /// <exception cref="OperationCanceledException">A stop was asked for.</exception>

@@ -26,4 +26,9 @@ internal sealed class WorkspaceLink(Container container)
         parent.CreateSymlink(name, Target);
         return Task.CompletedTask;
     }
+
+    /// <summary>Whether it is a link.</summary>
+    public static Finding Check(SeenContainer seen)
+        => SeenContainer.Step("workspace link", new DirectoryInfo(seen.Paths.WorkspaceLink).LinkTarget is not null, $"{seen.Paths.WorkspaceLink} leads to the workspace",
+            "empty /workspace in the image");
 }

@@ -50,4 +50,7 @@ internal sealed class WorkspaceSetup(Container container)
         copy.Run(from, to, cancellationToken);
         container.Log.Info($"{copy.Copied} entries copied" + (copy.Skipped > 0 ? $", {copy.Skipped} FIFOs, sockets or devices left out" : ""));
     }
+
+    /// <summary>Whether it is there.</summary>
+    public static Finding Check(SeenContainer seen) => SeenContainer.Step(Name, Directory.Exists(seen.Paths.Workspace), seen.Paths.Workspace, "check WORKSPACE_PATH");
 }
