@@ -1,3 +1,4 @@
+using Discobot.Features.Cache.Revalidation;
 using Discobot.Infrastructure;
 
 namespace Discobot.Features.Cache;
@@ -21,6 +22,8 @@ internal static class CacheFeature
         .AddSingleton<AbsentRegistry>()
         .AddSingleton<OriginProof>()
         .AddSingleton<StaleTags>()
+        .AddSingleton<Variants>()
+        .AddSingleton<Revalidator>()
         .AddSingleton<Invalidation>()
         .AddSingleton<CacheScrub>()
         .AddSingleton<ContentCache>()

@@ -62,12 +62,14 @@ internal sealed partial class CacheHits(CacheStore store, CacheStats stats, ILog
 
         end = body.Length;
         long from = 0;
-        response.StatusCode = Precondition.Evaluate(request, record.Metadata);
+        // Conditions and ranges are about a 200 (RFC 9110, 13.2.1 and 14.2).
+        response.StatusCode = record.Metadata.Status == 200 ? Precondition.Evaluate(request, record.Metadata) : record.Metadata.Status;
         if (response.StatusCode == StatusCodes.Status200OK)
             (from, end) = ApplyRange(request, response, body, record.Metadata);
-        if (response.StatusCode is 200 or 206)
+        var hasBody = response.StatusCode is not (204 or 304 or 412 or 416);
+        if (hasBody)
             response.ContentLength = end - from;
-        if (response.StatusCode is 200 or 206 && !HttpMethods.IsHead(request.Method) && from < end)
+        if (hasBody && !HttpMethods.IsHead(request.Method) && from < end)
             return new StoredReader(body, from);
         body.Release();
         return null;

@@ -1,3 +1,4 @@
+using Discobot.Features.Cache.Revalidation;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Http.Features;
@@ -10,7 +11,7 @@ namespace Discobot.Features.Cache;
 /// </summary>
 internal sealed class CacheMiddleware(
     RequestDelegate next, Live<CacheRules> rules, CacheStore store, CacheHits hits, OriginProof proof, CacheMisses misses, RedirectMemory redirects,
-    AbsentRegistry absent, StaleTags tags, Invalidation invalidation)
+    AbsentRegistry absent, StaleTags tags, Revalidator revalidator, Invalidation invalidation)
 {
     public Task InvokeAsync(HttpContext context)
     {
@@ -33,6 +34,8 @@ internal sealed class CacheMiddleware(
             return AnswerAsync(context, proxied, target, current.Options);
         if (absent.Concerns(proxied))
             return absent.AskAsync(context);
+        if (current.RuleOf(proxied, request.Headers) is { } rule)
+            return revalidator.AskAsync(context, rule, current.Options, next);
         return StaleTags.Of(current.Options, proxied) is { } tag ? tags.AskAsync(context, tag) : next(context);
     }
 

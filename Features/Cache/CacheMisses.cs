@@ -216,7 +216,7 @@ internal sealed partial class CacheMisses(
         var response = context.Response;
         EndToEnd.CopyTo(response, headers);
         response.Headers["X-Cache"] = "MISS";
-        response.StatusCode = StatusCodes.Status200OK;
+        response.StatusCode = fill.Status;
         if (fill.Length is not { } length)
             return long.MaxValue;
         response.ContentLength = length;

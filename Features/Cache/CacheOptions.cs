@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Discobot.Features.Cache.Revalidation;
 using Discobot.Infrastructure.Config;
 
 namespace Discobot.Features.Cache;
@@ -40,6 +41,15 @@ internal sealed record CacheOptions
     /// <summary>Answer a tag with the digest it last had when upstream cannot be reached. Off, because tags move. Live.</summary>
     public bool StaleTags { get; init; }
 
+    /// <summary>How addresses are kept that name no digest; the first that matches counts, before the package registries. Live.</summary>
+    public ImmutableArray<CacheRule> Rules { get; init; } = [];
+
+    /// <summary>The package registries whose addresses are recognised by their shape. Live.</summary>
+    public ImmutableArray<string> Packages { get; init; } = PackageRules.Ecosystems;
+
+    /// <summary>Whether what was stored of a package registry answers while that cannot be reached. Live.</summary>
+    public bool OfflineServes { get; init; } = true;
+
     /// <summary>Reads the section; what is not written is as in <paramref name="fallback"/>.</summary>
     public static CacheOptions Read(ConfigNode section, CacheOptions? fallback = null)
     {
@@ -54,6 +64,9 @@ internal sealed record CacheOptions
             ContentAware = section["content_aware"].AsBool(fallback.ContentAware),
             FillAfterAbort = section["fill_after_abort"].AsSize(fallback.FillAfterAbort, min: 0),
             StaleTags = section["stale_tags"].AsBool(fallback.StaleTags),
+            Rules = CacheRule.ReadAll(section["rules"], fallback.Rules),
+            Packages = section["packages"].AsStrings(fallback.Packages, UnknownEcosystem),
+            OfflineServes = section["offline"].AsWord(fallback.OfflineServes, ("serve", true), ("fail", false)),
         };
     }
 
@@ -64,6 +77,9 @@ internal sealed record CacheOptions
         node.Error($"must not be more than {MaxPatterns} expressions; join some with |");
         return fallback;
     }
+
+    private static string? UnknownEcosystem(string name) =>
+        PackageRules.Ecosystems.Contains(name) ? null : $"must be one of {string.Join(", ", PackageRules.Ecosystems)}, not \"{name}\"";
 
     private static Regex Linear(string pattern) => new(pattern, RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
 
@@ -78,6 +94,12 @@ internal sealed record CacheOptions
         json.WriteBoolean("content_aware", ContentAware);
         json.WriteNumber("fill_after_abort", FillAfterAbort);
         json.WriteBoolean("stale_tags", StaleTags);
+        json.WriteStartArray("rules");
+        foreach (var rule in Rules)
+            rule.Write(json);
+        json.WriteEndArray();
+        json.WriteList("packages", Packages);
+        json.WriteString("offline", OfflineServes ? "serve" : "fail");
         json.WriteEndObject();
     }
 }

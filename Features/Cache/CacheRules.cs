@@ -1,3 +1,4 @@
+using Discobot.Features.Cache.Revalidation;
 using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Cache;
@@ -5,6 +6,8 @@ namespace Discobot.Features.Cache;
 /// <summary>What may be stored and how it is recognised: immutable, swapped whole on reload.</summary>
 internal sealed class CacheRules(CacheOptions options)
 {
+    private readonly CacheRule[] _rules = [.. options.Rules, .. PackageRules.Of(options.Packages)];
+
     public CacheOptions Options { get; } = options;
 
     /// <summary>Says what the cache has to do with a GET or HEAD of this address; null when nothing.</summary>
@@ -13,7 +16,7 @@ internal sealed class CacheRules(CacheOptions options)
         if (!Options.Enabled)
             return null;
         var path = Unescaped(request.Path);
-        if (!Matches(path))
+        if (!Matches(path) && !IsByDigest(request))
             return null;
         var digest = ContentDigest.Find(path);
         var named = digest is { IsAddress: true };
@@ -27,6 +30,22 @@ internal sealed class CacheRules(CacheOptions options)
             Request = query.Length == 0 || !named ? request : null,
             Provable = Options.ContentAware && named && (query.Length == 0 || IsNamespace(query)),
         };
+    }
+
+    /// <summary>The rule that says how an address is kept whose content may change, or that names no digest; null when none does.</summary>
+    /// <param name="request">The address.</param>
+    /// <param name="fields">What the client says; null to find the rule of the address whoever asks.</param>
+    public CacheRule? RuleOf(ProxiedRequest request, IHeaderDictionary? fields)
+    {
+        if (!Options.Enabled)
+            return null;
+        foreach (var rule in _rules)
+        {
+            if (rule.Matches(request, fields))
+                return rule.Mode == CacheMode.Digest ? null : rule;
+        }
+
+        return null;
     }
 
     /// <summary>The key of an address, whether or not its answers are stored.</summary>
@@ -55,6 +74,17 @@ internal sealed class CacheRules(CacheOptions options)
         {
             if (pattern.IsMatch(path))
                 return true;
+        }
+
+        return false;
+    }
+
+    private bool IsByDigest(ProxiedRequest request)
+    {
+        foreach (var rule in Options.Rules)
+        {
+            if (rule.Matches(request, null))
+                return rule.Mode == CacheMode.Digest;
         }
 
         return false;

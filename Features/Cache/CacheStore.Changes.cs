@@ -42,6 +42,41 @@ internal sealed partial class CacheStore
     /// </summary>
     public void AddRecord(CacheEntry source, EntryMetadata metadata) => Track(LinkAsync(CommittedAsync(), source, metadata));
 
+    /// <summary>Replaces what an origin said of a body, which stays. Returns when the next request sees it.</summary>
+    public async Task UpdateAsync(CacheEntry stored, EntryMetadata metadata)
+    {
+        if (!File.Exists(_directory.BodyPath(stored.Key)))
+            await CommittedAsync().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
+        try
+        {
+            await Task.Run(() => Update(stored, metadata));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogDiskFailed("update a record", e.Message);
+        }
+    }
+
+    private void Update(CacheEntry stored, EntryMetadata metadata)
+    {
+        var path = _directory.WriteMetadata(metadata);
+        var entry = metadata.ToEntry();
+        entry.VerifiedStamp = stored.VerifiedStamp;
+        lock (FilesOf(entry.Key))
+        {
+            // Replaced or removed meanwhile: what was confirmed is not what is here.
+            if (!Index.Contains(stored))
+            {
+                File.Delete(path);
+                return;
+            }
+
+            _directory.PlaceMetadata(path, entry.Key);
+            if (Index.Add(entry) is { } replaced)
+                _open.Remove(replaced);
+        }
+    }
+
     /// <summary>Ends what is stored for these keys: their origin has changed what is there (RFC 9111, 4.4). The body may stay for others.</summary>
     public void Invalidate(params ReadOnlySpan<CacheKey?> keys)
     {

@@ -9,7 +9,7 @@ internal static class EndToEnd
     // Ours to say on each answer: lengths and ranges, where it came from. Age would be wrong from the next second on.
     private static readonly FrozenSet<string> Ours = new[]
     {
-        "Content-Length", "Content-Range", "Accept-Ranges", "X-Cache", "X-Cache-Date", "Age", "Warning",
+        "Content-Length", "Accept-Ranges", "X-Cache", "X-Cache-Date", "Age", "Warning",
     }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
     /// <summary>All fields but those of the connection (RFC 9110, 7.6.1) and those whose name is none, as sent but for control

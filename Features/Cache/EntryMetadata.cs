@@ -27,6 +27,12 @@ internal sealed record EntryMetadata
     /// <summary>The shape of the key: 1 (not written) had no scheme, 2 has it.</summary>
     public int Version { get; init; } = CurrentVersion;
 
+    /// <summary>Of the answer.</summary>
+    public int Status { get; init; } = 200;
+
+    /// <summary>Seconds that the answer was old when it came (RFC 9111, 4.2.3).</summary>
+    public long InitialAge { get; init; }
+
     /// <summary>The end-to-end header fields of the answer in the order they came, repeated fields as repeated pairs.</summary>
     public required IReadOnlyList<KeyValuePair<string, string>> Headers { get; init; }
 
@@ -58,6 +64,10 @@ internal sealed record EntryMetadata
         json.WriteString("sha256", Digest.ToString());
         json.WriteNumber("stored_at", StoredAt);
         json.WriteString("kind", Kind == BodyKind.Manifest ? "manifest" : "blob");
+        if (Status != 200)
+            json.WriteNumber("status", Status);
+        if (InitialAge != 0)
+            json.WriteNumber("age", InitialAge);
         json.WriteStartArray("headers");
         foreach (var (name, value) in Headers)
         {
@@ -94,8 +104,8 @@ internal sealed record EntryMetadata
         {
             string? key = null;
             Hash256? digest = null;
-            long size = -1, storedAt = 0;
-            var version = 1;
+            long size = -1, storedAt = 0, age = 0;
+            int version = 1, status = 200;
             var kind = BodyKind.Blob;
             List<KeyValuePair<string, string>>? headers = null;
             _json.Read();
@@ -117,6 +127,8 @@ internal sealed record EntryMetadata
                     case "sha256": digest = Hash256.TryParse(_json.GetString(), out var hash) ? hash : null; break;
                     case "stored_at": storedAt = _json.GetInt64(); break;
                     case "kind": kind = _json.ValueTextEquals("manifest"u8) ? BodyKind.Manifest : BodyKind.Blob; break;
+                    case "status": status = _json.GetInt32(); break;
+                    case "age": age = _json.GetInt64(); break;
                     case "headers": headers = ReadHeaders(); break;
                     default: _json.Skip(); break;
                 }
@@ -124,7 +136,18 @@ internal sealed record EntryMetadata
 
             return key is null || digest is null || size < 0 || headers is null
                 ? null
-                : new() { Key = key, Size = size, Digest = digest.Value, StoredAt = storedAt, Kind = kind, Version = version, Headers = headers };
+                : new()
+                {
+                    Key = key,
+                    Size = size,
+                    Digest = digest.Value,
+                    StoredAt = storedAt,
+                    Kind = kind,
+                    Version = version,
+                    Status = status,
+                    InitialAge = age,
+                    Headers = headers,
+                };
         }
 
         private List<KeyValuePair<string, string>> ReadHeaders()

@@ -38,6 +38,7 @@ internal sealed partial class Fill
         AllHeaders = EndToEnd.Headers(response);
         Headers = EndToEnd.Storable(AllHeaders, cookies: request.Target.Expected is null);
         Length = response.Content.Headers.ContentLength;
+        Status = (int)response.StatusCode;
         _flush = new Timer(static fill => ((Fill)fill!).Flush(), this, Timeout.Infinite, Timeout.Infinite);
         Completion = PumpAsync();
     }
@@ -52,6 +53,9 @@ internal sealed partial class Fill
 
     /// <summary>The header fields for everybody else: what is stored beside the body.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> Headers { get; }
+
+    /// <summary>Of the answer.</summary>
+    public int Status { get; }
 
     /// <summary>Bytes of the whole body as announced; null when upstream did not say.</summary>
     public long? Length { get; }
@@ -224,6 +228,8 @@ internal sealed partial class Fill
     {
         var (target, source) = (_request.Target, _request.Target.Source);
         var own = target.Storable ? Record(target, digest, Headers) : Neutral(source!, digest);
+        if (own is not null && _request.Describe is { } describe)
+            own = describe(own);
         if (own is null)
         {
             _temporary.Delete();

@@ -10,7 +10,11 @@ namespace Discobot.Features.Cache;
 /// <param name="Client">The request that it was begun for: while the rules forbid it, there is no download either.</param>
 /// <param name="CreateMessage">Makes the request to send, with the header rules of that moment: a credential may have changed since the last one.</param>
 /// <param name="Options">As they were when it was begun.</param>
-internal sealed record FillRequest(CacheTarget Target, ProxiedRequest Client, Func<HttpRequestMessage> CreateMessage, CacheOptions Options);
+internal sealed record FillRequest(CacheTarget Target, ProxiedRequest Client, Func<HttpRequestMessage> CreateMessage, CacheOptions Options)
+{
+    /// <summary>Adds to the record what the answer's head told.</summary>
+    public Func<EntryMetadata, EntryMetadata>? Describe { get; init; }
+}
 
 /// <summary>What all downloads share.</summary>
 internal sealed record FillContext(IUpstream Upstream, CacheStore Store, CacheStats Stats, TimeProvider Time, ILogger Log);

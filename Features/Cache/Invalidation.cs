@@ -1,3 +1,5 @@
+using Discobot.Features.Cache.Revalidation;
+using Discobot.Infrastructure;
 using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Cache;
@@ -6,7 +8,7 @@ namespace Discobot.Features.Cache;
 /// Ends what is stored for an address when a request has changed what is there (RFC 9111, 4.4): DELETE, PUT, POST, PATCH and methods that nobody
 /// knows, once their origin has not refused them; and for the addresses on the same origin that the answer names.
 /// </summary>
-internal sealed class Invalidation(CacheStore store, Fills fills)
+internal sealed class Invalidation(CacheStore store, Fills fills, Live<CacheRules> rules)
 {
     /// <summary>Looks at the answer before its head is sent: whoever has it must not meet the old state afterwards.</summary>
     public void Watch(HttpContext context)
@@ -36,6 +38,9 @@ internal sealed class Invalidation(CacheStore store, Fills fills)
     {
         var key = CacheRules.KeyOf(request);
         fills.Invalidate(key.Hash);
+        var (plain, names) = Variants.KeysOf(Variants.AddressOf(request, rules.Value.RuleOf(request, null)));
+        fills.Invalidate(plain.Hash);
+        store.Invalidate(plain, names);
         store.Invalidate(key, CacheRules.FormerKeyOf(request), StaleTags.KeyOf(request));
     }
 }

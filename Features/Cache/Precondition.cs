@@ -18,8 +18,9 @@ internal static class Precondition
             return StatusCodes.Status412PreconditionFailed;
         if (headers.IfNoneMatch.Count > 0)
             return Names(headers.IfNoneMatch, entry.ETag, weak: true) ? StatusCodes.Status304NotModified : StatusCodes.Status200OK;
+        // RFC 9111, 4.3.2: where the origin did not say when it was changed, when it was sent counts.
         return headers.IfModifiedSince.Count == 1 && HeaderUtilities.TryParseDate(headers.IfModifiedSince[0], out var since)
-            && HeaderUtilities.TryParseDate(entry.LastModified, out var modified) && modified <= since
+            && HeaderUtilities.TryParseDate(entry.LastModified ?? entry.Header("Date"), out var modified) && modified <= since
             ? StatusCodes.Status304NotModified
             : StatusCodes.Status200OK;
     }

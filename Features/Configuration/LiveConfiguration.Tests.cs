@@ -187,6 +187,7 @@ public sealed class LiveConfigurationTests : IDisposable
         string[] live =
         [
             "headers", "allowlist", "cache.max_size", "cache.patterns", "cache.content_aware", "cache.fill_after_abort", "cache.stale_tags",
+            "cache.rules", "cache.packages", "cache.offline",
             "tls.passthrough", "logging.level",
         ];
         using var shown = JsonDocument.Parse(SettingsJson.ToText(ProxySettings.Default("/data")));

@@ -284,6 +284,11 @@ public sealed class ProxySettingsTests
           content_aware: false
           fill_after_abort: 1MiB
           stale_tags: true
+          rules:
+            - {host: "*.example.com", pattern: "^/pool/", mode: immutable, max_age: 1h, ignore_query: [sig]}
+            - {pattern: "^/blob/", mode: digest}
+          packages: [npm, go]
+          offline: fail
         headers:
           "*.example.com":
             set: {Authorization: "Bearer s3cret", X-Token: "env:TOKEN"}

@@ -1,0 +1,57 @@
+using Discobot.Infrastructure.Wire;
+using Microsoft.AspNetCore.Http;
+
+namespace Discobot.Features.Cache.Revalidation;
+
+public sealed class PackageRulesTests
+{
+    [Theory]
+    [InlineData("npm immutable", "/lodash/-/lodash-4.17.21.tgz", "")]
+    [InlineData("npm immutable", "/mirror/npm/@babel/core/-/core-7.0.0.tgz", "")]
+    [InlineData("npm revalidate", "/@babel%2fcore", "npm/10.8 node/v20")]
+    [InlineData("npm revalidate", "/repository/npm/lodash", "pnpm/9.0")]
+    [InlineData("", "/lodash", "curl/8")]
+    [InlineData("", "/-/npm/v1/security/audits", "curl/8")]
+    [InlineData("pypi revalidate", "/simple/requests/", "pip/24")]
+    [InlineData("pypi revalidate", "/root/pypi/simple/", "pip/24")]
+    [InlineData("pypi revalidate", "/pypi/requests/2.0/json", "")]
+    [InlineData("pypi immutable", "/packages/ab/cd/requests-2.0-py3-none-any.whl", "")]
+    [InlineData("pypi immutable", "/packages/ab/cd/requests-2.0-py3-none-any.whl.metadata", "")]
+    [InlineData("crates immutable", "/crates/serde/serde-1.0.0.crate", "")]
+    [InlineData("crates revalidate", "/se/rd/serde", "cargo/1.80")]
+    [InlineData("crates revalidate", "/3/s/syn", "cargo 1.80")]
+    [InlineData("", "/se/rd/serde", "curl/8")]
+    [InlineData("go immutable", "/golang.org/x/text/@v/v0.3.0.zip", "")]
+    [InlineData("go immutable", "/sumdb/sum.golang.org/tile/8/0/x001/234", "")]
+    [InlineData("go revalidate", "/golang.org/x/text/@v/list", "")]
+    [InlineData("go revalidate", "/golang.org/x/text/@v/master.info", "")]
+    [InlineData("apt immutable", "/debian/pool/main/c/curl/curl_8.0_amd64.deb", "")]
+    [InlineData("apt immutable", "/debian/dists/x/main/binary-amd64/by-hash/SHA256/00ff", "")]
+    [InlineData("apt revalidate", "/debian/dists/bookworm/InRelease", "")]
+    [InlineData("apt revalidate", "/debian/dists/bookworm/main/binary-amd64/Packages.xz", "")]
+    [InlineData("apk immutable", "/alpine/v3.20/main/x86_64/curl-8.apk", "")]
+    [InlineData("apk revalidate", "/alpine/v3.20/main/x86_64/APKINDEX.tar.gz", "")]
+    [InlineData("rpm immutable", "/f/repodata/0123456789abcdef0123456789abcdef-primary.xml.zst", "")]
+    [InlineData("rpm revalidate", "/f/repodata/repomd.xml", "")]
+    [InlineData("maven immutable", "/maven2/org/a/b/1.0/b-1.0.jar", "")]
+    [InlineData("maven immutable", "/maven2/org/a/b/1.0/b-1.0.pom.sha1", "")]
+    [InlineData("maven revalidate", "/maven2/org/a/b/maven-metadata.xml", "")]
+    [InlineData("maven revalidate", "/maven2/org/a/b/1.0-SNAPSHOT/b-1.0-1.jar", "")]
+    [InlineData("gem immutable", "/gems/rake-13.0.gem", "")]
+    [InlineData("gem revalidate", "/info/rake", "bundler/2.5")]
+    [InlineData("", "/info/rake", "curl/8")]
+    [InlineData("conda immutable", "/conda-forge/linux-64/zlib-1.3-0.conda", "")]
+    [InlineData("conda revalidate", "/conda-forge/noarch/repodata.json.zst", "")]
+    [InlineData("", "/index.html", "")]
+    [InlineData("", "/static/app.js", "Mozilla/5.0")]
+    [InlineData("", "/user/repo.git/info/refs", "git/2.40")]
+    [InlineData("", "/download/tool.tar.gz", "")]
+    public void A_registrys_addresses_are_known_by_their_shape_and_nothing_else_is(string expected, string path, string agent)
+    {
+        var request = new ProxiedRequest { Id = "1", Scheme = "https", Target = new ConnectTarget("mirror.test", 443), PathAndQuery = path };
+        var fields = new HeaderDictionary { ["User-Agent"] = agent };
+        var rule = new CacheRules(new CacheOptions()).RuleOf(request, fields);
+        Assert.Equal(expected, rule is null ? "" : $"{rule.Ecosystem} {rule.Mode.ToString().ToLowerInvariant()}");
+        Assert.Null(new CacheRules(new CacheOptions { Packages = [] }).RuleOf(request, fields));
+    }
+}

@@ -1,0 +1,129 @@
+using System.Collections.Immutable;
+using System.Text.RegularExpressions;
+
+namespace Discobot.Features.Cache.Revalidation;
+
+/// <summary>
+/// Recognises the addresses of package registries by the shape of path and request, not by hosts: mirrors and private registries count too. An
+/// origin may always forbid by Cache-Control what a shape suggests.
+/// </summary>
+internal static partial class PackageRules
+{
+    /// <summary>What <c>cache.packages</c> may name.</summary>
+    public static readonly ImmutableArray<string> Ecosystems = ["npm", "pypi", "crates", "go", "apt", "apk", "rpm", "maven", "gem", "conda"];
+
+    private static readonly ImmutableArray<CacheRule> All =
+    [
+        Immutable("npm", NpmTarball()),
+        Metadata("npm", NpmDocument(), h => Accepts(h, "vnd.npm.install-v1+json") || IsFrom(h, "npm/", "yarn/", "pnpm/", "bun/")),
+        Immutable("pypi", PythonFile()),
+        Metadata("pypi", PythonIndex()),
+        Immutable("crates", CrateFile()),
+        Metadata("crates", CrateIndex(), h => IsFrom(h, "cargo")),
+        Immutable("go", GoVersion()),
+        Immutable("go", GoTile()),
+        Metadata("go", GoIndex()),
+        Immutable("apt", DebianFile()),
+        Metadata("apt", DebianIndex()),
+        Immutable("apk", AlpinePackage()),
+        Metadata("apk", AlpineIndex()),
+        Immutable("rpm", RpmFile()),
+        Metadata("rpm", RpmIndex()),
+        Metadata("maven", MavenIndex()),
+        Immutable("maven", MavenFile()),
+        Immutable("gem", GemFile()),
+        Metadata("gem", GemIndex(), h => IsFrom(h, "bundler", "ruby", "rubygems")),
+        Immutable("conda", CondaPackage()),
+        Metadata("conda", CondaIndex()),
+    ];
+
+    /// <summary>The rules of some ecosystems.</summary>
+    public static ImmutableArray<CacheRule> Of(ImmutableArray<string> ecosystems) => [.. All.Where(r => ecosystems.Contains(r.Ecosystem!))];
+
+    private static CacheRule Immutable(string ecosystem, Regex pattern) =>
+        new() { Ecosystem = ecosystem, Mode = CacheMode.Immutable, Pattern = pattern, MayGuess = false };
+
+    // An origin that says nothing of a lifetime is asked each time: files of one index belong together, and a guess would mix old and new.
+    private static CacheRule Metadata(string ecosystem, Regex pattern, Func<IHeaderDictionary, bool>? client = null) =>
+        new() { Ecosystem = ecosystem, Mode = CacheMode.Revalidate, Pattern = pattern, MayGuess = false, Client = client };
+
+    private static bool Accepts(IHeaderDictionary headers, string type) => headers.Accept.ToString().Contains(type, StringComparison.OrdinalIgnoreCase);
+
+    private static bool IsFrom(IHeaderDictionary headers, params ReadOnlySpan<string> programs)
+    {
+        var agent = headers.UserAgent.ToString();
+        foreach (var program in programs)
+        {
+            if (agent.StartsWith(program, StringComparison.OrdinalIgnoreCase))
+                return true;
+        }
+
+        return false;
+    }
+
+    [GeneratedRegex(@"/-/[^/]+\.tgz$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex NpmTarball();
+
+    // A package's document: "/name", "/@scope/name" or "/@scope%2fname", also below a mirror's prefix; what lies below "/-/" are services.
+    [GeneratedRegex(@"^(?:/[A-Za-z0-9._~%@-]+)+$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex NpmDocument();
+
+    [GeneratedRegex(@"/packages/.+\.(?:whl|egg|zip|tar\.gz|tar\.bz2|tar\.xz)(?:\.metadata|\.asc)?$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex PythonFile();
+
+    [GeneratedRegex(@"(?:/simple/(?:[A-Za-z0-9._-]+/?)?|/pypi/[^/]+/(?:[^/]+/)?json)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex PythonIndex();
+
+    [GeneratedRegex(@"(?:\.crate|/crates/[^/]+/[^/]+/download)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex CrateFile();
+
+    [GeneratedRegex(@"(?:/config\.json|/[12]/[A-Za-z0-9_-]{1,2}|/3/[A-Za-z0-9_-]/[A-Za-z0-9_-]{3}|/[A-Za-z0-9_-]{2}/[A-Za-z0-9_-]{2}/[A-Za-z0-9_-]{4,})$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex CrateIndex();
+
+    [GeneratedRegex(@"/@v/v[0-9]+\.[0-9]+\.[0-9]+[^/]*\.(?:zip|mod|info)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex GoVersion();
+
+    // A tile that is not full ("….p/37") holds what it holds for ever, too.
+    [GeneratedRegex(@"/tile/[0-9]+/[^?]+$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex GoTile();
+
+    [GeneratedRegex(@"(?:/@v/list|/@latest|/@v/[^/]+\.(?:info|mod|zip))$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex GoIndex();
+
+    [GeneratedRegex(@"(?:/pool/.+\.(?:deb|udeb|ddeb|dsc|tar\.[a-z0-9]+)|/by-hash/(?:SHA256|SHA512|SHA1|MD5Sum)/[0-9a-f]+)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex DebianFile();
+
+    [GeneratedRegex(@"/dists/.+/(?:InRelease|Release|Release\.gpg|(?:Packages|Sources|Contents-[a-z0-9-]+|Translation-[A-Za-z_]+)(?:\.[a-z0-9]+)?)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex DebianIndex();
+
+    [GeneratedRegex(@"/(?:x86_64|aarch64|x86|armhf|armv7|ppc64le|s390x|riscv64|noarch)/[^/]+\.apk$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex AlpinePackage();
+
+    [GeneratedRegex(@"/APKINDEX\.tar\.gz$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex AlpineIndex();
+
+    [GeneratedRegex(@"(?:\.rpm|/repodata/[0-9a-f]{32,128}-[^/]+)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex RpmFile();
+
+    [GeneratedRegex(@"/repodata/repomd\.xml(?:\.asc|\.key)?$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex RpmIndex();
+
+    [GeneratedRegex(@"(?:/maven-metadata\.xml(?:\.[a-z0-9]+)?|-SNAPSHOT/[^/]+)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex MavenIndex();
+
+    // group/artifact/version/artifact-version: a file of a repository repeats the names of its folders.
+    [GeneratedRegex(@"/[A-Za-z0-9._-]+/[0-9][A-Za-z0-9._+-]*/[A-Za-z0-9._-]+-[0-9][A-Za-z0-9._+-]*\.(?:jar|pom|aar|war|module)(?:\.(?:sha1|sha256|sha512|md5|asc))?$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex MavenFile();
+
+    [GeneratedRegex(@"/gems/[^/]+\.gem$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex GemFile();
+
+    [GeneratedRegex(@"/(?:versions|names|info/[^/]+|specs\.4\.8\.gz|latest_specs\.4\.8\.gz|prerelease_specs\.4\.8\.gz|quick/.+)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex GemIndex();
+
+    [GeneratedRegex(@"/(?:noarch|linux-[a-z0-9_]+|osx-[a-z0-9_]+|win-[a-z0-9_]+)/[^/]+\.(?:conda|tar\.bz2)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex CondaPackage();
+
+    [GeneratedRegex(@"/(?:noarch|linux-[a-z0-9_]+|osx-[a-z0-9_]+|win-[a-z0-9_]+)/(?:current_)?repodata(?:_shards)?\.(?:json|msgpack)(?:\.[a-z0-9]+)?$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    private static partial Regex CondaIndex();
+}

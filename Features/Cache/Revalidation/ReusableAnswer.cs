@@ -1,0 +1,62 @@
+using System.Collections.Frozen;
+using System.Net.Http.Headers;
+
+namespace Discobot.Features.Cache.Revalidation;
+
+/// <summary>Which answers are kept (RFC 9111, 3), and what of them.</summary>
+internal static class ReusableAnswer
+{
+    // Statuses that we know how to keep; "must-understand" is about these (RFC 9111, 5.2.2.3).
+    private static readonly FrozenSet<int> Understood = new[]
+    {
+        200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 403, 404, 405, 410, 414, 500, 501, 502, 503, 504,
+    }.ToFrozenSet();
+
+    private static readonly FrozenSet<int> GuessableStatus = new[] { 200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501 }.ToFrozenSet();
+
+    // A 304 says nothing of the bytes that are here; fields that describe them stay as they are (RFC 9111, 3.2).
+    private static readonly FrozenSet<string> OfTheBytes = new[]
+    {
+        "Content-Length", "Content-Encoding", "Content-Range", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest", "ETag",
+    }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+
+    public static bool Is(HttpResponseMessage response, CacheRule rule, CacheControl wishes, CacheOptions options)
+    {
+        var (status, control) = ((int)response.StatusCode, CacheControl.Of(response));
+        if (wishes.Has("no-store") || response.Content.Headers.ContentLength > options.MaxSize || !HasEnd(response))
+            return false;
+        if (status is < 200 or 205 or 206 or 304 || (rule.Ecosystem is not null && status != 200))
+            return false;
+        if (control.Has("must-understand") ? !Understood.Contains(status) : StorableAnswer.Forbids(response, "no-store"))
+            return false;
+        if (StorableAnswer.Forbids(response, "private") || Vary(response).Split(',').Any(v => v.Trim() == "*"))
+            return false;
+        return GuessableStatus.Contains(status) || control.Has("public") || control.Has("s-maxage") || control.Has("max-age")
+            || response.Content.Headers.NonValidated.Contains("Expires");
+    }
+
+    public static string Vary(HttpResponseMessage response) =>
+        response.Headers.NonValidated.TryGetValues("Vary", out var values) ? string.Join(',', values) : "";
+
+    /// <summary>The record after its origin has confirmed it.</summary>
+    public static EntryMetadata Confirmed(EntryMetadata record, HttpResponseMessage response, DateTimeOffset asked, DateTimeOffset answered)
+    {
+        var news = EndToEnd.Storable(EndToEnd.Headers(response), cookies: true).Where(h => !OfTheBytes.Contains(h.Key)).ToArray();
+        var names = news.Select(h => h.Key).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        return record with
+        {
+            Headers = [.. record.Headers.Where(h => !names.Contains(h.Key)), .. news],
+            StoredAt = answered.ToUnixTimeMilliseconds(),
+            InitialAge = Freshness.InitialAge(response, asked, answered),
+        };
+    }
+
+    /// <summary>Whether a 304 speaks of what is stored, and not of what another cache on the way has.</summary>
+    public static bool Confirms(EntryMetadata record, HttpResponseMessage response) =>
+        response.Headers.ETag is not { } tag || record.ETag is not { } stored
+        || (EntityTagHeaderValue.TryParse(stored, out var own) && own.Tag == tag.Tag);
+
+    // RFC 9112, 6.3: without length or chunks the body ends with the connection, however that ended.
+    private static bool HasEnd(HttpResponseMessage response) =>
+        (int)response.StatusCode == 204 || response.Content.Headers.ContentLength is not null || response.Headers.TransferEncodingChunked == true || response.Version.Major >= 2;
+}

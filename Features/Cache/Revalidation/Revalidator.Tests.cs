@@ -1,0 +1,276 @@
+using System.Net;
+using System.Text.RegularExpressions;
+using Microsoft.AspNetCore.Http;
+
+namespace Discobot.Features.Cache.Revalidation;
+
+/// <summary>A client and an origin, with the stage between them.</summary>
+public sealed class RevalidatorTests : IAsyncLifetime
+{
+    private readonly List<string> _conditions = [];
+    private CacheStage _stage = null!;
+    private string _body = "one";
+    private string? _control = "max-age=3600";
+
+    public async Task InitializeAsync()
+    {
+        _stage = await CacheStage.StartAsync(o => o with
+        {
+            Rules = [new CacheRule { Mode = CacheMode.Revalidate, Pattern = new Regex("^/doc"), IgnoreQuery = ["sig"] }],
+        });
+        _stage.Origin = AnswerAsync;
+    }
+
+    public async Task DisposeAsync() => await _stage.DisposeAsync();
+
+    private Uri Document => _stage.Url("/doc");
+
+    [Fact]
+    public async Task A_fresh_record_answers_without_its_origin_also_HEAD_a_range_and_a_condition()
+    {
+        await ExpectAsync("MISS", "one");
+        _body = "two";
+        await ExpectAsync("HIT", "one");
+        using var range = await _stage.GetAsync(Document, r => r.Headers.TryAddWithoutValidation("Range", "bytes=1-"));
+        Assert.Equal((HttpStatusCode.PartialContent, "ne"), (range.StatusCode, await range.Content.ReadAsStringAsync()));
+        using var same = await _stage.GetAsync(Document, r => r.Headers.TryAddWithoutValidation("If-None-Match", "\"one\""));
+        Assert.Equal(HttpStatusCode.NotModified, same.StatusCode);
+        using var head = await _stage.Client.SendAsync(new HttpRequestMessage(HttpMethod.Head, Document));
+        Assert.Equal((HttpStatusCode.OK, 3L), (head.StatusCode, head.Content.Headers.ContentLength!.Value));
+        Assert.True(same.Headers.Age < TimeSpan.FromMinutes(1));
+        Assert.Single(_stage.Asked);
+    }
+
+    [Fact]
+    public async Task A_stale_record_answers_once_its_origin_has_confirmed_it_and_is_replaced_when_that_says_otherwise()
+    {
+        _control = "max-age=0";
+        await ExpectAsync("MISS", "one");
+        _control = "max-age=0, stale-if-error=9";
+        await ExpectAsync("HIT", "one");
+        Assert.Equal(["", "\"one\""], _conditions);
+        using (var confirmed = await _stage.GetAsync(Document))
+            Assert.Equal("max-age=0, stale-if-error=9", confirmed.Headers.CacheControl!.ToString());
+
+        _body = "two";
+        await ExpectAsync("MISS", "two");
+        await ExpectAsync("HIT", "two");
+        Assert.Equal(5, _stage.Asked.Count);
+    }
+
+    [Fact]
+    public async Task What_was_stored_still_answers_after_a_restart()
+    {
+        await ExpectAsync("MISS", "one");
+        await _stage.Store.CommittedAsync();
+        await _stage.RestartAsync();
+        await ExpectAsync("HIT", "one");
+        Assert.Single(_stage.Asked);
+    }
+
+    [Theory]
+    [InlineData("no-store")]
+    [InlineData("private, max-age=60")]
+    [InlineData("PRIVATE=\"x\", max-age=60")]
+    [InlineData("max-age=60, =, no-store")]
+    public async Task What_the_origin_does_not_want_kept_is_not_kept(string control)
+    {
+        _control = control;
+        await ExpectAsync("MISS", "one");
+        _body = "two";
+        await ExpectAsync("MISS", "two");
+        await _stage.Store.CommittedAsync();
+        Assert.Equal(0, _stage.Stats.Entries);
+    }
+
+    [Fact]
+    public async Task A_record_answers_those_alone_who_ask_as_the_one_did_that_it_was_made_for()
+    {
+        _stage.Origin = context =>
+        {
+            context.Response.Headers.CacheControl = "max-age=60";
+            context.Response.Headers.Append("Vary", "Accept");
+            context.Response.Headers.Append("Vary", "X-Team");
+            return WriteAsync(context, $"{context.Request.Headers.Accept}|{context.Request.Headers["X-Team"]}");
+        };
+        foreach (var (accept, team) in new[] { ("a", "1"), ("b", "1"), ("a", "2"), ("a, c", "2") })
+            Assert.Equal(($"{accept}|{team}", "MISS"), await AskAsync(accept, team));
+        foreach (var (accept, team) in new[] { ("a", "1"), ("b", "1"), ("a", "2") })
+            Assert.Equal(($"{accept}|{team}", "HIT"), await AskAsync(accept, team));
+        Assert.Equal(("a, c|2", "HIT"), await AskAsync("a,c", "2"));
+
+        // A successful POST ends them all, also those that are not its own variant.
+        (await _stage.Client.PostAsync(Document, null)).Dispose();
+        Assert.Equal(("a|1", "MISS"), await AskAsync("a", "1"));
+        Assert.Equal(("b|1", "MISS"), await AskAsync("b", "1"));
+    }
+
+    [Fact]
+    public async Task What_is_answered_to_a_credential_is_asked_for_again_and_shown_to_no_other()
+    {
+        _stage.Origin = context =>
+        {
+            var credential = context.Request.Headers.Authorization.ToString();
+            context.Response.Headers.CacheControl = _control;
+            context.Response.Headers.ETag = $"\"{credential}\"";
+            if (context.Request.Headers.IfNoneMatch == $"\"{credential}\"")
+                return CacheStage.Status(context, 304);
+            return WriteAsync(context, credential);
+        };
+        Assert.Equal(("tom", "MISS"), await AskAsAsync("tom"));
+        Assert.Equal(("ann", "MISS"), await AskAsAsync("ann"));
+        Assert.Equal(("tom", "HIT"), await AskAsAsync("tom"));
+        Assert.Equal(("", "MISS"), await AskAsAsync(null));
+        Assert.Equal(4, _stage.Asked.Count);
+
+        _control = "public, max-age=60";
+        Assert.Equal(("eve", "MISS"), await AskAsAsync("eve"));
+        Assert.Equal(("eve", "HIT"), await AskAsAsync("eve"));
+        Assert.Equal(5, _stage.Asked.Count);
+    }
+
+    [Theory]
+    [InlineData("max-age=0", true)]
+    [InlineData("max-age=0, must-revalidate", false)]
+    [InlineData("max-age=0, no-cache", false)]
+    [InlineData("s-maxage=0", false)]
+    public async Task While_the_origin_is_away_a_stale_record_answers_unless_it_may_not(string control, bool answers)
+    {
+        _control = control;
+        await ExpectAsync("MISS", "one");
+        await _stage.Store.CommittedAsync();
+        await _stage.StopOriginAsync();
+        await _stage.RestartAsync();
+        using var response = await _stage.GetAsync(Document);
+        Assert.Equal(answers ? HttpStatusCode.OK : HttpStatusCode.BadGateway, response.StatusCode);
+        Assert.Equal(answers, response.Headers.Contains("Warning"));
+    }
+
+    [Fact]
+    public async Task A_package_registry_that_is_away_is_stood_in_for_whatever_it_said_of_lifetimes_unless_that_is_switched_off()
+    {
+        _control = "no-cache, max-age=0, must-revalidate";
+        var index = _stage.Url("/simple/thing/");
+        Assert.Equal("one", (await _stage.FetchAsync(index)).Body.AsText());
+        await _stage.Store.CommittedAsync();
+        await _stage.StopOriginAsync();
+        await _stage.RestartAsync();
+        Assert.Equal(("one", "HIT"), (await _stage.FetchAsync(index)).AsText());
+
+        _stage.Options = _stage.Options with { OfflineServes = false };
+        await _stage.RestartAsync();
+        using var response = await _stage.GetAsync(index);
+        Assert.Equal(HttpStatusCode.BadGateway, response.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_packages_file_is_fresh_for_a_day_and_an_error_never()
+    {
+        _control = null;
+        var file = _stage.Url("/packages/aa/thing-1.0.tar.gz");
+        var missing = _stage.Url("/packages/aa/missing-1.0.tar.gz");
+        _stage.Origin = context => context.Request.Path.Value!.Contains("missing") ? CacheStage.Status(context, 404) : AnswerAsync(context);
+        Assert.Equal(("one", "MISS"), (await _stage.FetchAsync(file)).AsText());
+        Assert.Equal(("one", "HIT"), (await _stage.FetchAsync(file)).AsText());
+        for (var i = 0; i < 2; i++)
+            (await _stage.GetAsync(missing)).Dispose();
+        Assert.Equal(3, _stage.Asked.Count);
+    }
+
+    [Fact]
+    public async Task Stale_while_revalidate_answers_at_once_and_asks_beside_it()
+    {
+        _control = "max-age=0, stale-while-revalidate=60";
+        await ExpectAsync("MISS", "one");
+        _body = "two";
+        await ExpectAsync("HIT", "one");
+        await CacheStage.EventuallyAsync(() => _stage.Asked.Count == 2);
+        await CacheStage.EventuallyAsync(() => _stage.FetchAsync(Document).Result.Body.AsText() == "two");
+    }
+
+    [Fact]
+    public async Task The_query_counts_but_for_what_the_rule_leaves_out()
+    {
+        Assert.Equal("MISS", (await _stage.FetchAsync(_stage.Url("/doc?v=1&sig=a"))).Cache);
+        Assert.Equal("HIT", (await _stage.FetchAsync(_stage.Url("/doc?v=1&sig=b"))).Cache);
+        Assert.Equal("MISS", (await _stage.FetchAsync(_stage.Url("/doc?v=2&sig=a"))).Cache);
+        Assert.Equal("MISS", (await _stage.FetchAsync(_stage.Elsewhere("/doc?v=1&sig=a"))).Cache);
+    }
+
+    [Fact]
+    public async Task Who_wants_a_stored_answer_alone_gets_one_or_504()
+    {
+        using var none = await _stage.GetAsync(Document, r => r.Headers.TryAddWithoutValidation("Cache-Control", "only-if-cached"));
+        Assert.Equal(HttpStatusCode.GatewayTimeout, none.StatusCode);
+        await ExpectAsync("MISS", "one");
+        using var stored = await _stage.GetAsync(Document, r => r.Headers.TryAddWithoutValidation("Cache-Control", "only-if-cached"));
+        Assert.Equal(HttpStatusCode.OK, stored.StatusCode);
+    }
+
+    [Fact]
+    public async Task An_answer_that_breaks_off_is_not_stored_and_breaks_off_for_the_client()
+    {
+        _stage.Origin = async context =>
+        {
+            context.Response.Headers.CacheControl = "max-age=60";
+            context.Response.ContentLength = 100;
+            await context.Response.Body.WriteAsync("half"u8.ToArray());
+            await context.Response.Body.FlushAsync();
+            context.Abort();
+        };
+        // Before its first byte went on it is a 502, afterwards the client sees what a direct one sees.
+        await Assert.ThrowsAnyAsync<Exception>(() => _stage.FetchAsync(Document));
+        _stage.Origin = AnswerAsync;
+        await ExpectAsync("MISS", "one");
+    }
+
+    private async Task AnswerAsync(HttpContext context)
+    {
+        _conditions.Add(context.Request.Headers.IfNoneMatch.ToString());
+        var tag = $"\"{_body}\"";
+        context.Response.Headers.ETag = tag;
+        if (_control is not null)
+            context.Response.Headers.CacheControl = _control;
+        if (context.Request.Headers.IfNoneMatch == tag)
+            await CacheStage.Status(context, 304);
+        else
+            await WriteAsync(context, _body);
+    }
+
+    private static async Task WriteAsync(HttpContext context, string text)
+    {
+        context.Response.ContentLength = text.Length;
+        if (!HttpMethods.IsHead(context.Request.Method))
+            await context.Response.WriteAsync(text);
+    }
+
+    private async Task ExpectAsync(string cache, string text) =>
+        Assert.Equal((text, cache), (await _stage.FetchAsync(Document)).AsText());
+
+    private async Task<(string Text, string? Cache)> AskAsync(string accept, string team)
+    {
+        using var response = await _stage.GetAsync(Document, r =>
+        {
+            r.Headers.TryAddWithoutValidation("Accept", accept);
+            r.Headers.TryAddWithoutValidation("X-Team", team);
+        });
+        return (await response.Content.ReadAsStringAsync(), CacheStage.XCache(response));
+    }
+
+    private async Task<(string Text, string? Cache)> AskAsAsync(string? credential)
+    {
+        using var response = await _stage.GetAsync(Document, r =>
+        {
+            if (credential is not null)
+                r.Headers.TryAddWithoutValidation("Authorization", credential);
+        });
+        return (await response.Content.ReadAsStringAsync(), CacheStage.XCache(response));
+    }
+}
+
+internal static class FetchedText
+{
+    public static string AsText(this byte[] body) => System.Text.Encoding.UTF8.GetString(body);
+
+    public static (string Text, string? Cache) AsText(this (byte[] Body, string? Cache) fetched) => (fetched.Body.AsText(), fetched.Cache);
+}

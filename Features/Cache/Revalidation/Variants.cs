@@ -1,0 +1,107 @@
+using System.Text;
+using Discobot.Infrastructure.Wire;
+using Microsoft.Extensions.Primitives;
+
+namespace Discobot.Features.Cache.Revalidation;
+
+/// <summary>
+/// The records of one address, of which each answers the requests that agree with it in the fields that Vary names (RFC 9111, 4.1). A record without Vary
+/// stands under the address itself; where there was a Vary, a record without a body (<c>#vary</c>) remembers the names.
+/// </summary>
+/// <remarks>
+/// The variants' keys contain a number drawn for the address. Ending what is stored for an address ends the number, and with it every variant,
+/// also those that nobody lists.
+/// </remarks>
+internal sealed class Variants(CacheStore store, TimeProvider time)
+{
+    private const int MaxNameSets = 4;
+    private const string Epoch = "X-Epoch";
+
+    /// <summary>The name of an address; no address has a fragment, so none can be another's.</summary>
+    public static string AddressOf(ProxiedRequest request, CacheRule? rule)
+    {
+        var query = request.PathAndQuery.AsSpan(request.Path.Length);
+        var counted = rule is null ? query.ToString() : rule.Query(query);
+        return CacheKey.OriginOf(request) + request.Path + CountedQuery.Of(counted, namesContent: false) + "#";
+    }
+
+    /// <summary>What has to end when the origin has changed what is there.</summary>
+    public static (CacheKey Plain, CacheKey Names) KeysOf(string address) => (CacheKey.Of(address), CacheKey.Of(address + "vary"));
+
+    /// <summary>Opens the newest record that answers a request with these fields; the caller releases it.</summary>
+    public async ValueTask<StoredBody?> FindAsync(string address, IHeaderDictionary fields, CancellationToken cancel)
+    {
+        CacheEntry? newest = store.Index.Get(CacheKey.Of(address).Hash);
+        var key = CacheKey.Of(address);
+        if (await ReadAsync(address, cancel) is { } names)
+        {
+            foreach (var set in names.Sets)
+            {
+                var candidate = VariantKey(address, names.Epoch, set, fields);
+                if (store.Index.Get(candidate.Hash) is { } entry && (newest is null || entry.StoredAt >= newest.StoredAt))
+                    (newest, key) = (entry, candidate);
+            }
+        }
+
+        return newest is null ? null : await store.FindAsync(new CacheTarget(key, null), cancel);
+    }
+
+    /// <summary>The key under which an answer to a request with these fields is to be stored.</summary>
+    public async ValueTask<CacheKey> KeyForAsync(string address, string vary, IHeaderDictionary fields, CancellationToken cancel)
+    {
+        var set = Normalized(vary);
+        if (set.Length == 0)
+            return CacheKey.Of(address);
+        var names = await ReadAsync(address, cancel) ?? new Names(Guid.NewGuid().ToString("N"), []);
+        if (!names.Sets.Contains(set))
+        {
+            names = names with { Sets = [set, .. names.Sets.Take(MaxNameSets - 1)] };
+            Write(address, names);
+        }
+
+        return VariantKey(address, names.Epoch, set, fields);
+    }
+
+    private async ValueTask<Names?> ReadAsync(string address, CancellationToken cancel)
+    {
+        var key = KeysOf(address).Names;
+        if (await store.FindAsync(new CacheTarget(key, null), cancel) is not { } marker)
+            return null;
+        var record = marker.Record.Metadata;
+        marker.Release();
+        return new Names(
+            record.Header(Epoch) ?? "", [.. record.Headers.Where(h => h.Key == "Vary").Select(h => h.Value)]);
+    }
+
+    private void Write(string address, Names names)
+    {
+        var temporary = store.CreateTemporary();
+        store.Add(temporary, new EntryMetadata
+        {
+            Key = KeysOf(address).Names.Text,
+            Size = 0,
+            Digest = Hash256.Of(""),
+            StoredAt = time.GetUtcNow().ToUnixTimeMilliseconds(),
+            Kind = BodyKind.Blob,
+            Headers = [new(Epoch, names.Epoch), .. names.Sets.Select(s => KeyValuePair.Create("Vary", s))],
+        }).Release();
+    }
+
+    private static string Normalized(string vary) => string.Join(',', vary
+        .Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
+        .Select(n => n.ToLowerInvariant()).Distinct().Order(StringComparer.Ordinal));
+
+    private static CacheKey VariantKey(string address, string epoch, string set, IHeaderDictionary fields)
+    {
+        var values = new StringBuilder();
+        foreach (var name in set.Split(','))
+            values.Append(name).Append(':').Append(fields.TryGetValue(name, out var value) ? Combined(value) : "\0").Append('\n');
+        return CacheKey.Of($"{address}vary={epoch}:{set}:{Hash256.Of(values.ToString())}");
+    }
+
+    // Lines of one field are one list, and blanks around its commas say nothing (RFC 9110, 5.3 and 5.6.1).
+    private static string Combined(StringValues lines) =>
+        string.Join(',', lines.SelectMany(l => (l ?? "").Split(',', StringSplitOptions.TrimEntries)));
+
+    private sealed record Names(string Epoch, string[] Sets);
+}
