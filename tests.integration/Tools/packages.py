@@ -1,8 +1,8 @@
-"""What agents work with, over https on port 443: an npm registry at /npm and a git repository at /repo.git, both served as the world does it;
-the repository once more at /private.git, for those who send a password.
+"""What agents work with, over https on port 443: an npm registry at /npm, a Python index at /simple and a git repository at /repo.git, all served as
+the world does it; the repository once more at /private.git, for those who send a password. Each request is a line on the output: status and path.
 
 usage: packages.py CERTIFICATE KEY NAME"""
-import base64, hashlib, http.server, io, json, os, ssl, subprocess, sys, tarfile, urllib.parse
+import base64, hashlib, http.server, io, json, os, ssl, subprocess, sys, tarfile, urllib.parse, zipfile
 
 certificate, key, name = sys.argv[1:]
 GIT = dict(os.environ, GIT_PROJECT_ROOT="/srv/git", GIT_HTTP_EXPORT_ALL="1", GIT_AUTHOR_NAME="a", GIT_AUTHOR_EMAIL="a@b", GIT_COMMITTER_NAME="a",
@@ -31,7 +31,22 @@ def packument(package, dependencies):
     return {f"/npm/{package}": json.dumps(described).encode(), archive: content}
 
 
-FILES = packument("left", {"@types/right": "^1.0.0"}) | packument("@types/right", {}) | packument("unseen", {})
+def project(package, requires):
+    """A wheel, and the page that links to it (PEP 503)."""
+    body, info = io.BytesIO(), f"{package}-1.0.dist-info"
+    files = {f"{package}.py": "what = 'installed'\n",
+             f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n" + "".join(f"Requires-Dist: {r}\n" for r in requires),
+             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
+    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(body, "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+    wheel, digest = f"{package}-1.0-py3-none-any.whl", hashlib.sha256(body.getvalue()).hexdigest()
+    page = f'<!DOCTYPE html><html><body><a href="/packages/{digest[:2]}/{wheel}#sha256={digest}">{wheel}</a></body></html>'
+    return {f"/simple/{package}/": page.encode(), f"/packages/{digest[:2]}/{wheel}": body.getvalue()}
+
+
+FILES = project("upper", ["lower"]) | project("lower", []) | packument("left", {"@types/right": "^1.0.0"}) | packument("@types/right", {}) | packument("unseen", {})
 
 
 def make_repository():
@@ -69,8 +84,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(401, {"WWW-Authenticate": 'Basic realm="private"'}, b"")
         if path.startswith(("/repo.git/", "/private.git/")):
             return self.git(path)
-        self.answer(200 if path in FILES else 404, {"Content-Type": "application/octet-stream" if path.endswith(".tgz") else "application/json"},
-                    FILES.get(path, b"{}"))
+        if path not in FILES:
+            return self.answer(404, {"Content-Type": "application/json"}, b"{}")
+        # As the public registries: a validator for each, and a lifetime for none.
+        tag = '"' + hashlib.sha256(FILES[path]).hexdigest()[:16] + '"'
+        fields = {"ETag": tag, "Content-Type": "text/html" if path.startswith("/simple/") else "application/json" if path.startswith("/npm/") and not path.endswith(".tgz")
+                  else "application/octet-stream"}
+        same = self.headers.get("If-None-Match") == tag
+        self.answer(304 if same else 200, fields, b"" if same else FILES[path])
 
     do_POST = do_GET
 
@@ -85,11 +106,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
         self.answer(int(fields.pop("Status", "200").split()[0]), fields, body)
 
+    def log_request(self, code="-", size="-"):
+        print(code, self.path, flush=True)
+
     def answer(self, status, fields, body):
         self.send_response(status)
         for field, value in fields.items():
             self.send_header(field, value)
-        self.send_header("Content-Length", str(len(body)))
+        if status != 304:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
