@@ -87,6 +87,7 @@ internal sealed class CacheStage : IAsyncDisposable
         {
             Proxy = ProxyAddress,
             AllowAutoRedirect = false,
+            UseCookies = false,
             MaxConnectionsPerServer = 300,
         });
     }

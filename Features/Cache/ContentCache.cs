@@ -1,3 +1,4 @@
+using Discobot.Features.Cache.Revalidation;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Wire;
 
@@ -20,7 +21,12 @@ internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectM
         if (!HttpMethods.IsGet(method) && !HttpMethods.IsHead(method))
             return CacheExplanation.Bypass("only GET and HEAD are answered from the cache");
         if ((current.Classify(request) ?? redirects.Expect(current.Options, request, null)) is not { } target)
-            return CacheExplanation.Bypass("the path matches none of cache.patterns");
+        {
+            return current.RuleOf(request, new HeaderDictionary()) is { } rule
+                ? CacheExplanation.ByRule(Variants.AddressOf(request, rule).TrimEnd('#'), rule)
+                : CacheExplanation.Bypass("the path matches none of cache.patterns and cache.rules, and is no package registry's");
+        }
+
         if (!target.Storable)
             return CacheExplanation.Miss(target, HttpMethods.IsGet(method), isHere: false);
         if (store.Index.Peek(target) is { } entry)

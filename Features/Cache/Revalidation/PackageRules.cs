@@ -24,11 +24,11 @@ internal static partial class PackageRules
         Immutable("go", GoTile()),
         Metadata("go", GoIndex()),
         Immutable("apt", DebianFile()),
-        Metadata("apt", DebianIndex()),
+        Always(Metadata("apt", DebianIndex())),
         Immutable("apk", AlpinePackage()),
-        Metadata("apk", AlpineIndex()),
+        Always(Metadata("apk", AlpineIndex())),
         Immutable("rpm", RpmFile()),
-        Metadata("rpm", RpmIndex()),
+        Always(Metadata("rpm", RpmIndex())),
         Metadata("maven", MavenIndex()),
         Immutable("maven", MavenFile()),
         Immutable("gem", GemFile()),
@@ -46,6 +46,9 @@ internal static partial class PackageRules
     // An origin that says nothing of a lifetime is asked each time: files of one index belong together, and a guess would mix old and new.
     private static CacheRule Metadata(string ecosystem, Regex pattern, Func<IHeaderDictionary, bool>? client = null) =>
         new() { Ecosystem = ecosystem, Mode = CacheMode.Revalidate, Pattern = pattern, MayGuess = false, Client = client };
+
+    // The files of one distribution's index name each other's digests: one that is newer than the others breaks the client.
+    private static CacheRule Always(CacheRule rule) => rule with { MaxAge = TimeSpan.Zero };
 
     private static bool Accepts(IHeaderDictionary headers, string type) => headers.Accept.ToString().Contains(type, StringComparison.OrdinalIgnoreCase);
 

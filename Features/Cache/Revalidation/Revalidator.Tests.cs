@@ -178,6 +178,35 @@ public sealed class RevalidatorTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_registry_that_negotiates_without_saying_so_confuses_nobody_and_its_cookies_are_for_one()
+    {
+        _control = "max-age=60";
+        _stage.Origin = context =>
+        {
+            context.Response.Headers.CacheControl = _control;
+            context.Response.Headers.SetCookie = "session=1";
+            return WriteAsync(context, context.Request.Headers.Accept.ToString());
+        };
+        foreach (var (type, cache) in new[] { ("text/html", "MISS"), ("application/json", "MISS"), ("text/html", "HIT"), ("application/json", "HIT") })
+        {
+            using var response = await _stage.GetAsync(_stage.Url("/simple/thing/"), r => r.Headers.TryAddWithoutValidation("Accept", type));
+            Assert.Equal((type, cache), (await response.Content.ReadAsStringAsync(), CacheStage.XCache(response)));
+            Assert.Equal(cache == "MISS", response.Headers.Contains("Set-Cookie"));
+        }
+    }
+
+    [Fact]
+    public async Task The_index_of_a_distribution_is_confirmed_each_time_whatever_lifetime_it_has()
+    {
+        var index = _stage.Url("/debian/dists/stable/InRelease");
+        await _stage.FetchAsync(index);
+        Assert.Equal(("one", "HIT"), (await _stage.FetchAsync(index)).AsText());
+        _body = "two";
+        Assert.Equal(("two", "MISS"), (await _stage.FetchAsync(index)).AsText());
+        Assert.Equal(3, _stage.Asked.Count);
+    }
+
+    [Fact]
     public async Task Stale_while_revalidate_answers_at_once_and_asks_beside_it()
     {
         _control = "max-age=0, stale-while-revalidate=60";

@@ -13,6 +13,9 @@ internal sealed partial class Revalidator(
     CacheStore store, CacheHits hits, CacheMisses misses, CacheStats stats, Fills fills, IUpstream upstream, UpstreamRequests requests,
     CacheLimits limits, Variants variants, TimeProvider time, ILogger<Revalidator> log)
 {
+    // Package registries take credentials in these too.
+    private static readonly string[] Credentials = ["Authorization", "Cookie", "Private-Token", "Job-Token", "Deploy-Token", "X-JFrog-Art-Api", "X-Api-Key"];
+
     private static readonly string[] Conditions = ["If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"];
 
     private readonly ConcurrentDictionary<Hash256, bool> _refreshing = new();
@@ -68,10 +71,20 @@ internal sealed partial class Revalidator(
         var address = Variants.AddressOf(ProxiedRequest.Of(context), rule);
         return new Question(context, rule, options, address)
         {
-            Private = message.Headers.NonValidated.TryGetValues("Authorization", out var credential)
-                ? $"{address}authorization={Hash256.Of(credential.ToString())};"
-                : null,
+            Private = CredentialOf(message, rule) is { } credential ? $"{address}authorization={Hash256.Of(credential)};" : null,
         };
+    }
+
+    private static string? CredentialOf(HttpRequestMessage message, CacheRule rule)
+    {
+        string? found = null;
+        foreach (var name in rule.Ecosystem is null ? Credentials.AsSpan(0, 1) : Credentials)
+        {
+            if (message.Headers.NonValidated.TryGetValues(name, out var values))
+                found = $"{found}{name}: {values}\n";
+        }
+
+        return found;
     }
 
     private async ValueTask<StoredBody?> FindAsync(Question question)
@@ -253,7 +266,9 @@ internal sealed partial class Revalidator(
             return null;
         var client = new RequestSnapshot(question.Context);
         var address = question.Private is null || IsForAll(CacheControl.Of(response)) ? question.Address : question.Private;
-        var key = await variants.KeyForAsync(address, ReusableAnswer.Vary(response), client.Context.Request.Headers, question.Context.RequestAborted);
+        // Registries answer by Accept, and not all of them say so.
+        var vary = ReusableAnswer.Vary(response) + (question.Rule.Ecosystem is null ? "" : ",accept,accept-encoding");
+        var key = await variants.KeyForAsync(address, vary, client.Context.Request.Headers, question.Context.RequestAborted);
         var answered = time.GetUtcNow();
         var age = Freshness.InitialAge(response, asked, answered);
         var request = new FillRequest(new CacheTarget(key, null), ProxiedRequest.Of(question.Context), () => Message(client.Context, null), question.Options)
@@ -263,6 +278,7 @@ internal sealed partial class Revalidator(
                 Status = (int)response.StatusCode,
                 StoredAt = answered.ToUnixTimeMilliseconds(),
                 InitialAge = age,
+                Headers = question.Rule.Ecosystem is null ? record.Headers : EndToEnd.Storable(record.Headers, cookies: false),
             },
         };
         return fills.Begin(request, response);
