@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Collections.Frozen;
 using System.Text;
 using Discobot.Infrastructure.Http1;
 using Discobot.Infrastructure.Wire;
@@ -14,16 +13,6 @@ internal static class AnswerFields
     private static readonly SearchValues<char> Forbidden =
         SearchValues.Create([.. Enumerable.Range(0, 0x20).Where(c => c != '\t').Select(c => (char)c), '\x7f']);
 
-    // Names that most answers have, so that they need not be made anew for each.
-    private static readonly FrozenDictionary<string, string>.AlternateLookup<ReadOnlySpan<char>> Known = new[]
-    {
-        "Date", "Server", "Content-Type", "Content-Length", "Connection", "Keep-Alive", "Transfer-Encoding", "ETag", "Last-Modified", "Cache-Control",
-        "Vary", "Accept-Ranges", "Content-Encoding", "Set-Cookie", "Location", "Expires", "Age", "Via", "X-Cache", "Strict-Transport-Security",
-        "X-Content-Type-Options", "X-Frame-Options", "Access-Control-Allow-Origin", "Alt-Svc", "Pragma", "Content-Disposition", "Link",
-        "date", "server", "content-type", "content-length", "connection", "keep-alive", "transfer-encoding", "etag", "last-modified", "cache-control",
-        "vary", "accept-ranges", "content-encoding", "set-cookie", "location", "expires", "age", "via",
-    }.ToFrozenDictionary(static n => n, StringComparer.Ordinal).GetAlternateLookup<ReadOnlySpan<char>>();
-
     /// <summary>Puts the head on the client's answer.</summary>
     public static void Copy(ResponseHead head, in BodyFraming framing, HttpContext context)
     {
@@ -31,16 +20,21 @@ internal static class AnswerFields
         response.StatusCode = head.Status;
         context.Features.GetRequiredFeature<IHttpResponseFeature>().ReasonPhrase = head.Reason;
         var named = NamedByConnection(head.Fields);
+        var announcesTrailers = framing.End == BodyEnd.Chunked && response.Headers is FieldList;
         for (var i = 0; i < head.Fields.Count; i++)
         {
-            var name = Name(head.Fields.Name(i));
-            if (HopByHop.Contains(name) || name.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase) || named?.Contains(name) == true)
-                continue;
-            Add(response.Headers, name, Encoding.Latin1.GetString(head.Fields.Value(i)));
+            var name = FieldNames.Text(head.Fields.Name(i));
+            if (name.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase))
+                SetLength(head, framing, response);
+            else if (!(HopByHop.Contains(name) && !(announcesTrailers && name.Equals(HeaderNames.Trailer, StringComparison.OrdinalIgnoreCase))) && named?.Contains(name) != true)
+                Add(response.Headers, name, Encoding.Latin1.GetString(head.Fields.Value(i)));
         }
+    }
 
-        // Chunks are made anew. A length that says what there would be is kept where there is no body.
-        if (StatusWithoutContent.Is(head.Status))
+    // Once, and where it stood. Chunks are made anew. A length that says what there would be is kept where there is no body.
+    private static void SetLength(ResponseHead head, in BodyFraming framing, HttpResponse response)
+    {
+        if (response.ContentLength is not null || StatusWithoutContent.Is(head.Status))
             return;
         if (framing.End == BodyEnd.Length)
             response.ContentLength = framing.Length;
@@ -55,7 +49,7 @@ internal static class AnswerFields
             return;
         for (var i = 0; i < trailers.Count; i++)
         {
-            var name = Name(trailers.Name(i));
+            var name = FieldNames.Text(trailers.Name(i));
             if (!HopByHop.Contains(name) && !name.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase))
                 Add(sent, name, Encoding.Latin1.GetString(trailers.Value(i)));
         }
@@ -70,9 +64,15 @@ internal static class AnswerFields
         head.Fields.IndexOf("Content-Type"u8, 0) is var i and >= 0
             && LongAnswers.Contains(Encoding.Latin1.GetString(head.Fields.Value(i)));
 
-    // The server for clients refuses control characters and names that are no tokens, with all of the answer.
+    // Kestrel, for HTTP/2, refuses control characters and names that are no tokens, with all of the answer.
     private static void Add(IHeaderDictionary headers, string name, string value)
     {
+        if (headers is FieldList lines)
+        {
+            lines.Add(name, value);
+            return;
+        }
+
         if (!HttpToken.IsValid(name))
             return;
         if (value.AsSpan().ContainsAny(Forbidden))
@@ -103,13 +103,5 @@ internal static class AnswerFields
         }
 
         return named;
-    }
-
-    private static string Name(ReadOnlySpan<byte> name)
-    {
-        Span<char> text = stackalloc char[32];
-        if (name.Length <= text.Length && Encoding.Latin1.GetChars(name, text) is var length && Known.TryGetValue(text[..length], out var known))
-            return known;
-        return Encoding.Latin1.GetString(name);
     }
 }

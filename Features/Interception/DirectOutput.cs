@@ -1,5 +1,5 @@
 using System.IO.Pipelines;
-using System.Net.Sockets;
+using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 
@@ -18,51 +18,12 @@ internal static class DirectOutput
 
     /// <summary>Runs <paramref name="next"/> with such an output, if the connection has a socket. What stands before it in the pipeline must
     /// have sent all it has.</summary>
-    public static Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next) =>
-        connection.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket
-            ? OutputStage.RunAsync(
-                connection, PipeWriter.Create(new Output(socket), new StreamPipeWriterOptions(minimumBufferSize: BlockSize)), next)
-            : next(connection);
-
-    /// <summary>Like the transport's pipe, it swallows what a client that is gone no longer gets: reading tells that it is.</summary>
-    private sealed class Output(Socket socket) : Stream
+    public static Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next)
     {
-        private bool _gone;
-
-        public override bool CanRead => false;
-        public override bool CanSeek => false;
-        public override bool CanWrite => true;
-        public override long Length => throw new NotSupportedException();
-        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-
-        public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
-        {
-            try
-            {
-                while (!buffer.IsEmpty && !_gone)
-                    buffer = buffer[await socket.SendAsync(buffer, cancellationToken)..];
-            }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
-            {
-                _gone = true;
-            }
-        }
-
-        public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-            WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-        public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-        public override void Flush()
-        {
-        }
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
+        if (connection.Features.Get<IConnectionSocketFeature>()?.Socket is not { } socket)
+            return next(connection);
+        var output = new SocketOutput(socket);
+        connection.Features.Set(output);
+        return OutputStage.RunAsync(connection, PipeWriter.Create(output, new StreamPipeWriterOptions(minimumBufferSize: BlockSize)), next);
     }
 }

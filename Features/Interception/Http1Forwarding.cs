@@ -14,6 +14,7 @@ internal sealed class Http1Forwarding(Upstream upstream)
     public async Task ForwardAsync(HttpContext context, FieldList fields)
     {
         var proxied = ProxiedRequest.Of(context);
+        var client = context.Features.Get<ClientExchange>();
         var socket = WebSocketUpgrade.Of(context, fields);
         var request = new Http1Request
         {
@@ -21,6 +22,7 @@ internal sealed class Http1Forwarding(Upstream upstream)
             Target = proxied.PathAndQuery,
             Fields = fields,
             Body = socket is null ? BodyOf(context, fields) : null,
+            Interim = client is null ? null : client.SendInterimAsync,
         };
         Frame(context, request, socket);
         var binds = Identity.IsProved(context.Request.Headers.Authorization);
@@ -30,7 +32,7 @@ internal sealed class Http1Forwarding(Upstream upstream)
         if (answer.Head.Status == StatusCodes.Status101SwitchingProtocols)
             await UpgradeAsync(context, exchange, socket);
         else
-            await AnswerAsync(context, answer);
+            await AnswerAsync(context, client, answer);
     }
 
     private static Http1RequestBody? BodyOf(HttpContext context, FieldList fields)
@@ -45,7 +47,8 @@ internal sealed class Http1Forwarding(Upstream upstream)
         {
             Reader = request.BodyReader,
             Length = chunked ? null : request.ContentLength,
-            IsAwaited = fields.Contains(HeaderNames.Expect) && request.Headers.Expect.ToString().Equals("100-continue", StringComparison.OrdinalIgnoreCase),
+            // By HTTP/1.1 it is passed on as it comes, which is when the client has been told to go on, or has lost its patience.
+            IsAwaited = HttpProtocol.IsHttp2(request.Protocol) && fields.Contains(HeaderNames.Expect) && request.Headers.Expect.ToString().Equals("100-continue", StringComparison.OrdinalIgnoreCase),
             Trailers = () => TrailersOf(context),
         };
     }
@@ -130,7 +133,7 @@ internal sealed class Http1Forwarding(Upstream upstream)
         await UpgradedRelay.RunAsync(client, answer.Connection, idle, context.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? default);
     }
 
-    private static async Task AnswerAsync(HttpContext context, Http1Exchange answer)
+    private static async Task AnswerAsync(HttpContext context, ClientExchange? client, Http1Exchange answer)
     {
         AnswerFields.Copy(answer.Head, answer.Framing, context);
         if (AnswerFields.IsEventStream(answer.Head))
@@ -142,7 +145,7 @@ internal sealed class Http1Forwarding(Upstream upstream)
             return;
         // A server that has answered may still want the rest, unless it says that it does not. The client has its answer meanwhile.
         await context.Response.CompleteAsync();
-        if (answer.Head.Status < 400 && answer.Head.KeepsConnection && answer.Framing.End != BodyEnd.Close)
+        if (client?.IsBodyWithheld != true && answer.Head.Status < 400 && answer.Head.KeepsConnection && answer.Framing.End != BodyEnd.Close)
             await answer.FinishUploadAsync();
     }
 }

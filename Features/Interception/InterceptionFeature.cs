@@ -4,9 +4,11 @@ using System.Text;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Hosts;
+using Discobot.Infrastructure.Http1;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -37,6 +39,7 @@ internal static class InterceptionFeature
                 roots(provider), tls.InsecureHosts, provider.GetRequiredService<ILogger<UpstreamTrust>>()))
             .AddSingleton(new Live<PassthroughHosts>(new PassthroughHosts(new HostSet(tls.Passthrough))))
             .AddSingleton(new ClientLimits(LimitOf(proxy.ReadTimeout), LimitOf(proxy.WriteTimeout)))
+            .AddSingleton(provider => new Http1Server(provider.GetRequiredService<ClientLimits>().Times))
             .AddSingleton(new ForwardingLimits(LimitOf(proxy.UpstreamTimeout)))
             .AddSingleton(new StreamIdle(LimitOf(proxy.StreamIdleTimeout)))
             .AddSingleton(provider => ParentChoice.Make(
@@ -79,7 +82,7 @@ internal static class InterceptionFeature
 
     private static TimeSpan LimitOf(TimeSpan written) => written == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : written;
 
-    /// <summary>Listens on the proxy's addresses: first byte, CONNECT, TLS, then Kestrel's HTTP/1.1 and HTTP/2.</summary>
+    /// <summary>Listens on the proxy's addresses: first byte, CONNECT, TLS, then our HTTP/1.1 or Kestrel's HTTP/2.</summary>
     public static void ListenForProxying(this KestrelServerOptions kestrel, IEnumerable<IPEndPoint> addresses)
     {
         // Absolute-form targets decide (RFC 9112, 3.2.2), and plain-text HTTP/2 in a tunnel is labelled http.
@@ -105,14 +108,20 @@ internal static class InterceptionFeature
         listen.Use(next => connection =>
         {
             PlainHttp.Unmark(connection);
-            return connection.Features.Get<Tunnel>() is null
-                ? HalfClosedClient.OnConnectionAsync(connection, next)
-                : FullRecords.OnConnectionAsync(connection, next);
+            return connection.Features.Get<ITlsApplicationProtocolFeature>()?.ApplicationProtocol.Span.SequenceEqual("h2"u8) == true
+                ? FullRecords.OnConnectionAsync(connection, next)
+                : services.GetRequiredService<Http1Server>().OnConnectionAsync(connection);
         });
     }
 
     /// <summary>The first stage of proxied requests.</summary>
-    public static IApplicationBuilder UseRequestGate(this IApplicationBuilder app) => app.UseMiddleware<RequestGate>();
+    public static IApplicationBuilder UseRequestGate(this IApplicationBuilder app) => app
+        .Use(next =>
+        {
+            app.ApplicationServices.GetRequiredService<Http1Server>().Use(next);
+            return next;
+        })
+        .UseMiddleware<RequestGate>();
 
     /// <summary>The last stage: everything that is still here goes upstream.</summary>
     public static void RunForwarding(this IApplicationBuilder app)

@@ -71,13 +71,13 @@ internal static class ProtocolSniffer
         return first;
     }
 
-    /// <summary>RFC 1928 (5), SOCKS4 (4), RFC 8446 handshake record (22), RFC 9110 method token (a letter).</summary>
+    /// <summary>RFC 1928 (5), SOCKS4 (4), RFC 8446 handshake record (22), RFC 9110 method token (a letter), RFC 9112 2.2 (line ends before it).</summary>
     public static FirstByte Classify(byte first) => first switch
     {
         0x05 => FirstByte.Socks5,
         0x04 => FirstByte.Socks4,
         0x16 => FirstByte.Tls,
-        >= (byte)'A' and <= (byte)'Z' or >= (byte)'a' and <= (byte)'z' => FirstByte.Http,
+        (byte)'\r' or >= (byte)'A' and <= (byte)'Z' or >= (byte)'a' and <= (byte)'z' => FirstByte.Http,
         _ => FirstByte.Unknown,
     };
 
@@ -153,6 +153,10 @@ internal static class ProtocolSniffer
     {
         Span<byte> head = stackalloc byte[(int)Math.Min(bytes.Length, MaxMethod + 5)];
         bytes.Slice(0, head.Length).CopyTo(head);
+        while (head.StartsWith("\r\n"u8))
+            head = head[2..];
+        if (head.IsEmpty || head is [(byte)'\r'])
+            return null;
         var end = head.IndexOfAnyExcept(Token);
         if (end < 0)
             return head.Length > MaxMethod ? false : null;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Discobot.Infrastructure.Http1;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -7,7 +8,7 @@ namespace Discobot.Features.Interception;
 /// <summary>First HTTP stage of the proxy port: finds out where a request goes, makes sure that tunnel, TLS hello and Host agree on it
 /// (421), asks the policy (403), and logs request and response.</summary>
 internal sealed partial class RequestGate(
-    RequestDelegate next, OpenTraffic traffic, ProxyUsers users, ClientLimits limits, RequestMetrics metrics, ILogger<RequestGate> log)
+    RequestDelegate next, OpenTraffic traffic, ProxyUsers users, RequestMetrics metrics, ILogger<RequestGate> log)
 {
     private long _lastId = Environment.TickCount64 << 20;
 
@@ -53,8 +54,6 @@ internal sealed partial class RequestGate(
         watch = null;
         context.Features.Set(request);
         LogRequest(context.Request.Method, request.Target.Host, request.Path);
-        // Whatever runs behind this uses the server's limits only: bodies are streamed and may be of any size and speed.
-        limits.ApplyTo(context);
         return error ?? Judge(context, request, out watch);
     }
 
@@ -99,7 +98,8 @@ internal sealed partial class RequestGate(
     private static (ProxiedRequest? Request, ProxyError? Error) Resolve(HttpContext context, string id)
     {
         var raw = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
-        if (StrictHead.Check(context.Request, raw) is { } malformed)
+        // Found while it was read: by us for HTTP/1.1, by what Kestrel leaves to us for HTTP/2.
+        if ((context.Features.Get<ProxyError>() ?? (HttpProtocol.IsHttp2(context.Request.Protocol) ? Http2Head.Check(context.Request, raw) : null)) is { } malformed)
             return (null, malformed);
         return TunnelOf(context) is { } tunnel
             ? ResolveTunnelled(context, tunnel, raw, id)
@@ -114,15 +114,16 @@ internal sealed partial class RequestGate(
         if (tunnel.ForeignServerName is { } sni)
             return (request, Misdirected($"The tunnel was opened to {tunnel.Target.Host}, but TLS asked for {ProxyErrors.Shown(sni)}."));
         // The port may be absent when it is the scheme's own. Absolute-form counts before Host (RFC 9112, 3.2.2).
-        var named = AuthorityOf(raw) is { IsEmpty: false } authority ? authority.ToString() : context.Request.Headers.Host.ToString();
-        var agrees = ConnectTarget.TryParse(named, tunnel.Target.Port, out var target) && target == tunnel.Target;
+        var named = RequestHead.AuthorityOf(raw) is { IsEmpty: false } authority ? authority.ToString() : context.Request.Headers.Host.ToString();
+        // HTTP/1.0 has no Host: the tunnel says it.
+        var agrees = (named.Length == 0 && context.Request.Protocol == HttpProtocol.Http10) || (ConnectTarget.TryParse(named, tunnel.Target.Port, out var target) && target == tunnel.Target);
         return (request, agrees ? null : Misdirected($"The tunnel was opened to {tunnel.Target}, but the request names {ProxyErrors.Shown(named)}."));
     }
 
     // The name decides, not the address that the client chose for it: that name is resolved, judged and dialled by us. The port is the one it went to.
     private static (ProxiedRequest?, ProxyError?) ResolveTransparent(HttpContext context, Tunnel tunnel, string raw, string id)
     {
-        var named = AuthorityOf(raw) is { IsEmpty: false } authority ? authority.ToString() : context.Request.Host.Value;
+        var named = RequestHead.AuthorityOf(raw) is { IsEmpty: false } authority ? authority.ToString() : context.Request.Headers.Host.ToString();
         var target = tunnel.Target;
         if (!string.IsNullOrEmpty(named))
         {
@@ -145,17 +146,9 @@ internal sealed partial class RequestGate(
                 "This is an HTTP proxy: set HTTP_PROXY and HTTPS_PROXY to its address instead of opening it directly."));
         }
 
-        if (!ConnectTarget.TryParse(AuthorityOf(raw), scheme == "http" ? 80 : 443, out var target))
+        if (!ConnectTarget.TryParse(RequestHead.AuthorityOf(raw), scheme == "http" ? 80 : 443, out var target))
             return (null, new ProxyError(400, "bad_request", "The request's address is not http://host[:port]/path."));
         return (new ProxiedRequest { Id = id, Target = target, Scheme = scheme, PathAndQuery = OriginForm(raw) }, null);
-    }
-
-    /// <returns>Empty for origin-form.</returns>
-    private static ReadOnlySpan<char> AuthorityOf(string raw)
-    {
-        var mark = raw.StartsWith('/') ? -1 : raw.IndexOf("://", StringComparison.Ordinal);
-        var rest = mark < 0 ? default : raw.AsSpan(mark + 3);
-        return rest.IndexOfAny('/', '?', '#') is var end and >= 0 ? rest[..end] : rest;
     }
 
     // RFC 9112, 3.2: absolute-form is allowed everywhere; the path begins after the authority. Fragments do not belong on the wire.

@@ -28,6 +28,9 @@ internal sealed class FieldLines
 
     public int Count { get; private set; }
 
+    /// <summary>Names of methods and fields (RFC 9110, 5.6.2).</summary>
+    public static bool IsToken(ReadOnlySpan<byte> name) => !name.IsEmpty && !name.ContainsAnyExcept(Token);
+
     public ReadOnlySpan<byte> Name(int line) => _bytes.AsSpan(_lines[line].Name, _lines[line].NameLength);
 
     /// <summary>Without the blanks around it; never with CR, LF or NUL.</summary>
@@ -79,7 +82,7 @@ internal sealed class FieldLines
             while (next < bytes.Length && bytes[next] is (byte)' ' or (byte)'\t')
             {
                 if (strictness == Strictness.Request)
-                    throw Malformed("a field that goes on in the next line", bytes[at..end]);
+                    throw Malformed("a field that goes on in the next line", NameOf(bytes[at..end]));
                 bytes[end..next].Fill((byte)' ');
                 (end, next) = EndOfLine(bytes, next, strictness);
             }
@@ -97,7 +100,7 @@ internal sealed class FieldLines
         var end = at + length;
         if (end > at && bytes[end - 1] == '\r')
             return (end - 1, end + 1);
-        return strictness == Strictness.Answer ? (end, end + 1) : throw Malformed("a line that ends with LF alone", bytes[at..end]);
+        return strictness == Strictness.Answer ? (end, end + 1) : throw Malformed("a line that ends with LF alone", NameOf(bytes[at..end]));
     }
 
     private void Add(Span<byte> bytes, int start, int end, Strictness strictness)
@@ -109,7 +112,7 @@ internal sealed class FieldLines
         // Lines without a colon are taken for names without a value.
         var name = line[..(colon < 0 ? line.Length : colon)];
         if (strictness == Strictness.Request && (colon <= 0 || name.ContainsAnyExcept(Token)))
-            throw Malformed(colon < 0 ? "a line without a colon" : "a field whose name is no token", line);
+            throw Malformed(colon < 0 ? "a line without a colon" : "a field whose name is no token", NameOf(line));
         var (from, to) = Trim(name);
         if (to == from)
             return;
@@ -124,7 +127,7 @@ internal sealed class FieldLines
     private static void Mend(Span<byte> line, Strictness strictness)
     {
         if (strictness == Strictness.Request)
-            throw Malformed("a CR or NUL within a line", line);
+            throw Malformed("a CR or NUL within a line", NameOf(line));
         for (var at = line.IndexOfAny((byte)'\r', (byte)0); at >= 0; at = line.IndexOfAny((byte)'\r', (byte)0))
             line[at] = (byte)' ';
     }
@@ -150,6 +153,9 @@ internal sealed class FieldLines
 
         return false;
     }
+
+    // What clients send as a value is nobody's business.
+    private static ReadOnlySpan<byte> NameOf(ReadOnlySpan<byte> line) => line[..Math.Max(0, line.IndexOf((byte)':'))];
 
     /// <summary>The exception for a line, which it quotes so that it can be shown anywhere.</summary>
     internal static MalformedMessageException Malformed(string what, ReadOnlySpan<byte> line)

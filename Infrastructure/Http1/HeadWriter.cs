@@ -27,6 +27,34 @@ internal sealed class HeadWriter : IDisposable
         AddFields(fields);
     }
 
+    /// <summary>The first line of an answer; its fields follow.</summary>
+    /// <param name="status">100 to 999.</param>
+    /// <param name="reason">Latin-1; perhaps empty.</param>
+    public void AddStatus(int status, string reason)
+    {
+        if (status == 200 && reason == "OK")
+        {
+            Add("HTTP/1.1 200 OK\r\n"u8);
+            return;
+        }
+
+        Add("HTTP/1.1 "u8);
+        Utf8Formatter.TryFormat(status, Room(12), out var digits);
+        _length += digits;
+        Add(" "u8);
+        Add(reason);
+        Add("\r\n"u8);
+    }
+
+    /// <summary>One field line.</summary>
+    public void AddField(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
+    {
+        Add(name);
+        Add(": "u8);
+        Add(value);
+        Add("\r\n"u8);
+    }
+
     /// <summary>Field lines and the empty line.</summary>
     public void AddFields(IReadOnlyList<KeyValuePair<string, string>> fields)
     {

@@ -1,4 +1,5 @@
 using Discobot.Infrastructure.Http1;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Net.Http.Headers;
 
 namespace Discobot.Infrastructure.Wire;
@@ -8,10 +9,45 @@ internal sealed class UpstreamRequests(IEnumerable<IRequestRewriter> rewriters)
 {
     private readonly IRequestRewriter[] _rewriters = [.. rewriters];
 
-    /// <summary>The fields, Host first. No Forwarded, X-Forwarded-* or Via is added.</summary>
+    /// <summary>The fields, in their order where the client's HTTP has one. No Forwarded, X-Forwarded-* or Via is added.</summary>
     public FieldList Fields(HttpContext context)
     {
         var request = context.Request;
+        var proxied = ProxiedRequest.Of(context);
+        var fields = request.Headers is FieldList sent ? AsSent(sent, proxied, isAbsolute: context.Features.Get<IHttpRequestFeature>()?.RawTarget is [not ('/' or '*'), ..]) : HostFirst(request);
+        foreach (var name in HopByHop.NamedBy(request.Headers.Connection))
+        {
+            if (!name.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase) && !name.Equals(HeaderNames.Host, StringComparison.OrdinalIgnoreCase))
+                fields.Remove(name);
+        }
+
+        foreach (var rewriter in _rewriters)
+            rewriter.Rewrite(request, proxied.Scheme, proxied.Target.Host, fields);
+        return fields;
+    }
+
+    // Line by line. Beside absolute-form the target counts, and is written into Host where that says something else (RFC 9112, 3.2.2).
+    private static FieldList AsSent(FieldList sent, ProxiedRequest proxied, bool isAbsolute)
+    {
+        var fields = new FieldList();
+        foreach (var (name, value) in sent.Lines)
+        {
+            if (name.Equals(HeaderNames.Host, StringComparison.OrdinalIgnoreCase))
+                fields.Add(name, isAbsolute && !IsTarget(value, proxied) ? proxied.Authority : value);
+            else if (!HopByHop.Contains(name))
+                fields.Add(name, value);
+        }
+
+        if (!fields.Contains(HeaderNames.Host))
+            fields.AddFirst(HeaderNames.Host, proxied.Authority);
+        return fields;
+    }
+
+    private static bool IsTarget(string host, ProxiedRequest proxied) =>
+        ConnectTarget.TryParse(host, proxied.Scheme == "https" ? 443 : 80, out var named) && named == proxied.Target;
+
+    private static FieldList HostFirst(HttpRequest request)
+    {
         var fields = new FieldList();
         fields.Add(HeaderNames.Host, request.Headers.Host.ToString());
         foreach (var (name, values) in request.Headers)
@@ -22,15 +58,6 @@ internal sealed class UpstreamRequests(IEnumerable<IRequestRewriter> rewriters)
                 fields.Add(name, values[i] ?? "");
         }
 
-        foreach (var name in HopByHop.NamedBy(request.Headers.Connection))
-        {
-            if (!name.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase) && !name.Equals(HeaderNames.Host, StringComparison.OrdinalIgnoreCase))
-                fields.Remove(name);
-        }
-
-        var proxied = ProxiedRequest.Of(context);
-        foreach (var rewriter in _rewriters)
-            rewriter.Rewrite(request, proxied.Scheme, proxied.Target.Host, fields);
         return fields;
     }
 

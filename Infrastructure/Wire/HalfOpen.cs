@@ -1,0 +1,44 @@
+using System.Net.Sockets;
+
+namespace Discobot.Infrastructure.Wire;
+
+/// <summary>Tells a peer that has only ended its own direction from one that is gone.</summary>
+internal static class HalfOpen
+{
+    private const int TcpLevel = 6;
+    private const int TcpInfo = 11; // tcp(7); the first byte is the state
+    private const byte Established = 1;
+    private const byte CloseWait = 8;
+
+    /// <summary>Whether the kernel knows of nothing but a direction that has ended.</summary>
+    public static bool Is(Socket socket)
+    {
+        try
+        {
+            var state = new byte[1];
+            socket.GetRawSocketOption(TcpLevel, TcpInfo, state);
+            return state[0] is Established or CloseWait;
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Has the kernel ask the peer once a second: a program that is gone leaves nobody who answers, so that after three seconds in vain
+    /// the connection ends.</summary>
+    public static void Ask(Socket socket)
+    {
+        try
+        {
+            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 1);
+            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 1);
+            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // It has ended meanwhile.
+        }
+    }
+}

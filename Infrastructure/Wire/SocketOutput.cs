@@ -1,0 +1,64 @@
+using System.Net.Sockets;
+
+namespace Discobot.Infrastructure.Wire;
+
+/// <summary>What is sent to a client, from where it lies and on the thread that has it. Like the transport's pipe, it swallows what a client that
+/// is gone no longer gets: reading tells that it is.</summary>
+internal sealed class SocketOutput(Socket socket) : Stream
+{
+    /// <summary>Bytes that are handed over at a time, so that a slow client is seen to take some of them.</summary>
+    private const int Piece = 256 << 10;
+
+    private long _waitingSince = long.MaxValue;
+
+    /// <summary>Since when the client has been waited for to take more, in milliseconds of <see cref="Environment.TickCount64"/>.</summary>
+    public long WaitingSince => Volatile.Read(ref _waitingSince);
+
+    /// <summary>Whether the client can be sent nothing any more.</summary>
+    public bool IsGone { get; private set; }
+
+    public override bool CanRead => false;
+    public override bool CanSeek => false;
+    public override bool CanWrite => true;
+    public override long Length => throw new NotSupportedException();
+    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+
+    public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            while (!buffer.IsEmpty && !IsGone)
+            {
+                var sending = socket.SendAsync(buffer[..Math.Min(buffer.Length, Piece)], cancellationToken);
+                if (!sending.IsCompletedSuccessfully)
+                    Volatile.Write(ref _waitingSince, Environment.TickCount64);
+                buffer = buffer[await sending..];
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            IsGone = true;
+        }
+        finally
+        {
+            Volatile.Write(ref _waitingSince, long.MaxValue);
+        }
+    }
+
+    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+
+    public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public override void Flush()
+    {
+    }
+
+    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+}
