@@ -53,7 +53,9 @@ internal static class ExplainEndpoint
             : null;
         if (problem is not null)
             return false;
-        (request, _) = RequestGate.ResolvePlain(sent, id: "");
+        (request, _) = sent.Split('/', '?', '#') is [_, _, var authority, ..] && authority.Contains('@', StringComparison.Ordinal)
+            ? (null, null)
+            : RequestGate.ResolvePlain(sent, id: "");
         if (request is null)
             problem = $"url must be http://host[:port]/path or https://host[:port]/path, without user and password";
         else if (request.PathAndQuery.Any(c => c >= '\x7f'))

@@ -55,7 +55,7 @@ public sealed class Sniffing : FuzzTarget
         '\x05' => "Socks5",
         '\x04' => "Socks4",
         '\x16' => "Tls",
-        var c when "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".Contains(c) => "Http",
+        var c when "\rABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".Contains(c) => "Http",
         _ => "Unknown",
     };
 
