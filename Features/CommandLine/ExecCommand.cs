@@ -25,8 +25,9 @@ internal static class ExecCommand
         var escaped = new Option<bool>("--escaped") { Description = "Program and arguments are percent-encoded." };
         var drop = new Option<bool>("--drop-capabilities") { Description = "Lose for good what would let it past the proxy." };
         var noNew = new Option<bool>("--no-new-privs") { Description = "Let set-user-ID programs give it nothing." };
+        var noLinks = new Option<string[]>("--no-links") { Description = "A directory in which it follows no symbolic links." };
         var command = new Argument<string[]>("command") { Description = "Program and arguments.", Arity = ArgumentArity.OneOrMore };
-        var verb = new Command("exec", "Change user and session, then become another program.") { user, death, session, group, foreground, escaped, drop, noNew, command };
+        var verb = new Command("exec", "Change user and session, then become another program.") { user, death, session, group, foreground, escaped, drop, noNew, noLinks, command };
         verb.Hidden = true;
         verb.SetAction(parsed => Run(parsed.GetValue(user), new ProgramReplacement(
             parsed.GetValue(escaped) ? [.. parsed.GetValue(command)!.Select(ByteText.Unescape)] : parsed.GetValue(command)!)
@@ -37,6 +38,7 @@ internal static class ExecCommand
             Foreground = parsed.GetValue(foreground),
             DropsCapabilities = parsed.GetValue(drop),
             NoNewPrivileges = parsed.GetValue(noNew),
+            LinklessDirectories = parsed.GetValue(noLinks) ?? [],
         }));
         return verb;
     }

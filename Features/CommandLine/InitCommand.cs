@@ -77,6 +77,7 @@ internal static class InitCommand
             ApiPort = settings.Api.Port,
             LogFile = settings.Logging.File,
             Init = settings.Init,
+            GuardsDocker = settings.GuardsDocker,
             Egress = settings.Egress with { Mode = settings.EgressMode },
             SecretVariables = config.SecretVariables,
             State = ChosenProxy.Of(settings).State with { Config = paths.ProxyConfig, CertDir = paths.Certificates, Variables = given },

@@ -30,6 +30,7 @@ internal static class RootCommands
         root.Subcommands.Add(ExplainCommand.Create());
         root.Subcommands.Add(DoctorCommand.Create());
         root.Subcommands.Add(ExecCommand.Create());
+        root.Subcommands.Add(DockerGuardCommand.Create());
         root.Subcommands.Add(HelpCommand());
         root.Subcommands.Add(VersionCommand());
         return root;

@@ -7,16 +7,29 @@ using Discobot.Infrastructure.Wire;
 namespace Discobot.Features.CommandLine;
 
 /// <summary>What the executable does under the name <c>runc</c>: completes the container that is about to start, then becomes the
-/// real one. Nothing that goes wrong here keeps a container from starting.</summary>
+/// real one. What goes wrong here keeps a container from starting only where Docker is guarded.</summary>
 internal static class RuncCommand
 {
     private const int NotFound = 127;
+    private const int CannotComplete = 126;
 
     public static int Run(string[] arguments)
     {
         try
         {
-            if ((new ClientBundle(new ContainerPaths().Bundles).Find() ?? SystemRoots.FindBundle()) is { } bundle)
+            if (Environment.GetEnvironmentVariable(GuardedDocker.Variable) is not null)
+                NestedRuntime.ChangeAny(arguments, GuardedRuntime.Complete, GuardedRuntime.Confine);
+        }
+        catch (Exception error) when (error is IOException or JsonException or InvalidOperationException)
+        {
+            Console.Error.WriteLine($"discobot: the container cannot be kept in: {error.Message}");
+            return CannotComplete;
+        }
+
+        try
+        {
+            if (Environment.GetEnvironmentVariable(GuardedDocker.Variable) != GuardedDocker.Alone
+                && (new ClientBundle(new ContainerPaths().Bundles).Find() ?? SystemRoots.FindBundle()) is { } bundle)
                 new NestedRuntime(bundle, new ContainerPaths().CaCertificate).Prepare(arguments);
         }
         catch (Exception error) when (error is IOException or JsonException or InvalidOperationException)

@@ -327,6 +327,8 @@ public sealed class ProxySettingsTests
           dns_port: 17153
           trust_agent: true
           no_new_privs: false
+        docker:
+          guard: on
         init:
           extra_env: false
           nested_docker: false

@@ -1,6 +1,7 @@
 using Discobot.Features.Allowlist;
 using Discobot.Features.Api;
 using Discobot.Features.Cache;
+using Discobot.Features.DockerGuard;
 using Discobot.Features.Egress;
 using Discobot.Features.Headers;
 using Discobot.Features.Init;
@@ -32,10 +33,15 @@ internal sealed record ProxySettings
 
     public required EgressOptions Egress { get; init; }
 
+    public required GuardOptions Docker { get; init; }
+
     public required InitOptions Init { get; init; }
 
     /// <summary>The mode in force in a container.</summary>
     public EgressMode EgressMode => Egress.Mode ?? EgressMode.Open;
+
+    /// <summary>Whether the agent's Docker socket is guarded in a container.</summary>
+    public bool GuardsDocker => Docker.Guard ?? EgressMode == EgressMode.Enforce;
 
     /// <summary>Of the text these were read from: <see cref="ConfigDocument.Fingerprint"/>.</summary>
     public string Fingerprint { get; init; } = "";
@@ -55,6 +61,7 @@ internal sealed record ProxySettings
         Api = new ApiOptions { TokenFile = Path.Combine(dataDirectory, "api.token") },
         Socks = new SocksOptions(),
         Egress = new EgressOptions(),
+        Docker = new GuardOptions(),
         Init = new InitOptions(),
     };
 
@@ -70,6 +77,7 @@ internal sealed record ProxySettings
         Api = ApiOptions.Read(root["api"], root["proxy"]["api_port"], fallback.Api),
         Socks = SocksOptions.Read(root["socks"], fallback.Socks),
         Egress = EgressOptions.Read(root["egress"], fallback.Egress),
+        Docker = GuardOptions.Read(root["docker"], fallback.Docker),
         Init = InitOptions.Read(root["init"], fallback.Init),
     };
 }

@@ -37,6 +37,7 @@ internal static class RestartKeys
         ("egress.dns_port", s => s.Egress.DnsPort),
         ("egress.trust_agent", s => s.Egress.TrustAgent),
         ("egress.no_new_privs", s => s.Egress.NoNewPrivileges),
+        ("docker.guard", s => s.Docker.Guard),
         ("init.extra_env", s => s.Init.ExtraEnvironment),
         ("init.nested_docker", s => s.Init.NestedDocker),
     ];

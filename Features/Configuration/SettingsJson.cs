@@ -20,6 +20,7 @@ internal static class SettingsJson
         Section(json, "api", settings.Api.Write);
         Section(json, "socks", settings.Socks.Write);
         Section(json, "egress", settings.Egress.Write);
+        Section(json, "docker", settings.Docker.Write);
         Section(json, "init", settings.Init.Write);
         json.WriteEndObject();
     }

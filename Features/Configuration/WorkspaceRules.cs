@@ -25,6 +25,8 @@ internal static class WorkspaceRules
 
         if (settings.Egress.TrustAgent || !settings.Egress.NoNewPrivileges)
             yield return "egress: trust_agent and no_new_privs are the operator's to change";
+        if (settings.Docker.Guard == false)
+            yield return "docker.guard: off is the operator's to choose";
         if (settings.Api.TokenFile != $"{Data}/api.token" && OwnFile("api.token_file", settings.Api.TokenFile) is { } token)
             yield return token;
         foreach (var file in settings.Tls.ExtraCa.Where(file => !IsBelow(file, Data)))

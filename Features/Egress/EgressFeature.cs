@@ -17,7 +17,8 @@ internal static class EgressFeature
         return services
             .AddSingleton(new NameServers(ResolverFile))
             .AddSingleton<DnsResolver>()
-            .AddHostedService(provider => ActivatorUtilities.CreateInstance<DnsServer>(provider, Loopback(options.DnsPort)));
+            .AddHostedService(provider => new DnsServer(
+                provider.GetRequiredService<DnsResolver>(), Loopback(options.DnsPort), provider.GetRequiredService<ILogger<DnsServer>>()));
     }
 
     /// <summary>The loopback addresses that this machine has, at a port.</summary>

@@ -52,6 +52,21 @@ internal sealed class DockerConfig
             ? [.. hosts.OfType<JsonValue>().Select(h => h.TryGetValue<string>(out var text) ? DockerEndpoint.Parse(text) : null).OfType<DockerEndpoint>()]
             : [new DockerEndpoint(usual)];
 
+    /// <summary>The file for a daemon behind a guard: it listens where its command line says and nowhere else, and grants builds neither the host's network
+    /// nor more rights. Whoever builds by BuildKit's own protocol (<c>/grpc</c>) gets what the daemon grants.</summary>
+    public string Guarded()
+    {
+        var settings = (JsonObject)_settings.DeepClone();
+        foreach (var key in new[] { "hosts", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey" })
+            settings.Remove(key);
+        if (Text("data-root") is { } data)
+            settings["data-root"] = data + GuardedDocker.DataSuffix;
+        if (settings["builder"] is not JsonObject builder)
+            settings["builder"] = builder = [];
+        builder["entitlements"] = new JsonObject { ["network-host"] = false, ["security-insecure"] = false };
+        return settings.ToJsonString();
+    }
+
     /// <summary>dockerd refuses to start when a setting is in its file and on its command line: the file's word counts.</summary>
     public bool Has(string key) => _settings.ContainsKey(key);
 

@@ -14,14 +14,18 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy)
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
     private readonly NestedDocker _nested = new(container, proxy);
     private string _dataRoot = container.Paths.Docker;
+    private GuardedDocker? _guard;
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         _nested.Withdraw();
         var config = DockerConfig.Read(container);
+        _guard = proxy.Settings.GuardsDocker ? new GuardedDocker(container) : null;
         if (await FindServedAsync(config, cancellationToken) is { } served)
         {
-            UseServed(served);
+            _guard?.Judge(served);
+            if (_guard is null)
+                UseServed(served);
             return;
         }
 
@@ -33,7 +37,10 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy)
 
         Prepare(config);
         _nested.PrepareRuntime();
+        _guard?.Prepare(config);
         var child = await StartAsync(program, cancellationToken);
+        if (_guard is not null)
+            await _guard.RunAsync(container.Paths.DockerSocket, SocketGroup(config), cancellationToken);
         container.Running.Supervise("Docker daemon", child, stop => StartAsync(program, stop), container.Log);
     }
 
@@ -78,12 +85,14 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy)
             $"{container.Agent.Name} is no member of the group {config.Group}, so the socket becomes its own group's");
         new ControlGroups(container).AllowNesting();
         Directory.CreateDirectory(container.Paths.In("/var/run"));
+        if (_guard is not null)
+            _dataRoot += GuardedDocker.DataSuffix;
 
         // Two daemons with the same directory wait for each other's database until they give up.
-        if (new VolumeLocks(container).TakeForLife("docker") is { } holder)
+        if (new VolumeLocks(container).TakeForLife(Path.GetFileName(_dataRoot)) is { } holder)
         {
             _dataRoot += "." + container.Session.SessionId;
-            container.Log.Info($"{container.Paths.Docker} is in use by {holder}: this session's images and containers are in {_dataRoot}");
+            container.Log.Info($"{container.Paths.Data}/docker is in use by {holder}: this session's images and containers are in {_dataRoot}");
         }
 
         using var data = DirectoryHandle.OpenTrusted(container.Paths.Data);
@@ -110,7 +119,7 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy)
     private async Task<ChildProcess?> StartAsync(string program, CancellationToken cancellationToken)
     {
         var config = DockerConfig.Read(container);
-        if (await FindServedAsync(config, cancellationToken) is { } served)
+        if (_guard is null && await FindServedAsync(config, cancellationToken) is { } served)
         {
             container.Log.Warning($"Docker daemon not started: somebody else serves {served} now");
             return null;
@@ -118,15 +127,20 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy)
 
         StalePidFile.Remove(container.Paths.In(config.PidFile), "dockerd", container.Log);
         StalePidFile.Remove(container.Paths.In(config.ExecutionRoot + "/containerd/containerd.pid"), "containerd", container.Log);
-        foreach (var socket in config.Endpoints(container.Paths.DockerSocket).Select(e => e.Socket).OfType<string>())
+        foreach (var socket in Endpoints(config).Select(e => e.Socket).OfType<string>())
             File.Delete(socket);
-        var child = await container.Spawner.StartAsync(new Launch("Docker daemon", [program, .. Arguments(config)]) { Environment = DaemonEnvironment() });
+        var child = await container.Spawner.StartAsync(new Launch("Docker daemon", [program, .. Arguments(config)])
+        {
+            Environment = DaemonEnvironment(),
+            LinklessDirectories = _guard?.Sources ?? [],
+        });
         container.Running.Docker = child;
         container.Log.Info($"Docker daemon started (pid={child.Id}), waiting for its socket...");
         var failure = await WaitAsync(child, config, cancellationToken);
         if (failure is null)
         {
-            LetAgentIn(config);
+            if (_guard is null)
+                LetAgentIn(config);
             container.Log.Info("Docker daemon ready");
             _nested.Connect();
             return child;
@@ -137,6 +151,12 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy)
         container.Running.Docker = null;
         return null;
     }
+
+    private IReadOnlyList<DockerEndpoint> Endpoints(DockerConfig config)
+        => _guard is null ? config.Endpoints(container.Paths.DockerSocket) : [new DockerEndpoint(_guard.Socket)];
+
+    private uint SocketGroup(DockerConfig config)
+        => IsMember(config.Group) && new UserDatabase(container.Paths.Etc).FindGroup(config.Group) is { } group ? group : container.Agent.Group;
 
     // Without the group in /etc/group the daemon cannot be told of it.
     private void LetAgentIn(DockerConfig config)
@@ -156,25 +176,29 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy)
         [
             ("data-root", "--data-root", _dataRoot),
             ("storage-driver", "--storage-driver", "overlay2"),
-            ("hosts", "--host", $"unix://{container.Paths.DockerSocket}"),
+            ("hosts", "--host", $"unix://{_guard?.Socket ?? container.Paths.DockerSocket}"),
             ("group", "--group", new UserDatabase(container.Paths.Etc).FindGroup(config.Group) is null ? null : config.Group),
             ("log-level", "--log-level", "error"),
             ("mtu", "--mtu", DockerConfig.Mtu(container.Paths)?.ToString(CultureInfo.InvariantCulture)),
         ];
-        return settings.Where(s => s.Value is not null && !config.Has(s.Key)).SelectMany(s => new[] { s.Option, s.Value! });
+        var said = settings.Where(s => s.Value is not null && (!config.Has(s.Key) || (_guard is not null && s.Key == "hosts")))
+            .SelectMany(s => new[] { s.Option, s.Value! });
+        return _guard is null ? said : said.Append("--config-file").Append(_guard.ConfigFile);
     }
 
     private Dictionary<string, string> DaemonEnvironment()
     {
         var environment = proxy.RootEnvironment();
-        if (_nested.IsWanted)
+        if (_guard is not null)
+            environment[GuardedDocker.Variable] = _nested.IsWanted ? "on" : GuardedDocker.Alone;
+        if (_nested.IsWanted || _guard is not null)
             environment["PATH"] = $"{NestedDocker.RuntimeDirectory}:{environment["PATH"]}";
         return environment;
     }
 
     private async Task<string?> WaitAsync(ChildProcess child, DockerConfig config, CancellationToken cancellationToken)
     {
-        var endpoints = config.Endpoints(container.Paths.DockerSocket);
+        var endpoints = Endpoints(config);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(Limit);
         try
@@ -183,7 +207,7 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy)
             {
                 foreach (var endpoint in endpoints)
                 {
-                    if (await endpoint.AnswersAsync(config.IsByTls, limit.Token))
+                    if (await endpoint.AnswersAsync(config.IsByTls && _guard is null, limit.Token))
                         return null;
                 }
 

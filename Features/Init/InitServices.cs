@@ -60,6 +60,9 @@ internal sealed record ProxySummary
     /// <summary>The <c>egress</c> section, its mode chosen.</summary>
     public EgressOptions Egress { get; init; } = new() { Mode = EgressMode.Open };
 
+    /// <summary>Whether the agent gets Docker's socket by way of one that refuses what leads out.</summary>
+    public bool GuardsDocker { get; init; }
+
     /// <summary>The <c>init</c> section.</summary>
     public InitOptions Init { get; init; } = new();
 }

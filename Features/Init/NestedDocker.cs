@@ -28,7 +28,7 @@ internal sealed class NestedDocker(Container container, ClientProxy proxy)
     /// <summary>Before the daemon starts.</summary>
     public void PrepareRuntime()
     {
-        if (!IsWanted)
+        if (!IsWanted && !proxy.Settings.GuardsDocker)
             return;
         using var directory = DirectoryHandle.OpenTrusted(Directory.CreateDirectory(container.Paths.In(RuntimeDirectory)).FullName);
         directory.Remove("runc");

@@ -20,10 +20,20 @@ internal sealed class NestedRuntime(string bundle, string authority)
     /// <param name="arguments">runc's own.</param>
     public void Prepare(IReadOnlyList<string> arguments)
     {
+        ChangeAny(arguments, (container, _) => Complete(container), AddVariables);
+    }
+
+    /// <summary>Changes what a runc command is about to start; other commands start nothing.</summary>
+    /// <param name="arguments">runc's own.</param>
+    /// <param name="container">Changes a container's description, in the directory that it is given.</param>
+    /// <param name="process">Changes the description of a further process.</param>
+    public static void ChangeAny(IReadOnlyList<string> arguments, Func<JsonObject, string, bool> container, Func<JsonObject, bool> process)
+    {
+        var bundle = ValueOf(arguments, "--bundle", "-b") ?? ".";
         if (arguments.Contains("create") || arguments.Contains("run"))
-            Change(Path.Combine(ValueOf(arguments, "--bundle", "-b") ?? ".", "config.json"), Complete);
-        else if (arguments.Contains("exec") && ValueOf(arguments, "--process", "-p") is { } process)
-            Change(process, root => AddVariables(root));
+            Change(Path.Combine(bundle, "config.json"), root => container(root, bundle));
+        else if (arguments.Contains("exec") && ValueOf(arguments, "--process", "-p") is { } file)
+            Change(file, process);
     }
 
     /// <summary>Adds mounts and variables to a container's description (OCI runtime-spec 1.0, config.json); true when it was changed.</summary>

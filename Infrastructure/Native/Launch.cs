@@ -29,6 +29,9 @@ internal sealed record Launch(string Name, IReadOnlyList<string> Command)
     /// <summary>Whether set-user-ID programs give it nothing.</summary>
     public bool NoNewPrivileges { get; init; }
 
+    /// <summary>Directories in which it follows no symbolic links, in mounts of its own.</summary>
+    public IReadOnlyList<string> LinklessDirectories { get; init; } = [];
+
     /// <summary>The arguments for our own executable that make it change user and session and then become the program.</summary>
     public IEnumerable<string> ExecArguments()
     {
@@ -58,6 +61,12 @@ internal sealed record Launch(string Name, IReadOnlyList<string> Command)
             yield return "--drop-capabilities";
         if (NoNewPrivileges)
             yield return "--no-new-privs";
+        foreach (var directory in LinklessDirectories)
+        {
+            yield return "--no-links";
+            yield return directory;
+        }
+
         yield return "--";
         foreach (var argument in Command)
             yield return plain ? argument : ByteText.Escape(argument);

@@ -34,6 +34,9 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
     /// <summary>Whether set-user-ID programs give it nothing (PR_SET_NO_NEW_PRIVS).</summary>
     public bool NoNewPrivileges { get; init; }
 
+    /// <summary>Directories in which it follows no symbolic links, in mounts of its own.</summary>
+    public IReadOnlyList<string> LinklessDirectories { get; init; } = [];
+
     /// <summary>Becomes the program. Returns only when that is impossible, with the reason thrown.</summary>
     public void Run()
     {
@@ -44,6 +47,8 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
             Check(Libc.SetGroup(0, 0), "setpgid");
         if (Foreground && Libc.IsTerminal(0) == 1)
             TakeTerminal();
+        if (LinklessDirectories.Count > 0)
+            LinklessMounts.Enter(LinklessDirectories);
         if (DropsCapabilities)
             DropCapabilities();
         if (User is { } user)
