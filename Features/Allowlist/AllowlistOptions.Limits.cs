@@ -22,6 +22,7 @@ internal sealed partial record AllowlistOptions
     // Paths are compared as they are written: that may refuse what would be less, and never allows what would be more.
     private static bool Covers(DomainRule limit, DomainRule rule)
         => Covers(limit.Host, rule.Host)
+            && (limit.Ports.IsEmpty || (!rule.Ports.IsEmpty && rule.Ports.All(p => limit.Ports.Contains(p))))
             && (limit.Methods.IsEmpty || (!rule.Methods.IsEmpty && rule.Methods.All(m => limit.Methods.Contains(m))))
             && (limit.Paths.IsEmpty || (!rule.Paths.IsEmpty && rule.Paths.All(p => limit.Paths.Contains(p))));
 

@@ -26,6 +26,10 @@ internal sealed partial record AllowlistOptions
     /// <see cref="Ips"/>.</summary>
     public bool AllowPrivate { get; init; }
 
+    /// <summary>Whether what nobody looks into needs an entry with its port, except that ports 80 and 443 are taken for HTTP and TLS where nobody
+    /// can tell; so where egress is enforced.</summary>
+    public bool NeedsPorts { get; init; }
+
     /// <summary>What names may be reached, in the file's order.</summary>
     public ImmutableArray<DomainRule> Domains { get; init; } = [];
 

@@ -155,6 +155,67 @@ public class AllowlistPolicyTests
     }
 
     [Fact]
+    public void An_entry_with_ports_is_for_these_and_for_whatever_is_spoken_there()
+    {
+        var policy = Policy("enabled: true\ndomains: [{host: db.example, ports: [5432, 6432]}, {host: 10.0.0.7, ports: [22]}, web.example]");
+        Assert.True(policy.JudgeTunnel(new ConnectTarget("db.example", 5432)).Allowed);
+        Assert.True(policy.JudgeRawTunnel(new ConnectTarget("db.example", 6432)).Allowed);
+        Assert.True(policy.JudgeRequest(new ConnectTarget("db.example", 5432), "GET", "/").Allowed);
+        Assert.True(policy.JudgeTunnel(new ConnectTarget("db.example", ConnectTarget.AnyPort)).Allowed);
+        Assert.True(policy.JudgeRawTunnel(new ConnectTarget("10.0.0.7", 22)).Allowed);
+        foreach (var closed in (ConnectTarget[])[new("db.example", 443), new("10.0.0.7", 23), new("other.example", 5432)])
+        {
+            Assert.False(policy.JudgeTunnel(closed).Allowed);
+            Assert.False(policy.JudgeRawTunnel(closed).Allowed);
+            Assert.False(policy.JudgeRequest(closed, "GET", "/").Allowed);
+            Assert.False(policy.JudgeAddress(closed, IPAddress.Parse("8.8.8.8")).Allowed);
+        }
+
+        Assert.Contains("{host: \"db.example\", ports: [443]}", policy.JudgeTunnel(new ConnectTarget("db.example", 443)).Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Where_the_way_out_is_enforced_what_nobody_looks_into_needs_an_entry_with_its_port()
+    {
+        var options = ConfigDocument.Parse("enabled: true\ndomains: [web.example, {host: db.example, ports: [5432]}]\nips: [10.0.0.0/8]", "test").Read(n => AllowlistOptions.Read(n));
+        var rules = new AllowlistRules(options.Value! with { NeedsPorts = true });
+        Assert.True(rules.JudgeRawTunnel(new ConnectTarget("db.example", 5432)).Allowed);
+        Assert.True(rules.JudgeTunnel(new ConnectTarget("web.example", 22)).Allowed);
+        Assert.True(rules.JudgeRequest(new ConnectTarget("web.example", 8443), "GET", "/").Allowed);
+        // TLS that is passed through, and what a SOCKS client says to nobody else.
+        Assert.True(rules.JudgeBlindTunnel(new ConnectTarget("web.example", 443)).Allowed);
+        foreach (var closed in (ConnectTarget[])[new("web.example", 22), new("10.0.0.7", 22)])
+            Assert.False(rules.JudgeBlindTunnel(closed).Allowed);
+        foreach (var closed in (ConnectTarget[])[new("web.example", 22), new("web.example", 443), new("10.0.0.7", 443)])
+        {
+            Assert.False(rules.JudgeRawTunnel(closed).Allowed);
+            Assert.Contains($"{{host: \"{closed.Host}\", ports: [{closed.Port}]}}", rules.JudgeRawTunnel(closed).Reason, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData("0")]
+    [InlineData("65536")]
+    [InlineData("-1")]
+    [InlineData("ssh")]
+    public void A_port_that_is_none_is_told(string port)
+    {
+        var read = ConfigDocument.Parse($"domains: [{{host: a.com, ports: [{port}]}}]", "test").Read(n => AllowlistOptions.Read(n));
+        Assert.Contains("must be a port from 1 to 65535", read.ErrorText(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_workspace_may_choose_fewer_ports_never_more()
+    {
+        var limit = Options("enabled: true\ndomains: [{host: a.com, ports: [1, 2]}]");
+        Assert.Empty(limit.Exceeding(Options("domains: [{host: a.com, ports: [2]}]")));
+        Assert.Single(limit.Exceeding(Options("domains: [{host: a.com, ports: [2, 3]}]")));
+        Assert.Single(limit.Exceeding(Options("domains: [a.com]")));
+
+        static AllowlistOptions Options(string yaml) => ConfigDocument.Parse(yaml, "test").Read(n => AllowlistOptions.Read(n)).Value!;
+    }
+
+    [Fact]
     public void A_reload_holds_at_once_and_never_leaves_a_gap()
     {
         var live = new Live<AllowlistRules>(Rules("enabled: true\ndomains: [a.com]"));

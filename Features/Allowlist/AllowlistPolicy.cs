@@ -25,6 +25,14 @@ internal sealed class AllowlistPolicy(Live<AllowlistRules> live, LearnedTraffic 
         return blocks.Count(rules.JudgeBlindTunnel(target), "not_inspected");
     }
 
+    public EgressVerdict JudgeRawTunnel(ConnectTarget target)
+    {
+        var rules = live.Value;
+        if (rules.Learns && CanonicalHost.TryParse(target.Host, out var seen))
+            learned.RecordRawTunnel(seen, target.Port);
+        return blocks.Count(rules.JudgeRawTunnel(target), "not_inspected");
+    }
+
     public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path)
     {
         var rules = live.Value;

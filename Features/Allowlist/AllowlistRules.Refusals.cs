@@ -20,6 +20,14 @@ internal sealed partial class AllowlistRules
         ? $"{host} is not in allowlist.ips; the entry \"{host}\" there would allow it."
         : $"{host} is not in allowlist.domains; the entry \"{host}\" there would allow it.");
 
+    private static EgressVerdict RefusePort(in CanonicalHost host, int port, string rule) => EgressVerdict.Refuse(
+        rule, $"port {port} of {host} is not among those that allowlist.domains allows; the entry {{host: \"{host}\", ports: [{port}]}} there would allow it.");
+
+    private static EgressVerdict RefuseRaw(in CanonicalHost host, int port, string rule) => EgressVerdict.Refuse(
+        rule,
+        $"what goes to port {port} of {host} is neither HTTP nor TLS that is looked into, and passes only where an entry has the port; "
+        + $"the entry {{host: \"{host}\", ports: [{port}]}} in allowlist.domains would allow it.");
+
     private static EgressVerdict RefuseBlind(in CanonicalHost host, string rule) => EgressVerdict.Refuse(
         rule,
         $"{host} is allowed for certain methods or paths only, which cannot be checked in a tunnel that is not intercepted; "

@@ -15,24 +15,30 @@ internal sealed partial class AllowlistRules
     /// <inheritdoc cref="IEgressPolicy.JudgeTunnel"/>
     public EgressVerdict JudgeTunnel(ConnectTarget target) =>
         !Enforces ? Unasked
-        : CanonicalHost.TryParse(target.Host, out var host) ? JudgeHost(host)
+        : CanonicalHost.TryParse(target.Host, out var host) ? JudgeHost(host, target.Port)
         : RefuseMalformed(target.Host);
 
     /// <inheritdoc cref="IEgressPolicy.JudgeBlindTunnel"/>
     public EgressVerdict JudgeBlindTunnel(ConnectTarget target) =>
         !Enforces ? Unasked
-        : CanonicalHost.TryParse(target.Host, out var host) ? JudgeBlind(host)
+        : CanonicalHost.TryParse(target.Host, out var host) ? JudgeBlind(host, target.Port, isKnownRaw: false)
+        : RefuseMalformed(target.Host);
+
+    /// <inheritdoc cref="IEgressPolicy.JudgeRawTunnel"/>
+    public EgressVerdict JudgeRawTunnel(ConnectTarget target) =>
+        !Enforces ? Unasked
+        : CanonicalHost.TryParse(target.Host, out var host) ? JudgeBlind(host, target.Port, isKnownRaw: true)
         : RefuseMalformed(target.Host);
 
     /// <inheritdoc cref="IEgressPolicy.JudgeRequest"/>
     public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path) =>
         !Enforces ? Unasked
-        : CanonicalHost.TryParse(target.Host, out var host) ? JudgeRequest(host, method, path)
+        : CanonicalHost.TryParse(target.Host, out var host) ? JudgeRequest(host, target.Port, method, path)
         : RefuseMalformed(target.Host);
 
     /// <inheritdoc cref="IEgressPolicy.JudgeAddress"/>
     public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address) =>
         !Enforces ? Unasked
-        : CanonicalHost.TryParse(target.Host, out var host) ? JudgeAddress(host, address)
+        : CanonicalHost.TryParse(target.Host, out var host) ? JudgeAddress(host, target.Port, address)
         : RefuseMalformed(target.Host);
 }

@@ -11,12 +11,14 @@ internal sealed partial class AllowlistRules
     private readonly AllowlistOptions _options;
     private readonly HostPatternSet<CompiledRule> _domains;
     private readonly IpRangeSet _ips;
+    private readonly bool _hasPorts;
 
     public AllowlistRules(AllowlistOptions options)
     {
         _options = options;
         _domains = new HostPatternSet<CompiledRule>(options.Domains.Select(d => KeyValuePair.Create(d.Host, new CompiledRule(d))));
         _ips = new IpRangeSet(options.Ips);
+        _hasPorts = options.Domains.Any(d => !d.Ports.IsEmpty);
     }
 
     /// <summary>False: whatever is asked is allowed.</summary>
@@ -25,35 +27,42 @@ internal sealed partial class AllowlistRules
     public bool Learns => _options.Mode == AllowlistMode.Learn;
 
     /// <summary>Whether anything at all may go to this host.</summary>
-    public EgressVerdict JudgeHost(in CanonicalHost host)
+    /// <param name="host">Who.</param>
+    /// <param name="port">Where; <see cref="ConnectTarget.AnyPort"/> asks for any.</param>
+    public EgressVerdict JudgeHost(in CanonicalHost host, int port)
     {
         if (host.Address is { } literal && PermitsLiteral(literal, out var range))
             return EgressVerdict.Allow(range);
-        var rules = RulesFor(host);
-        return rules.Count > 0 ? EgressVerdict.Allow(rules[0].Text) : RefuseHost(host);
+        var rules = RulesFor(host, port);
+        return rules.Count > 0 ? EgressVerdict.Allow(rules[0].Text) : Refuse(host, port);
     }
 
     /// <summary>Whether everything may go to this host.</summary>
-    public EgressVerdict JudgeBlind(in CanonicalHost host)
+    /// <param name="host">Who.</param>
+    /// <param name="port">Where.</param>
+    /// <param name="isKnownRaw">Whether it was seen to be neither HTTP nor TLS; else nobody knows.</param>
+    public EgressVerdict JudgeBlind(in CanonicalHost host, int port, bool isKnownRaw)
     {
-        if (host.Address is { } literal && PermitsLiteral(literal, out var range))
+        var needsPort = _options.NeedsPorts && (isKnownRaw || port is not (80 or 443));
+        if (!needsPort && host.Address is { } literal && PermitsLiteral(literal, out var range))
             return EgressVerdict.Allow(range);
-        var rules = RulesFor(host);
+        var rules = RulesFor(host, port);
         foreach (var rule in rules)
         {
-            if (!rule.IsRestricted)
+            if (!rule.IsRestricted && (rule.HasPorts || !needsPort))
                 return EgressVerdict.Allow(rule.Text);
         }
 
-        return rules.Count > 0 ? RefuseBlind(host, rules[0].Text) : RefuseHost(host);
+        return needsPort ? RefuseRaw(host, port, rules.Count > 0 ? rules[0].Text : Default)
+            : rules.Count > 0 ? RefuseBlind(host, rules[0].Text) : Refuse(host, port);
     }
 
     /// <summary>Whether this request may go to this host. Any matching entry may allow it: entries add up.</summary>
-    public EgressVerdict JudgeRequest(in CanonicalHost host, string method, string path)
+    public EgressVerdict JudgeRequest(in CanonicalHost host, int port, string method, string path)
     {
         if (host.Address is { } literal && PermitsLiteral(literal, out var range))
             return EgressVerdict.Allow(range);
-        var rules = RulesFor(host);
+        var rules = RulesFor(host, port);
         RequestPath? forms = null;
         foreach (var rule in rules)
         {
@@ -63,14 +72,14 @@ internal sealed partial class AllowlistRules
                 return EgressVerdict.Allow(rule.Text);
         }
 
-        return rules.Count > 0 ? RefuseRequest(host, method, path, rules[0].Text) : RefuseHost(host);
+        return rules.Count > 0 ? RefuseRequest(host, method, path, rules[0].Text) : Refuse(host, port);
     }
 
     /// <summary>Whether this address, to which the name resolved, may be dialled.</summary>
-    public EgressVerdict JudgeAddress(in CanonicalHost host, IPAddress address)
+    public EgressVerdict JudgeAddress(in CanonicalHost host, int port, IPAddress address)
     {
         // The name is judged again: rules may have changed since the tunnel began.
-        var verdict = JudgeHost(host);
+        var verdict = JudgeHost(host, port);
         if (!verdict.Allowed || host.IsLiteral || NeedsEntry(address) is not { } closed)
             return verdict;
         return RefuseAddress(host, address, closed);
@@ -111,11 +120,16 @@ internal sealed partial class AllowlistRules
     }
 
     // Wildcards speak of names; an address literal needs a range, or to be written out.
-    private IReadOnlyList<CompiledRule> RulesFor(in CanonicalHost host)
+    private IReadOnlyList<CompiledRule> RulesFor(in CanonicalHost host, int port)
     {
         var rules = _domains.FindAll(host);
-        return host.IsLiteral && rules.Count > 0 ? [.. rules.Where(r => r.IsExact)] : rules;
+        var isLiteral = host.IsLiteral;
+        return rules.Count > 0 && (isLiteral || (_hasPorts && port != ConnectTarget.AnyPort))
+            ? [.. rules.Where(r => (r.IsExact || !isLiteral) && r.AllowsPort(port))] : rules;
     }
+
+    private EgressVerdict Refuse(in CanonicalHost host, int port)
+        => RulesFor(host, ConnectTarget.AnyPort) is [var other, ..] ? RefusePort(host, port, other.Text) : RefuseHost(host);
 
     private sealed class CompiledRule(DomainRule rule)
     {
@@ -127,6 +141,10 @@ internal sealed partial class AllowlistRules
         public bool IsExact => rule.Host.Kind == HostPatternKind.Exact;
 
         public bool IsRestricted => rule.IsRestricted;
+
+        public bool HasPorts => !rule.Ports.IsEmpty;
+
+        public bool AllowsPort(int port) => rule.Ports.IsEmpty || port == ConnectTarget.AnyPort || rule.Ports.Contains(port);
 
         public bool AllowsAnyPath => _paths.Length == 0;
 

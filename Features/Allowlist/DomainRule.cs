@@ -1,17 +1,21 @@
 using System.Collections.Frozen;
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Text.Json;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Hosts;
 
 namespace Discobot.Features.Allowlist;
 
-/// <summary>One entry of <c>domains</c>: a pattern alone, or <c>{host, methods, paths}</c>.</summary>
+/// <summary>One entry of <c>domains</c>: a pattern alone, or <c>{host, ports, methods, paths}</c>.</summary>
 /// <param name="Host">Whom it allows.</param>
 /// <param name="Methods">Upper case; empty allows every method.</param>
 /// <param name="Paths">Globs such as <c>/api/**</c> (<c>*</c> within a segment, <c>**</c> across); empty allows every path.</param>
 internal sealed record DomainRule(HostPattern Host, ImmutableArray<string> Methods, ImmutableArray<string> Paths)
 {
+    /// <summary>The only ports it is for, whatever is spoken there; empty is every port for what is HTTP or TLS.</summary>
+    public ImmutableArray<int> Ports { get; init; } = [];
+
     /// <summary>Whether it speaks of methods or paths, which nobody sees in a tunnel that is not intercepted.</summary>
     public bool IsRestricted => Methods.Length + Paths.Length > 0;
 
@@ -20,7 +24,8 @@ internal sealed record DomainRule(HostPattern Host, ImmutableArray<string> Metho
     {
         var methods = Methods.IsEmpty ? "" : $", methods: [{string.Join(", ", Methods)}]";
         var paths = Paths.IsEmpty ? "" : $", paths: [{string.Join(", ", Paths.Select(p => $"\"{p}\""))}]";
-        return IsRestricted ? $"{{host: \"{Host}\"{methods}{paths}}}" : $"\"{Host}\"";
+        var ports = Ports.IsEmpty ? "" : $", ports: [{string.Join(", ", Ports)}]";
+        return IsRestricted || !Ports.IsEmpty ? $"{{host: \"{Host}\"{ports}{methods}{paths}}}" : $"\"{Host}\"";
     }
 
     public static DomainRule? Read(ConfigNode node)
@@ -31,18 +36,19 @@ internal sealed record DomainRule(HostPattern Host, ImmutableArray<string> Metho
         if (host.IsAbsent)
             host.Error($"is needed: {HostPattern.Allowed}");
         var rule = (Host: host.AsHostPattern(), Methods: ReadMethods(node["methods"]), Paths: node["paths"].AsStrings([], PathProblem));
-        foreach (var key in (string[])["methods", "paths"])
+        ImmutableArray<int> ports = [.. node["ports"].AsStrings([], PortProblem).Select(p => int.Parse(p, CultureInfo.InvariantCulture))];
+        foreach (var key in (string[])["ports", "methods", "paths"])
         {
             if (node[key].IsList && !node[key].Items().Any())
                 node[key].Error($"must not be empty; leave it out to allow all {key}");
         }
 
-        return rule.Host is null ? null : new DomainRule(rule.Host, rule.Methods, rule.Paths);
+        return rule.Host is null ? null : new DomainRule(rule.Host, rule.Methods, rule.Paths) { Ports = ports };
     }
 
     public void Write(Utf8JsonWriter json)
     {
-        if (!IsRestricted)
+        if (!IsRestricted && Ports.IsEmpty)
         {
             json.WriteStringValue(Host.Text);
             return;
@@ -50,12 +56,23 @@ internal sealed record DomainRule(HostPattern Host, ImmutableArray<string> Metho
 
         json.WriteStartObject();
         json.WriteString("host", Host.Text);
+        if (!Ports.IsEmpty)
+        {
+            json.WriteStartArray("ports");
+            foreach (var port in Ports)
+                json.WriteNumberValue(port);
+            json.WriteEndArray();
+        }
+
         if (!Methods.IsEmpty)
             json.WriteList("methods", Methods);
         if (!Paths.IsEmpty)
             json.WriteList("paths", Paths);
         json.WriteEndObject();
     }
+
+    private static string? PortProblem(string port) => int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number is > 0 and <= 65535
+        ? null : $"must be a port from 1 to 65535, not {ConfigPath.Quote(port)}";
 
     private static ImmutableArray<string> ReadMethods(ConfigNode node) =>
         [.. node.AsStrings([], MethodProblem).Select(m => m.ToUpperInvariant())];

@@ -100,6 +100,24 @@ public class LearnedPolicyTests
     }
 
     [Fact]
+    public void What_is_neither_HTTP_nor_TLS_is_learned_with_its_port()
+    {
+        var (policy, learned) = Learn();
+        policy.JudgeTunnel(new ConnectTarget("db.example", 5432));
+        policy.JudgeRawTunnel(new ConnectTarget("db.example", 5432));
+        policy.JudgeRawTunnel(new ConnectTarget("10.0.0.7", 22));
+        Request(policy, "db.example", "GET", "/");
+        var restored = new LearnedTraffic();
+        restored.Restore(learned.Report());
+        var yaml = LearnedPolicy.ToYaml(restored.Report());
+        Assert.Contains("- {host: \"10.0.0.7\", ports: [22]}\n    - {host: \"db.example\", methods: [GET], paths: [\"/\"]}\n    - {host: \"db.example\", ports: [5432]}\n", yaml, StringComparison.Ordinal);
+        var enforced = Enforce(yaml);
+        Assert.True(enforced.JudgeRawTunnel(new ConnectTarget("db.example", 5432)).Allowed);
+        Assert.True(enforced.JudgeRawTunnel(new ConnectTarget("10.0.0.7", 22)).Allowed);
+        Assert.False(enforced.JudgeRawTunnel(new ConnectTarget("db.example", 5433)).Allowed);
+    }
+
+    [Fact]
     public void Outside_learn_mode_nothing_is_recorded()
     {
         var learned = new LearnedTraffic();

@@ -22,7 +22,7 @@ internal static class LearnedPolicy
         if (report.Incomplete)
             yaml.Append("# More passed than is remembered: this policy may be too narrow.\n");
         yaml.Append("allowlist:\n  enabled: true\n  mode: enforce\n");
-        var entries = report.Hosts.SelectMany(Entries).ToList();
+        var entries = report.Hosts.SelectMany(AllEntries).ToList();
         if (joinNames)
             entries = JoinNames(entries);
         WriteList(yaml, "domains", entries.Select(e => e.ToYaml()));
@@ -32,7 +32,10 @@ internal static class LearnedPolicy
     }
 
     // Nobody looked inside, or nothing was asked: methods and paths are unknown.
-    private static bool IsWhole(LearnedHost host) => host.Blind || host.Methods.Count == 0;
+    private static bool IsWhole(LearnedHost host) => host.Blind || (host.Methods.Count == 0 && host.Ports is null);
+
+    private static IEnumerable<Entry> AllEntries(LearnedHost host)
+        => host.Ports is { } ports ? Entries(host).Append(new Entry(host.Host, host.Literal, [], []) { Ports = ports }) : Entries(host);
 
     private static IEnumerable<Entry> Entries(LearnedHost host)
     {
@@ -86,10 +89,14 @@ internal static class LearnedPolicy
 
     private sealed record Entry(string Host, bool Literal, IReadOnlyList<string> Methods, IReadOnlyList<string> Paths)
     {
-        public string Needs => $"{string.Join(' ', Methods)}\n{string.Join('\n', Paths)}";
+        public IReadOnlyList<int> Ports { get; init; } = [];
+
+        public string Needs => $"{string.Join(' ', Ports)}\n{string.Join(' ', Methods)}\n{string.Join('\n', Paths)}";
 
         public string ToYaml()
         {
+            if (Ports.Count > 0)
+                return $"{{host: {Quote(Host)}, ports: [{string.Join(", ", Ports)}]}}";
             if (Methods.Count == 0)
                 return Quote(Host);
             var paths = Paths is ["*"] or ["/**"] ? "" : $", paths: [{string.Join(", ", Paths.Select(Quote))}]";

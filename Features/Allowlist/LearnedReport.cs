@@ -14,7 +14,12 @@ internal sealed record LearnedReport(
 /// <param name="Literal">Whether it is an address.</param>
 /// <param name="Blind">Whether a tunnel went there that nobody looked into.</param>
 /// <param name="Methods">What was asked inside; empty when only tunnels were seen.</param>
-internal sealed record LearnedHost(string Host, bool Literal, bool Blind, IReadOnlyList<LearnedMethod> Methods);
+internal sealed record LearnedHost(string Host, bool Literal, bool Blind, IReadOnlyList<LearnedMethod> Methods)
+{
+    /// <summary>Ports at which something else than HTTP and TLS was spoken; null when there are none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<int>? Ports { get; init; }
+}
 
 /// <param name="Method">As sent.</param>
 /// <param name="Paths">As sent, without query, sorted.</param>

@@ -18,6 +18,7 @@ internal sealed class LearnedTraffic
 
     private const int MaxPathLength = 2_000;
     private const int MaxMethods = 16;
+    private const int MaxPorts = 64;
     private const int MaxAddresses = 1_000;
 
     private readonly Lock _lock = new();
@@ -47,6 +48,20 @@ internal sealed class LearnedTraffic
                 return;
             found.IsBlind = true;
             _changes++;
+        }
+    }
+
+    /// <summary>A tunnel with neither HTTP nor TLS in it: everything at that port is needed.</summary>
+    public void RecordRawTunnel(in CanonicalHost host, int port)
+    {
+        lock (_lock)
+        {
+            if (Find(host) is not { } found || found.Ports.Contains(port))
+                return;
+            if (found.Ports.Count >= MaxPorts)
+                NoteIncomplete();
+            else if (found.Ports.Add(port))
+                _changes++;
         }
     }
 
@@ -108,7 +123,10 @@ internal sealed class LearnedTraffic
                 h.Value.IsLiteral,
                 h.Value.IsBlind,
                 [.. h.Value.Methods.OrderBy(m => m.Key, StringComparer.Ordinal).Select(m => new LearnedMethod(
-                    m.Key, [.. m.Value.Known.Order(StringComparer.Ordinal)], m.Value.HasMore))]));
+                    m.Key, [.. m.Value.Known.Order(StringComparer.Ordinal)], m.Value.HasMore))])
+            {
+                Ports = h.Value.Ports.Count == 0 ? null : [.. h.Value.Ports],
+            });
             return new LearnedReport([.. hosts], [.. _addresses.Select(a => a.ToString()).Order(StringComparer.Ordinal)], _isIncomplete);
         }
     }
@@ -124,6 +142,8 @@ internal sealed class LearnedTraffic
             RecordTunnel(name);
             if (host.Blind)
                 RecordBlindTunnel(name);
+            foreach (var port in host.Ports?.Where(p => p is > 0 and <= 65535) ?? [])
+                RecordRawTunnel(name, port);
             foreach (var method in host.Methods.Where(m => m is not null))
                 Restore(name, method);
         }
@@ -176,6 +196,8 @@ internal sealed class LearnedTraffic
         public bool IsLiteral { get; init; }
 
         public bool IsBlind { get; set; }
+
+        public SortedSet<int> Ports { get; } = [];
 
         public Dictionary<string, Paths> Methods { get; } = new(StringComparer.Ordinal);
     }

@@ -38,7 +38,7 @@ internal static class ProxyProgram
             .AddLineLogging(settings.Logging)
             .AddRoutingCore()
             .AddCertificates(settings.Tls.CertDir, settings.Api.Port)
-            .AddAllowlist(settings.Allowlist, Path.Combine(Path.GetDirectoryName(settings.Api.TokenFile) ?? "/", "learned.json"))
+            .AddAllowlist(settings.AllowlistInForce, Path.Combine(Path.GetDirectoryName(settings.Api.TokenFile) ?? "/", "learned.json"))
             .AddCache(settings.Cache, settings.Proxy.UpstreamTimeout)
             .AddHeaders(settings.Headers, new HostSet(settings.Tls.InsecureHosts))
             .AddSocks5(settings.Socks, settings.Proxy.ReadTimeout)

@@ -24,7 +24,7 @@ internal static class RuleUpdates
         var level = services.GetService<LoggingLevelSwitch>();
         services.GetRequiredService<Live<ProxySettings>>().Changed += next =>
         {
-            allowlist?.Replace(new AllowlistRules(next.Allowlist));
+            allowlist?.Replace(new AllowlistRules(next.AllowlistInForce));
             headers?.Replace(new HeaderRules(next.Headers, services.GetRequiredService<SecretFiles>()));
             cache?.Replace(new CacheRules(next.Cache));
             passthrough?.Replace(new PassthroughHosts(new HostSet(next.Tls.Passthrough)));

@@ -40,6 +40,9 @@ internal sealed record ProxySettings
     /// <summary>The mode in force in a container.</summary>
     public EgressMode EgressMode => Egress.Mode ?? EgressMode.Open;
 
+    /// <summary>The allowlist, as tight as the way out.</summary>
+    public AllowlistOptions AllowlistInForce => EgressMode == EgressMode.Enforce ? Allowlist with { NeedsPorts = true } : Allowlist;
+
     /// <summary>Whether the agent's Docker socket is guarded in a container.</summary>
     public bool GuardsDocker => Docker.Guard ?? EgressMode == EgressMode.Enforce;
 

@@ -143,7 +143,7 @@ internal sealed partial class ConnectTunnel(
         connection.Features.Set(tunnel);
         if (passthrough.Value.Hosts.Contains(target.Host))
         {
-            await RelayAsync(connection, target, next: null, closing);
+            await RelayAsync(connection, target, policy.JudgeBlindTunnel(target), next: null, closing);
             return;
         }
 
@@ -153,7 +153,7 @@ internal sealed partial class ConnectTunnel(
         if (first is FirstByte.Tls or FirstByte.Http)
             await InterceptAsync(connection, tunnel, first, next, closing);
         else if (first is not FirstByte.None)
-            await RelayAsync(connection, target, first is FirstByte.Silent ? next : null, closing);
+            await RelayAsync(connection, target, policy.JudgeRawTunnel(target), first is FirstByte.Silent ? next : null, closing);
     }
 
     private async Task InterceptAsync(
@@ -180,9 +180,8 @@ internal sealed partial class ConnectTunnel(
 
     /// <param name="next">Given when the client is silent: should it speak before the upstream does, it is sniffed after all, so that
     /// waiting is no way round interception.</param>
-    private async Task RelayAsync(ConnectionContext connection, ConnectTarget target, ConnectionDelegate? next, CancellationToken closing)
+    private async Task RelayAsync(ConnectionContext connection, ConnectTarget target, EgressVerdict verdict, ConnectionDelegate? next, CancellationToken closing)
     {
-        var verdict = policy.JudgeBlindTunnel(target);
         if (!verdict.Allowed)
         {
             LogBlocked(target, verdict.Rule, verdict.Reason);

@@ -8,6 +8,9 @@ namespace Discobot.Infrastructure.Wire;
 /// <param name="Port">1 to 65535.</param>
 internal readonly record struct ConnectTarget(string Host, int Port)
 {
+    /// <summary>For questions about a host whichever port is meant: names are asked for before one is known.</summary>
+    public const int AnyPort = 0;
+
     /// <summary>Parses an authority (RFC 9110, 4.3.1): <c>host:port</c>, <c>[v6]:port</c>, or without port where a default is given.</summary>
     /// <returns>False when the text is no authority; user information is refused.</returns>
     public static bool TryParse(ReadOnlySpan<char> authority, int? defaultPort, out ConnectTarget target)

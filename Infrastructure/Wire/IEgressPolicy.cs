@@ -11,6 +11,9 @@ internal interface IEgressPolicy
     /// <summary>Judges a tunnel whose contents nobody will look at: rules that need a method or a path cannot allow it.</summary>
     EgressVerdict JudgeBlindTunnel(ConnectTarget target);
 
+    /// <summary>Judges a tunnel in which something else than HTTP or TLS was begun, or whose client waits for its server.</summary>
+    EgressVerdict JudgeRawTunnel(ConnectTarget target) => JudgeBlindTunnel(target);
+
     /// <summary>Judges one request, whose method and path are known.</summary>
     /// <param name="target">Host and port of the request.</param>
     /// <param name="method">As sent, upper case for the standard methods.</param>

@@ -71,9 +71,9 @@ public sealed class HostPatterns : FuzzTarget
         var named = patterns.Any(p => Matches(p.Text, host) && (host.Address is null || !p.Text.Contains('*', StringComparison.Ordinal)));
         var ranged = host.Address is { } literal && EmbeddedAddresses.Of(literal).All(e =>
             ranges.Any(r => r.Contains(e)) || (SpecialAddresses.ClassifyPlain(e) == AddressKind.Public && ranges.Any(r => r.Contains(literal))));
-        Assert.Equal(named || ranged, rules.JudgeHost(host).Allowed);
-        Assert.Equal(named || ranged, rules.JudgeBlind(host).Allowed);
-        Assert.Equal(named || ranged, rules.JudgeRequest(host, "GET", "/x").Allowed);
+        Assert.Equal(named || ranged, rules.JudgeHost(host, 443).Allowed);
+        Assert.Equal(named || ranged, rules.JudgeBlind(host, 22, isKnownRaw: true).Allowed);
+        Assert.Equal(named || ranged, rules.JudgeRequest(host, 443, "GET", "/x").Allowed);
     }
 
     // Label by label, as docs/allowlist.md says it.

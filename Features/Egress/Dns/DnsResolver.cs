@@ -40,7 +40,7 @@ internal sealed partial class DnsResolver(
     {
         if (question.Name == "localhost" || question.Name.EndsWith(".localhost", StringComparison.Ordinal))
             return Localhost(question);
-        if (!question.IsHostName || !policy.JudgeTunnel(new ConnectTarget(question.Name, 443)).Allowed)
+        if (!question.IsHostName || !policy.JudgeTunnel(new ConnectTarget(question.Name, ConnectTarget.AnyPort)).Allowed)
             return DnsAnswer.NoSuchName;
         if (question.Type is not (DnsType.A or DnsType.Aaaa or DnsType.Cname))
             return DnsAnswer.Empty;
@@ -56,7 +56,7 @@ internal sealed partial class DnsResolver(
         _ => DnsAnswer.Empty,
     };
 
-    private bool IsPermitted(string name, IPAddress address) => policy.JudgeAddress(new ConnectTarget(name, 443), address).Allowed;
+    private bool IsPermitted(string name, IPAddress address) => policy.JudgeAddress(new ConnectTarget(name, ConnectTarget.AnyPort), address).Allowed;
 
     // One question outside for all who ask the same at the same time.
     private Task<DnsAnswer> FindAsync(DnsQuestion question)
