@@ -91,6 +91,7 @@ internal sealed class GuardedDocker(Container container)
             NoNewPrivileges = true,
             Environment = new Dictionary<string, string> { ["PATH"] = Container.UsualPath },
         });
+        container.Running.DockerGuard = child;
         var endpoint = new DockerEndpoint(usual);
         for (var waited = TimeSpan.Zero; waited < Limit && !child.Exited.IsCompleted; waited += Poll)
         {

@@ -18,6 +18,9 @@ internal sealed class RunningProcesses : IDisposable
 
     public ChildProcess? Docker { get; set; }
 
+    /// <summary>What stands before Docker's socket.</summary>
+    public ChildProcess? DockerGuard { get; set; }
+
     /// <summary>Starts a program again whenever it ends: at once the first time, later and later after that, at most five times a minute.</summary>
     /// <param name="name">For the log.</param>
     /// <param name="child">As it runs now; null when it did not become ready, which counts as a try.</param>

@@ -34,6 +34,7 @@ internal sealed class OrderlyStop(InitLog log, TimeProvider time)
         if (running.Docker is not null)
             await new DockerClients().LeaveAsync(budget.For(2) / 2);
         clean &= await StopAsync(running.Docker, budget.For(2));
+        clean &= await StopAsync(running.DockerGuard, budget.For(3));
         clean &= await new Leftovers(log).StopAsync(budget.For(3));
         var code = ExitCode(outcome, clean);
         log.Info($"[{InitLog.Seconds(watch.Elapsed)}] stopped, exit code {code}");

@@ -22,7 +22,7 @@ public sealed class DockerGuardTests(RunningSessions sessions)
         "run --mount type=volume,target=/h,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/etc base true",
         "volume create -o type=none -o o=bind -o device=/etc v", "run --cgroup-parent / base true", "run --runtime other base true",
         "run --oom-score-adj -500 base true", "run --log-driver syslog base true", "network create -d macvlan -o parent=eth0 m", "network connect host held",
-        "plugin install x", "swarm init", "build --network host /tmp/context", "exec --privileged held true", "checkpoint create held c",
+        "plugin install x", "swarm init", "build --network host /tmp/context", "exec --privileged held true",
     ];
 
     private static readonly string[] Works =
