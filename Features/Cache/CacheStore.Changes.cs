@@ -103,6 +103,9 @@ internal sealed partial class CacheStore
     public async Task ClearAsync(CancellationToken cancel)
     {
         await Loaded.WaitAsync(cancel).ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        // A record that is being given its name would come back afterwards.
+        await CommittedAsync().WaitAsync(cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        cancel.ThrowIfCancellationRequested();
         foreach (var entry in Index.Trim(0))
             Forget(entry);
     }
