@@ -48,6 +48,10 @@ bench: artifacts/discobot ## Measure speed against other proxies (docs/bench.md)
 bench-quick: artifacts/discobot ## Look whether a main speed has halved
 	@bench/run.sh --quick
 
+.PHONY: cache-conformance
+cache-conformance: artifacts/discobot ## Run the public suite for HTTP caches (docs/caching.md); needs npm and its registry
+	@build/conformance.sh
+
 .PHONY: format
 format: ## Bring the code into the form that `make check` wants
 	@. build/common.sh && need_sdk && dotnet format Discobot.sln
