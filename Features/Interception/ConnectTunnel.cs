@@ -175,7 +175,35 @@ internal sealed partial class ConnectTunnel(
             }
         }
 
-        await next(connection);
+        else
+        {
+            tunnel.Offered = await OfferedAsync(connection, closing);
+        }
+
+        try
+        {
+            await next(connection);
+        }
+        finally
+        {
+            if (tunnel.Server is { } server)
+                await server.DisposeAsync();
+        }
+    }
+
+    // A hello that does not come is left to the TLS stage and its limit.
+    private async ValueTask<IReadOnlyList<string>?> OfferedAsync(ConnectionContext connection, CancellationToken closing)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(closing);
+        limit.CancelAfter(limits.BeginHead().Remaining);
+        try
+        {
+            return (await ClientHello.PeekAsync(connection.Transport.Input, limit.Token))?.Protocols;
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException)
+        {
+            return null;
+        }
     }
 
     /// <param name="next">Given when the client is silent: should it speak before the upstream does, it is sniffed after all, so that

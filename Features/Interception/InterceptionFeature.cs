@@ -46,9 +46,11 @@ internal static class InterceptionFeature
                 proxy, environment, own, provider.GetRequiredService<NameLookups>(), provider.GetRequiredService<ILogger<ParentProxies>>()))
             .AddSingleton(new NameLookups())
             .AddSingleton<Dialer>()
+            .AddSingleton<UpstreamTls>()
             .AddSingleton<Upstream>()
             .AddSingleton<IUpstream>(provider => provider.GetRequiredService<Upstream>())
             .AddSingleton<UpstreamRequests>()
+            .AddSingleton<OpaqueTls>()
             .AddSingleton<TlsTermination>()
             .AddSingleton<ConnectTunnel>()
             .AddSingleton<TransparentEntry>();
@@ -82,7 +84,7 @@ internal static class InterceptionFeature
 
     private static TimeSpan LimitOf(TimeSpan written) => written == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : written;
 
-    /// <summary>Listens on the proxy's addresses: first byte, CONNECT, TLS, then our HTTP/1.1 or Kestrel's HTTP/2.</summary>
+    /// <summary>Listens on the proxy's addresses: first byte, CONNECT, TLS, what is inside it, then our HTTP/1.1 or Kestrel's HTTP/2.</summary>
     public static void ListenForProxying(this KestrelServerOptions kestrel, IEnumerable<IPEndPoint> addresses)
     {
         // Absolute-form targets decide (RFC 9112, 3.2.2), and plain-text HTTP/2 in a tunnel is labelled http.
@@ -105,6 +107,8 @@ internal static class InterceptionFeature
         listen.Use(next => connection => entry(connection, next));
         listen.Use(next => connection => DirectOutput.OnConnectionAsync(connection, next));
         listen.UseHttps(services.GetRequiredService<TlsTermination>().Options);
+        var opaque = services.GetRequiredService<OpaqueTls>();
+        listen.Use(next => connection => opaque.OnConnectionAsync(connection, next));
         listen.Use(next => connection =>
         {
             PlainHttp.Unmark(connection);

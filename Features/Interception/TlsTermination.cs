@@ -7,7 +7,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Https;
 namespace Discobot.Features.Interception;
 
 /// <summary>The client's side of an intercepted TLS connection: a leaf certificate for the host, ALPN h2 and http/1.1.</summary>
-internal sealed class TlsTermination(ILeafSource leaves, ClientLimits limits)
+internal sealed class TlsTermination(ILeafSource leaves, OpaqueTls opaque, ClientLimits limits)
 {
     /// <summary>For the whole handshake; proxy.read_timeout may be less.</summary>
     private static readonly TimeSpan Longest = TimeSpan.FromSeconds(10);
@@ -28,7 +28,7 @@ internal sealed class TlsTermination(ILeafSource leaves, ClientLimits limits)
         return new SslServerAuthenticationOptions
         {
             ServerCertificateContext = await leaves.GetAsync(host, hello.CancellationToken),
-            ApplicationProtocols = Protocols,
+            ApplicationProtocols = OpaqueTls.MayBe(tunnel) ? await opaque.AgreeAsync(tunnel, hello.CancellationToken) : Protocols,
             EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
         };
     }

@@ -14,6 +14,12 @@ internal sealed class Tunnel(ConnectTarget target)
     /// <summary>Whether nobody asked for it: the connection was redirected here, and plain HTTP in it says with each request whom it is for.</summary>
     public bool IsTransparent { get; init; }
 
+    /// <summary>The application protocols that the client's TLS hello offers (RFC 7301); null when there is no TLS, or its hello cannot be read.</summary>
+    public IReadOnlyList<string>? Offered { get; set; }
+
+    /// <summary>The server's side of TLS that is perhaps not HTTP, once it is there. Disposed by whoever let the connection in.</summary>
+    public OpaqueServer? Server { get; set; }
+
     /// <summary><c>https</c>, or <c>http</c> when plain HTTP was spoken inside the tunnel.</summary>
     public string Scheme { get; set; } = "https";
 }

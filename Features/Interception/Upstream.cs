@@ -19,20 +19,24 @@ internal sealed class Upstream : IUpstream, IDisposable
     private static readonly TimeSpan Memory = TimeSpan.FromMinutes(10);
     private const int MaxRemembered = 10_000;
 
+    private static readonly List<SslApplicationProtocol> Http1 = [SslApplicationProtocol.Http11];
+    private static readonly List<SslApplicationProtocol> Both = [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11];
+
     private readonly ConcurrentDictionary<ConnectTarget, long> _http1Only = new();
     private readonly Dialer _dialer;
     private readonly OpenTraffic _traffic;
     private readonly ParentProxies _parents;
     private readonly UpstreamTrust _trust;
+    private readonly UpstreamTls _tls;
     private readonly Http1Pool _pool;
     private readonly HttpMessageInvoker _http2;
     private readonly long _silence;
     private readonly long _streams;
     private readonly Action<Http1Connection, bool> _done;
 
-    public Upstream(Dialer dialer, OpenTraffic traffic, ParentProxies parents, UpstreamTrust trust, ForwardingLimits limits, StreamIdle streams)
+    public Upstream(Dialer dialer, OpenTraffic traffic, ParentProxies parents, UpstreamTrust trust, UpstreamTls tls, ForwardingLimits limits, StreamIdle streams)
     {
-        (_dialer, _traffic, _parents, _trust) = (dialer, traffic, parents, trust);
+        (_dialer, _traffic, _parents, _trust, _tls) = (dialer, traffic, parents, trust, tls);
         (_silence, _streams) = ((long)limits.Silence.TotalMilliseconds, (long)streams.Limit.TotalMilliseconds);
         _pool = new Http1Pool(limits.Silence == Timeout.InfiniteTimeSpan || (streams.IsLimited && streams.Limit < limits.Silence) ? streams.Limit : limits.Silence, TimeProvider.System);
         _done = _pool.Done;
@@ -73,8 +77,12 @@ internal sealed class Upstream : IUpstream, IDisposable
                 var again = connection.IsReused && !connection.HasAnswered && request.IsRepeatable
                     && e is IOException and not (DialRefusedException or ParentProxyException) && !cancellation.IsCancellationRequested;
                 await exchange.DisposeAsync();
-                if (!again)
-                    throw;
+                if (again)
+                    continue;
+                if (origin.Scheme == Uri.UriSchemeHttps && !connection.IsReused && !connection.HasAnswered
+                    && await _tls.ExplainAsync(e, origin.Target, Http1, cancellation) is var meant && meant != e)
+                    throw meant;
+                throw;
             }
         }
     }
@@ -82,7 +90,19 @@ internal sealed class Upstream : IUpstream, IDisposable
     /// <summary>Sends a request by HTTP/2.</summary>
     /// <exception cref="HttpRequestException">As for <see cref="IUpstream.SendAsync"/>; with <see cref="Http1ChosenException"/> inside where the server does
     /// not speak it, or as VersionNegotiationError where it does not want to for this request.</exception>
-    public Task<HttpResponseMessage> SendHttp2Async(HttpRequestMessage request, CancellationToken cancellation) => _http2.SendAsync(request, cancellation);
+    public async Task<HttpResponseMessage> SendHttp2Async(HttpRequestMessage request, CancellationToken cancellation)
+    {
+        try
+        {
+            return await _http2.SendAsync(request, cancellation);
+        }
+        catch (HttpRequestException e)
+        {
+            if (await _tls.ExplainAsync(e, ParentProxies.TargetOf(request.RequestUri!), Both, cancellation) is var meant && meant != e)
+                throw new HttpRequestException(e.Message, meant);
+            throw;
+        }
+    }
 
     /// <summary>Whether requests for this host may be sent by HTTP/2: over TLS, unless it was seen not to speak it.</summary>
     public bool MaySpeakHttp2(string scheme, ConnectTarget target) =>
@@ -171,25 +191,8 @@ internal sealed class Upstream : IUpstream, IDisposable
     {
         var transport = _traffic.Watch(origin.Target, await _dialer.ConnectAsync(origin.Target, origin.Scheme, cancellation));
         return origin.Scheme == Uri.UriSchemeHttps
-            ? new Http1Connection(await SecureAsync(transport, origin.Target, [SslApplicationProtocol.Http11], cancellation), transport, origin)
+            ? new Http1Connection(await _tls.SecureAsync(transport, origin.Target, Http1, cancellation), transport, origin)
             : Over(transport, origin);
-    }
-
-    private async ValueTask<SslStream> SecureAsync(
-        UpstreamStream transport, ConnectTarget target, List<SslApplicationProtocol> protocols, CancellationToken cancellation)
-    {
-        var tls = new SslStream(new ReadAheadStream(transport));
-        try
-        {
-            await _trust.Loaded.WaitAsync(cancellation);
-            await tls.AuthenticateAsClientAsync(_trust.For(target.Host, protocols), cancellation);
-            return tls;
-        }
-        catch (Exception)
-        {
-            await tls.DisposeAsync();
-            throw;
-        }
     }
 
     private static Http1Connection Over(UpstreamStream transport, Http1Origin origin) => new(transport, transport, origin);
@@ -230,7 +233,7 @@ internal sealed class Upstream : IUpstream, IDisposable
     {
         var target = new ConnectTarget(ConnectTarget.Normalize(context.DnsEndPoint.Host), context.DnsEndPoint.Port);
         var transport = _traffic.Watch(target, await _dialer.ConnectAsync(target, Uri.UriSchemeHttps, cancellation));
-        var tls = await SecureAsync(transport, target, [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11], cancellation);
+        var tls = await _tls.SecureAsync(transport, target, Both, cancellation);
         if (tls.NegotiatedApplicationProtocol == SslApplicationProtocol.Http2)
             return tls;
         NoteHttp1(target);

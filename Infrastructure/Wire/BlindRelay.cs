@@ -11,10 +11,6 @@ internal sealed class BlindRelay
 {
     private const int BufferSize = 64 * 1024;
 
-    /// <summary>Once one direction has ended, how long the other may be silent: a peer that vanished must not hold a tunnel for ever
-    /// (squid's half_closed_clients and nginx's proxy_timeout guard against the same; 5 minutes lies between them).</summary>
-    private static readonly TimeSpan HalfOpenSilence = TimeSpan.FromMinutes(5);
-
     private readonly PipeReader _input;
     private readonly ClientOutput _output;
     private readonly Socket _upstream;
@@ -33,31 +29,8 @@ internal sealed class BlindRelay
         ConnectionContext client, Socket upstream, UpstreamBytes bytes, StreamIdle idle, CancellationToken cancellation)
     {
         var relay = new BlindRelay(client, upstream, bytes);
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var up = Quietly(relay.UpAsync(stop.Token));
-        var down = Quietly(relay.DownAsync(stop.Token));
-        // A direction that ends in order leaves the other open; one that fails takes the other with it.
-        var either = Task.WhenAny(up, down);
-        await relay.OutlastAsync(either, idle.Limit);
-        if (either.IsCompleted && await await either)
-            await relay.OutlastAsync(await either == up ? down : up, idle.IsLimited && idle.Limit < HalfOpenSilence ? idle.Limit : HalfOpenSilence);
-        await stop.CancelAsync();
-        await Task.WhenAll(up, down);
+        await BothWays.RunAsync(relay.UpAsync, relay.DownAsync, () => Volatile.Read(ref relay._up) + Volatile.Read(ref relay._down), idle, cancellation);
         return (relay._up, relay._down);
-    }
-
-    // Waits for as long as anything moves.
-    private async Task OutlastAsync(Task end, TimeSpan silence)
-    {
-        long moved;
-        do
-        {
-            moved = Volatile.Read(ref _up) + Volatile.Read(ref _down);
-            using var over = new CancellationTokenSource();
-            await Task.WhenAny(end, Task.Delay(silence, over.Token));
-            await over.CancelAsync();
-        }
-        while (!end.IsCompleted && moved != Volatile.Read(ref _up) + Volatile.Read(ref _down));
     }
 
     private async Task UpAsync(CancellationToken cancellation)
@@ -152,19 +125,5 @@ internal sealed class BlindRelay
     {
         _down += count;
         _bytes.Received(count);
-    }
-
-    /// <returns>Whether the direction ended in order.</returns>
-    private static async Task<bool> Quietly(Task direction)
-    {
-        try
-        {
-            await direction;
-            return true;
-        }
-        catch (Exception e) when (e is OperationCanceledException or IOException or SocketException or ObjectDisposedException)
-        {
-            return false;
-        }
     }
 }

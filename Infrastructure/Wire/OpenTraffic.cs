@@ -32,10 +32,21 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
         ConnectTarget target, ConnectionContext client, DialledSocket upstream, CancellationToken cancellation)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        using var entry = Add(new Tunnel(this, target, upstream.Address, stop));
+        using var entry = Watch(target, upstream.Address, stop);
+        return await BlindRelay.RunAsync(client, upstream.Socket, bytes, idle, stop.Token);
+    }
+
+    /// <summary>A tunnel that is not inspected: it ends when new rules forbid it.</summary>
+    /// <param name="target">Where it leads.</param>
+    /// <param name="address">The address that was dialled; null behind a parent proxy.</param>
+    /// <param name="stop">Cancelled when it is forbidden.</param>
+    /// <returns>Disposed when the tunnel is over, before <paramref name="stop"/> is.</returns>
+    public IDisposable Watch(ConnectTarget target, IPAddress? address, CancellationTokenSource stop)
+    {
+        var entry = Add(new Tunnel(this, target, address, stop));
         // The tunnel was judged before it was dialled; rules may have changed meanwhile.
         JudgeAgain(entry);
-        return await BlindRelay.RunAsync(client, upstream.Socket, bytes, idle, stop.Token);
+        return entry;
     }
 
     /// <summary>A connection that a pool will keep: cut off when its address is forbidden, whether a request is using it or none.</summary>

@@ -13,6 +13,11 @@ internal sealed class DialRefusedException(ProxyError error) : IOException(error
 /// <summary>The upstream's certificate was looked at and found wanting. The message names every failed check.</summary>
 internal sealed class UpstreamCertificateException(string message) : AuthenticationException(message);
 
+/// <summary>The upstream asked for a client certificate and broke off without one. The client may have one, whose key is not ours to use.</summary>
+internal sealed class ClientCertificateException(string host, Exception failure) : AuthenticationException(
+    $"{host} ended the connection, and it asks for a client certificate, which this proxy cannot have: the key stays with the client. "
+    + $"List {host} in tls.passthrough, and the client presents its own.", failure);
+
 /// <summary>Turns what <see cref="IUpstream"/> throws into the answer the client can read.</summary>
 internal static class UpstreamFailures
 {
@@ -29,6 +34,8 @@ internal static class UpstreamFailures
                     return parent.Error;
                 case UpstreamCertificateException:
                     return new ProxyError(502, "upstream_certificate", e.Message);
+                case ClientCertificateException:
+                    return new ProxyError(502, "upstream_client_certificate", e.Message);
                 case AuthenticationException:
                     return new ProxyError(502, "upstream_tls", $"The TLS handshake with {host} failed: {Innermost(e)}.");
                 case MalformedMessageException:
