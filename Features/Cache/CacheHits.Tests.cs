@@ -206,4 +206,23 @@ public sealed class CacheHitsTests : IAsyncLifetime
         Target = new("127.0.0.1", _stage.Url("/").Port),
         PathAndQuery = $"/v2/a/blobs/sha256:{TemporaryCache.HexOf(body)}",
     })!;
+
+    [Fact]
+    public async Task A_field_without_a_value_is_one_on_a_miss_as_on_a_hit()
+    {
+        var body = TemporaryCache.Body(100);
+        _stage.Origin = async context =>
+        {
+            context.Response.Headers["X-Empty"] = "";
+            context.Response.ContentLength = body.Length;
+            await context.Response.Body.WriteAsync(body);
+        };
+        foreach (var from in (string[])["MISS", "HIT"])
+        {
+            using var response = await _stage.GetAsync(_stage.Blob(body));
+            Assert.Equal(from, CacheStage.XCache(response));
+            Assert.Equal([""], response.Headers.GetValues("X-Empty"));
+            await response.Content.ReadAsByteArrayAsync();
+        }
+    }
 }

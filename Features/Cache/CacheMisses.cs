@@ -7,8 +7,7 @@ internal sealed partial class CacheMisses(
     Fills fills, CacheStore store, CacheHits hits, CacheStats stats, UpstreamRequests requests, RedirectMemory redirects, AbsentRegistry absent,
     TimeProvider time, ILogger<CacheMisses> log)
 {
-    /// <summary>How long somebody else's download may bring nothing before one asks by oneself: a pull gives up after 15 s.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Patience = JoinedReader.Patience;
 
     private enum Joined
     {
@@ -24,7 +23,7 @@ internal sealed partial class CacheMisses(
             return false;
         var range = RangeRequest.Of(context.Request);
         if (range is not null && !range.Value.IsWhole)
-            return await TryFollowAsync(context, target, range.Value);
+            return await TryFollowAsync(context, target, options, range.Value);
 
         // Twice: a leader may have been refused with its own credentials, have failed, or have found the record in the meantime.
         for (var attempt = 0; attempt < 2; attempt++)
@@ -32,7 +31,7 @@ internal sealed partial class CacheMisses(
             using var seat = fills.Enter(target);
             if (seat.Leads)
                 return await LeadAsync(context, target, options, seat, range);
-            switch (await JoinAsync(context, target, seat, range))
+            switch (await JoinAsync(context, target, options, seat, range))
             {
                 case Joined.Answered: return true;
                 case Joined.AskYourself: return false;
@@ -68,7 +67,7 @@ internal sealed partial class CacheMisses(
         return true;
     }
 
-    private async Task<Joined> JoinAsync(HttpContext context, CacheTarget target, Flight.Seat seat, RangeRequest? range)
+    private async Task<Joined> JoinAsync(HttpContext context, CacheTarget target, CacheOptions options, Flight.Seat seat, RangeRequest? range)
     {
         FlightOutcome outcome;
         try
@@ -89,7 +88,7 @@ internal sealed partial class CacheMisses(
             }
 
             stats.Shared();
-            await SendAsync(context, fill, reader, fill.Headers, range);
+            await SendAsync(context, fill, Joining(context, target, options, fill, reader), fill.Headers, range);
             return Joined.Answered;
         }
 
@@ -118,7 +117,7 @@ internal sealed partial class CacheMisses(
     }
 
     // A range further on follows a download that has reached its beginning. Ahead of it, upstream is asked for the range itself.
-    private async Task<bool> TryFollowAsync(HttpContext context, CacheTarget target, RangeRequest range)
+    private async Task<bool> TryFollowAsync(HttpContext context, CacheTarget target, CacheOptions options, RangeRequest range)
     {
         using var seat = fills.EnterExisting(target);
         if (seat is null)
@@ -145,9 +144,12 @@ internal sealed partial class CacheMisses(
         }
 
         stats.Shared();
-        await SendAsync(context, fill!, reader, fill!.Headers, range);
+        await SendAsync(context, fill!, Joining(context, target, options, fill!, reader), fill!.Headers, range);
         return true;
     }
+
+    private JoinedReader Joining(HttpContext context, CacheTarget target, CacheOptions options, Fill fill, IBodyReader reader) =>
+        new(reader, fill, new FillRequest(target, ProxiedRequest.Of(context), () => Request(context, target), options), time);
 
     private async ValueTask<StoredBody?> FindAsync(HttpContext context, CacheTarget target) =>
         target.Storable ? await store.FindAsync(target, context.RequestAborted) : null;

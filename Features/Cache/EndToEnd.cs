@@ -61,6 +61,12 @@ internal static class EndToEnd
     public static void CopyTo(HttpResponse response, IReadOnlyList<KeyValuePair<string, string>> headers)
     {
         foreach (var (name, value) in headers)
-            response.Headers.Append(name, value);
+        {
+            // Append leaves out what is empty, which is not the same as absent.
+            if (value.Length == 0 && !response.Headers.ContainsKey(name))
+                response.Headers[name] = value;
+            else
+                response.Headers.Append(name, value);
+        }
     }
 }

@@ -74,6 +74,11 @@ internal sealed partial class Fill
     /// <returns>Null when that is not there yet or the fill is over: look into the store, or ask upstream.</returns>
     public IBodyReader? TryJoin(long from) => _cancel.IsCancellationRequested ? null : _body.TryJoin(from);
 
+    /// <summary>The rest of the body for one reader alone, who need not wait for this download.</summary>
+    /// <returns>Null where nothing guarantees that it would be the rest of the same body.</returns>
+    public FillSource? Rest(FillRequest request, long from, CancellationToken cancel) =>
+        _source.CanBeResumed ? new FillSource(_source, request, from, cancel) : null;
+
     /// <summary>Ends the download if nobody reads it and it is not worth finishing.</summary>
     public void Reconsider()
     {

@@ -49,6 +49,23 @@ internal sealed class FillSource : IDisposable
         _stalled = CancellationTokenSource.CreateLinkedTokenSource(cancel);
     }
 
+    /// <summary>The rest of the same body by a request of its own, which is sent when it is read.</summary>
+    /// <param name="other">Where the head came from; its length is known.</param>
+    /// <param name="request">Asks for the rest.</param>
+    /// <param name="position">Where the rest begins.</param>
+    /// <param name="cancel">Ends it.</param>
+    public FillSource(FillSource other, FillRequest request, long position, CancellationToken cancel)
+    {
+        (_request, _context, _cancel) = (request, other._context, cancel);
+        (_length, _validator, _position) = (other._length, other._validator, position);
+        // Ended already, and short of its length: the first read asks for the rest.
+        (_response, _body) = (new HttpResponseMessage(), Stream.Null);
+        _stalled = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+    }
+
+    /// <summary>Whether something guarantees that what is asked for later belongs to the same body.</summary>
+    public bool CanBeResumed => _length is not null && (_request.Target.Expected is not null || _validator is not null);
+
     /// <summary>Bytes read so far, across all connections.</summary>
     public long Position => Volatile.Read(ref _position);
 

@@ -39,7 +39,7 @@ public class AllowlistCommandTests
         using var authority = new TestAuthority();
         await using var origin = await TestOrigin.StartAsync(authority.Issue(["localhost"]), context => context.Response.WriteAsync("yes"));
         await using (var enforcing = await RunningProxy.StartAsync())
-            Assert.Contains("the proxy does not learn; set allowlist.mode to learn", await RefusedAsync(enforcing.ApiPort), StringComparison.Ordinal);
+            Assert.Contains("the proxy does not learn, and the policy would allow nothing. Set allowlist.mode to learn", await RefusedAsync(enforcing.ApiPort), StringComparison.Ordinal);
         await using var learning = await RunningProxy.StartAsync("allowlist: {mode: learn}");
         Assert.Contains("nothing has passed", await RefusedAsync(learning.ApiPort), StringComparison.Ordinal);
 

@@ -28,7 +28,7 @@ internal static class AllowlistCommand
             var report = await api.AskAsync(
                 parsed, HttpMethod.Get, "/api/allowlist/learned", LearnedJson.Default.LearnedReport, cancellation);
             if (WhyNone(report) is { } reason)
-                throw new IOException($"{reason}: such a policy would allow nothing");
+                throw new IOException(reason);
             var text = parsed.GetValue(json)
                 ? JsonSerializer.Serialize(report, LearnedJson.Default.LearnedReport) + "\n"
                 : LearnedPolicy.ToYaml(report, parsed.GetValue(wildcards));
@@ -42,8 +42,8 @@ internal static class AllowlistCommand
     }
 
     private static string? WhyNone(LearnedReport report) =>
-        !report.Learning ? "the proxy does not learn; set allowlist.mode to learn, let the work pass, and export then"
-        : report.Hosts.Count == 0 ? "nothing has passed the proxy in learn mode yet"
+        !report.Learning ? "nothing is exported: the proxy does not learn, and the policy would allow nothing. Set allowlist.mode to learn, let the work pass, and export then"
+        : report.Hosts.Count == 0 ? "nothing is exported: nothing has passed the proxy in learn mode yet, and the policy would allow nothing"
         : null;
 
     private static async Task WriteAsync(string file, string text, bool force, CancellationToken cancellation)

@@ -48,7 +48,7 @@ internal static class ConfigCommand
         }
         else if (result.IsValid)
         {
-            console.Output.WriteLine($"{path}: ok");
+            console.Output.WriteLine($"{(path == "-" ? "stdin" : path)}: ok");
         }
 
         if (result.IsValid)

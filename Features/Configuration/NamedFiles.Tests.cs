@@ -55,6 +55,30 @@ public sealed class NamedFilesTests : IDisposable
     }
 
     [Fact]
+    public async Task A_pipe_is_told_and_not_waited_for()
+    {
+        using (var made = System.Diagnostics.Process.Start("mkfifo", [Path.Combine(_directory, "pipe")]))
+            await made.WaitForExitAsync();
+        var told = Task.Run(() => (Errors("tls: {extra_ca: DIR/pipe}", FileChecks.ForStart), Errors("logging: {file: DIR/pipe}", FileChecks.ForStart)));
+        Assert.Equal(
+            ("1:17: tls.extra_ca: DIR/pipe is no regular file", "1:17: logging.file: DIR/pipe is a pipe that nobody reads"),
+            await told.WaitAsync(TimeSpan.FromSeconds(20)));
+
+        // With a reader it serves.
+        await using var reader = new FileStream(Path.Combine(_directory, "pipe"), FileMode.Open, FileAccess.ReadWrite);
+        Assert.Equal("", Errors("logging: {file: DIR/pipe}", FileChecks.ForStart));
+    }
+
+    [Fact]
+    public void A_log_file_of_the_environment_is_told_with_its_variable()
+    {
+        var sources = new SettingsSources(null, new Dictionary<string, string> { ["LOG_FILE"] = $"{_directory}/none/log" }, new Dictionary<string, string>(), _directory);
+        Assert.Equal(
+            $"environment: LOG_FILE: {_directory}/none/log cannot be made: there is no directory {_directory}/none",
+            sources.Load(FileChecks.ForStart).ErrorText());
+    }
+
+    [Fact]
     public void A_directory_of_the_environment_is_told_as_such()
     {
         File.WriteAllText(Path.Combine(_directory, "text"), "text");

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Text;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Native;
 using Discobot.Infrastructure.Wire;
@@ -122,6 +123,14 @@ internal static class NamedFiles
     {
         if (Directory.Exists(path))
             return "is a directory, not a file";
+        // A pipe that somebody reads will do, as /dev/stdout may be one; opening any other would wait for its reader.
+        if (Libc.StatusOf(path) is { Kind: FileKind.Other } && Libc.MayWrite(path))
+        {
+            using var opened = Libc.OpenAt(
+                Libc.CurrentDirectory, Encoding.UTF8.GetBytes(path + "\0"), Libc.WriteOnly | Libc.NonBlocking | Libc.CloseOnExec, 0);
+            return opened.IsInvalid ? "is a pipe that nobody reads" : null;
+        }
+
         if (Path.Exists(path))
             return Libc.MayWrite(path) ? null : "may not be written by this user";
         var directory = Path.GetDirectoryName(path)!;
