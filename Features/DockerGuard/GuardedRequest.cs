@@ -15,6 +15,9 @@ internal sealed class GuardedRequest
     /// <summary>As it came.</summary>
     public required string Target { get; init; }
 
+    /// <summary><c>HTTP/1.0</c> or <c>HTTP/1.1</c>: an older client may not know chunks.</summary>
+    public required string Version { get; init; }
+
     public required GuardedPath Path { get; init; }
 
     public BodyFraming Framing { get; private set; }
@@ -37,6 +40,7 @@ internal sealed class GuardedRequest
         {
             Method = words[0],
             Target = words[1],
+            Version = words[2],
             Path = GuardedPath.Parse(words[1]) ?? throw FieldLines.Malformed("a path or query that can be read in two ways", line),
         };
         request._fields.Read(head[(end + 2)..], Strictness.Request);
@@ -45,7 +49,7 @@ internal sealed class GuardedRequest
         for (var i = request._fields.IndexOf("Content-Type"u8, 0); i >= 0; i = request._fields.IndexOf("Content-Type"u8, i + 1))
         {
             var type = Encoding.Latin1.GetString(request._fields.Value(i));
-            if (type.Contains("form", StringComparison.OrdinalIgnoreCase))
+            if (type.Contains("form-urlencoded", StringComparison.OrdinalIgnoreCase) || type.Contains("multipart", StringComparison.OrdinalIgnoreCase))
                 throw new MalformedMessageException($"it has the content type {type}");
         }
 
@@ -66,7 +70,7 @@ internal sealed class GuardedRequest
     /// <param name="length">Of a body that was read already; null for one that follows as it comes.</param>
     public byte[] HeadForDaemon(bool mayHijack, long? length)
     {
-        var head = new StringBuilder($"{Method} {Target} HTTP/1.1\r\n");
+        var head = new StringBuilder($"{Method} {Target} {Version}\r\n");
         for (var i = 0; i < _fields.Count; i++)
         {
             var name = Encoding.Latin1.GetString(_fields.Name(i));
