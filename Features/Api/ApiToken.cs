@@ -21,7 +21,7 @@ internal sealed class ApiToken
             return;
         try
         {
-            var text = File.Exists(options.TokenFile) ? File.ReadAllText(options.TokenFile).Trim() : Make(options.TokenFile);
+            var text = File.Exists(options.TokenFile) ? RegularFile.ReadAllText(options.TokenFile).Trim() : Make(options.TokenFile);
             if (text.Length >= LeastLength)
                 _token = Encoding.UTF8.GetBytes(text);
             else

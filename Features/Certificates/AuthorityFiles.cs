@@ -39,6 +39,8 @@ internal sealed class AuthorityFiles(string directory)
                 (false, false) => default,
                 (true, false) => AuthorityCheck.Broken("ca.key is missing"),
                 (false, true) => AuthorityCheck.Broken("ca.crt is missing"),
+                _ when !RegularFile.IsOrMissing(CertificatePath) => AuthorityCheck.Broken("ca.crt is no regular file"),
+                _ when !RegularFile.IsOrMissing(KeyPath) => AuthorityCheck.Broken("ca.key is no regular file"),
                 _ => AuthorityCheck.Of(File.ReadAllText(CertificatePath), File.ReadAllText(KeyPath), now),
             };
         }

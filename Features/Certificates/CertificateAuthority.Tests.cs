@@ -37,6 +37,19 @@ public sealed class CertificateAuthorityTests : IDisposable
         Assert.Equal(UnixFileMode.None, File.GetUnixFileMode(_fixture.CertDirectory) & listOrChange);
     }
 
+    [Theory]
+    [InlineData("ca.crt")]
+    [InlineData("ca.key")]
+    public async Task A_FIFO_in_the_place_of_a_file_holds_nothing_up_and_is_moved_aside(string name)
+    {
+        _fixture.Existing().Dispose();
+        File.Delete(_fixture.PathOf(name));
+        CertificateFixture.Run("mkfifo", _fixture.PathOf(name));
+        using var made = await Task.Run(_fixture.Authority).WaitAsync(TimeSpan.FromSeconds(20));
+        Assert.Contains($"{name} is no regular file", Assert.Single(_fixture.Lines, line => line.Item1 == LogLevel.Warning).Item2, StringComparison.Ordinal);
+        Assert.Contains("BEGIN CERTIFICATE", File.ReadAllText(_fixture.PathOf("ca.crt")), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void OpenSSL_accepts_it_in_strict_mode()
     {

@@ -81,6 +81,23 @@ public sealed class InitProcessTests : IDisposable
         Assert.Contains("\ndiscobot-agent: Proxy daemon not started: proxy binary not found at /opt/discobot/bin/proxy\n", _inside.Output, StringComparison.Ordinal);
     }
 
+    /// <summary>On a volume that was somebody else's anything may stand in the place of the proxy's files.</summary>
+    [Theory]
+    [InlineData("certs/ca.crt certs/ca.key", "ca.crt is no regular file")]
+    [InlineData("config.yaml", "HTTP proxy ready")]
+    [InlineData("api.token", "is no regular file")]
+    public async Task A_FIFO_in_the_place_of_a_file_of_the_proxys_holds_nothing_up(string files, string told)
+    {
+        _inside.Prepare($"mkdir -p $2/proxy/certs; cd $2/proxy; mkfifo {files}");
+        _inside.Agent("exec sleep 1000");
+        _inside.Start();
+        await _inside.SeeAsync("startup completed");
+        Assert.Contains("discobot-agent: HTTP proxy ready on port 17080\n", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains(told, _inside.Output, StringComparison.Ordinal);
+        _inside.Send(Signal.Terminate);
+        await _inside.EndAsync();
+    }
+
     [Fact]
     public async Task No_file_grows_from_start_to_start()
     {

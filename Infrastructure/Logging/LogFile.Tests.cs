@@ -36,6 +36,34 @@ public sealed class LogFileTests : IDisposable
     }
 
     [Fact]
+    public async Task A_FIFO_that_nobody_reads_is_an_error_at_once_and_one_that_somebody_reads_gets_the_lines()
+    {
+        using (var made = System.Diagnostics.Process.Start("mkfifo", Log))
+            made.WaitForExit();
+        var error = await Assert.ThrowsAnyAsync<IOException>(() => Task.Run(() => new LogFile(Log, 0, 0)).WaitAsync(TimeSpan.FromSeconds(10)));
+        Assert.Contains(Log, error.Message, StringComparison.Ordinal);
+
+        var read = Task.Run(() => File.ReadAllText(Log));
+        LogFile? file = null;
+        for (var tries = 0; file is null; tries++)
+        {
+            Assert.True(tries < 500, "nobody reads");
+            try
+            {
+                file = new LogFile(Log, maxSize: 1, keep: 1);
+            }
+            catch (IOException)
+            {
+                await Task.Delay(20);
+            }
+        }
+
+        Write(file, "line\n");
+        file.Dispose();
+        Assert.Equal("line\n", await read.WaitAsync(TimeSpan.FromSeconds(10)));
+    }
+
+    [Fact]
     public void A_file_that_was_renamed_is_left_when_asked()
     {
         using var file = new LogFile(Log, 0, 0);

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using Discobot.Infrastructure.Native;
 using Microsoft.Win32.SafeHandles;
@@ -18,6 +19,7 @@ internal sealed class LogFile : Stream
     private readonly long _maxSize;
     private readonly int _keep;
     private SafeFileHandle _file;
+    private bool _hasLength;
     private volatile bool _reopens;
 
     /// <param name="maxSize">Bytes; zero is no limit.</param>
@@ -49,15 +51,27 @@ internal sealed class LogFile : Stream
             Replace();
         }
 
-        // What has no length (a pipe, a terminal) has 0 and is never renamed.
-        if (_maxSize > 0 && RandomAccess.GetLength(_file) is > 0 and var length && length + buffer.Length > _maxSize)
+        if (_maxSize > 0 && _hasLength && RandomAccess.GetLength(_file) is > 0 and var length && length + buffer.Length > _maxSize)
         {
             Rotate();
             Replace();
         }
 
-        // O_APPEND: the offset counts for nothing.
-        RandomAccess.Write(_file, buffer, 0);
+        WriteWhole(buffer);
+    }
+
+    // O_APPEND knows where; a pipe has no place to be named.
+    private void WriteWhole(ReadOnlySpan<byte> bytes)
+    {
+        const int Interrupted = 4;
+        while (bytes.Length > 0)
+        {
+            var written = Libc.Write((int)_file.DangerousGetHandle(), bytes, (nuint)bytes.Length);
+            if (written >= 0)
+                bytes = bytes[(int)written..];
+            else if (Marshal.GetLastPInvokeError() != Interrupted)
+                throw LibcException.Last("write", _path);
+        }
     }
 
     public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
@@ -81,13 +95,32 @@ internal sealed class LogFile : Stream
 
     private SafeFileHandle Open()
     {
+        // A FIFO that nobody reads would hold up the start: it is an error. Who reads may be slow, as anywhere.
         var file = Libc.OpenAt(
-            Libc.CurrentDirectory, Encoding.UTF8.GetBytes(_path + "\0"), Libc.WriteOnly | Libc.Create | Append | Libc.CloseOnExec, Mode);
+            Libc.CurrentDirectory, Encoding.UTF8.GetBytes(_path + "\0"), Libc.WriteOnly | Libc.Create | Append | Libc.CloseOnExec | Libc.NonBlocking, Mode);
         if (!file.IsInvalid)
+        {
+            Libc.SetStatusFlags(file, Append);
+            _hasLength = HasLength(file);
             return file;
+        }
+
         var error = LibcException.Last("open", _path);
         file.Dispose();
         throw error;
+    }
+
+    // A pipe or a terminal has none, and is never renamed.
+    private static bool HasLength(SafeFileHandle file)
+    {
+        try
+        {
+            return RandomAccess.GetLength(file) >= 0;
+        }
+        catch (NotSupportedException)
+        {
+            return false;
+        }
     }
 
     // Where it cannot be opened, lines go on to where they went.

@@ -29,6 +29,12 @@ internal static partial class Libc
     [LibraryImport("libc", EntryPoint = "openat", SetLastError = true)]
     public static partial SafeFileHandle OpenAt(int directory, byte[] path, int flags, uint mode);
 
+    /// <summary>Changes what the open file does from now on: O_APPEND, O_NONBLOCK (fcntl(2), F_SETFL).</summary>
+    public static void SetStatusFlags(SafeHandle file, int flags) => _ = Control(file, 4, flags);
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    private static partial int Control(SafeHandle file, int command, int value);
+
     [LibraryImport("libc", EntryPoint = "mkdirat", SetLastError = true)]
     public static partial int MakeDirectoryAt(SafeHandle directory, byte[] path, uint mode);
 
