@@ -64,7 +64,9 @@ internal static class InitCommand
         EnsureAuthority = InitTrust.EnsureAuthority(log),
         InstallTrust = InitTrust.InstallTrust(log, paths, environment),
         FollowBundleForJava = (bundle, store) => JavaTrustStore.Follow(bundle, store),
+        IsMachinesNetwork = static () => NetworkNamespace.IsTheMachines(),
         OpenEgressTable = static () => new EgressTable(),
+        AddLoopbackAddress = LoopbackAddress.Add,
         ChooseConfig = workspace => Choose(ContainerConfig.Choose(workspace, paths.Policy, environment), given, paths),
     };
 
@@ -78,6 +80,7 @@ internal static class InitCommand
             LogFile = settings.Logging.File,
             Init = settings.Init,
             GuardsDocker = settings.GuardsDocker,
+            EgressIsNamed = settings.Egress.Mode is not null,
             Egress = settings.Egress with { Mode = settings.EgressMode },
             SecretVariables = config.SecretVariables,
             State = ChosenProxy.Of(settings).State with { Config = paths.ProxyConfig, CertDir = paths.Certificates, Variables = given },

@@ -30,7 +30,7 @@ internal static class RuncCommand
         {
             if (Environment.GetEnvironmentVariable(GuardedDocker.Variable) != GuardedDocker.Alone
                 && (new ClientBundle(new ContainerPaths().Bundles).Find() ?? SystemRoots.FindBundle()) is { } bundle)
-                new NestedRuntime(bundle, new ContainerPaths().CaCertificate).Prepare(arguments);
+                new NestedRuntime(bundle, new ContainerPaths().CaCertificate, Environment.GetEnvironmentVariable("DISCOBOT_EGRESS") is "redirect" or "enforce").Prepare(arguments);
         }
         catch (Exception error) when (error is IOException or JsonException or InvalidOperationException)
         {

@@ -1,3 +1,4 @@
+using Discobot.Features.Egress;
 using Discobot.Infrastructure.Config;
 
 namespace Discobot.Features.Configuration;
@@ -68,6 +69,31 @@ public sealed class ContainerConfigTests : IDisposable
             Assert.Equal("gate", settings.Proxy.Upstream!.Target.Host);
             Assert.Equal(workspace is not null, settings.Cache.StaleTags);
         }
+    }
+
+    [Theory]
+    [InlineData(null, null, "open")]
+    [InlineData(null, "egress: {mode: enforce}", "enforce")]
+    [InlineData("egress: {mode: redirect}", "egress: {mode: open}", "redirect", 1)]
+    [InlineData("egress: {mode: open}", "egress: {mode: redirect}", "redirect")]
+    [InlineData("egress: {mode: enforce}", "egress: {mode: redirect}", "enforce", 1)]
+    [InlineData("egress: {mode: redirect}", "egress: {mode: enforce}", "enforce")]
+    public void A_workspace_may_only_tighten_what_is_let_out(string? policy, string? workspace, string expected, int refused = 0)
+    {
+        if (policy is not null)
+            Policy(policy);
+        var choice = Choose(workspace);
+        Assert.Equal((expected, refused), (EgressOptions.Word(choice.Settings.EgressMode), choice.Refused.Count));
+    }
+
+    [Theory]
+    [InlineData("open", "egress: {mode: redirect}", "redirect")]
+    [InlineData("redirect", "egress: {mode: enforce}", "enforce")]
+    [InlineData("enforce", "egress: {mode: open}", "enforce", 1)]
+    public void The_word_of_the_environment_is_the_operators(string variable, string workspace, string expected, int refused = 0)
+    {
+        var choice = ContainerConfig.Choose(workspace, "/none", new Dictionary<string, string> { ["DISCOBOT_EGRESS"] = variable });
+        Assert.Equal((expected, refused), (EgressOptions.Word(choice.Settings.EgressMode), choice.Refused.Count));
     }
 
     [Theory]

@@ -1,3 +1,4 @@
+using Discobot.Features.Egress;
 using Discobot.Infrastructure.Config;
 
 namespace Discobot.Features.Configuration;
@@ -37,29 +38,43 @@ internal sealed record ContainerConfig(string Text, string Source, ProxySettings
         }
 
         var refused = new List<string>();
-        if (workspace is not null && FromWorkspace(workspace, policy, sources, refused) is { } chosen)
+        if (workspace is not null && FromWorkspace(workspace, policy, policy?.EgressMode ?? Fixed(DefaultConfiguration.Text(), BuiltInName, sources, []).Settings.EgressMode, sources, refused) is { } chosen)
             return chosen with { SecretVariables = policy?.SecretVariables ?? [] };
         return policy is null
             ? Fixed(DefaultConfiguration.Text(), BuiltInName, sources, refused)
             : Fixed(policy.ApplyToDefault(builtIn), $"{BuiltInName} and {policyFile}", sources, refused) with { SecretVariables = policy.SecretVariables };
     }
 
-    private static ContainerConfig? FromWorkspace(string text, OperatorPolicy? policy, SettingsSources sources, List<string> refused)
+    /// <param name="loosest">What may be let out at most; a workspace may ask for less.</param>
+    private static ContainerConfig? FromWorkspace(string text, OperatorPolicy? policy, EgressMode loosest, SettingsSources sources, List<string> refused)
     {
         var document = ConfigDocument.Parse(text, WorkspaceName);
         var own = sources.Load(document);
         refused.AddRange(own.Errors.Select(e => e.ToString()));
         if (own.Value is { } settings)
             refused.AddRange([.. WorkspaceRules.Violations(settings), .. policy?.Objections(settings) ?? []]);
+        var asked = AskedEgress(document, sources);
+        if (asked < loosest)
+            refused.Add($"egress.mode: {EgressOptions.Word(asked)} lets out more than {EgressOptions.Word(loosest)}, which is the operator's to change");
         if (refused.Count > 0)
             return null;
         if (policy is null)
-            return new ContainerConfig(text, WorkspaceName, own.Value!, []);
+            return new ContainerConfig(text, WorkspaceName, Tightened(own.Value!, asked), []);
         var merged = policy.ApplyToWorkspace(document);
         var result = sources.Load(ConfigDocument.Parse(merged, $"{WorkspaceName} with the operator's policy"));
         refused.AddRange(result.Errors.Select(e => e.ToString()));
-        return result.Value is { } both ? new ContainerConfig(merged, $"{WorkspaceName}, within the operator's policy", both, []) : null;
+        return result.Value is { } both ? new ContainerConfig(merged, $"{WorkspaceName}, within the operator's policy", Tightened(both, asked), []) : null;
     }
+
+    // What the text itself says; the environment's word is the operator's.
+    private static EgressMode? AskedEgress(ConfigDocument document, SettingsSources sources)
+    {
+        var without = sources.Environment.Where(v => v.Key != "DISCOBOT_EGRESS").ToDictionary(StringComparer.Ordinal);
+        return (sources with { Environment = without }).Load(document).Value?.Egress.Mode;
+    }
+
+    private static ProxySettings Tightened(ProxySettings settings, EgressMode? asked)
+        => asked > settings.EgressMode ? settings with { Egress = settings.Egress with { Mode = asked } } : settings;
 
     // A variable of the environment may be wrong: the text without it still means something.
     private static ContainerConfig Fixed(string text, string source, SettingsSources sources, IReadOnlyList<string> refused)

@@ -11,6 +11,9 @@ internal sealed class OperatorPolicy(ConfigDocument document, ProxySettings sett
 {
     private static readonly string[] Choosable = ["allowlist.domains", "allowlist.ips"];
 
+    /// <summary>What may be let out at most.</summary>
+    public EgressMode EgressMode => settings.EgressMode;
+
     /// <summary>The variables that the policy's secrets are in: nobody else is to see or to use them.</summary>
     public IReadOnlyCollection<string> SecretVariables { get; } =
         [.. settings.Secrets().Where(s => s.Value.Source == SecretSource.Environment).Select(s => s.Value.Text).Distinct()];
@@ -28,8 +31,6 @@ internal sealed class OperatorPolicy(ConfigDocument document, ProxySettings sett
             yield return objection;
         if (settings.Allowlist.Enabled && !workspace.Api.IsProtected)
             yield return "api.protect: none would let any process change what the operator's policy locks";
-        if (workspace.Egress.Mode is { } mode && mode < settings.EgressMode)
-            yield return $"egress.mode: {EgressOptions.Word(mode)} lets out more than the operator's policy, {EgressOptions.Word(settings.EgressMode)}";
         foreach (var (key, value) in workspace.Secrets())
         {
             if (value.Source == SecretSource.Environment && SecretVariables.Contains(value.Text))

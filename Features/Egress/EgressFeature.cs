@@ -16,11 +16,18 @@ internal static class EgressFeature
             return services;
         return services
             .AddSingleton(new NameServers(ResolverFile))
-            .AddSingleton<DnsResolver>()
+            .AddSingleton(provider => new DnsResolver(
+                provider.GetRequiredService<IEgressPolicy>(), options.Mode!.Value, provider.GetRequiredService<NameServers>(),
+                provider.GetRequiredService<LearnedNames>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<DnsResolver>>()))
             .AddHostedService(provider => new DnsServer(
                 provider.GetRequiredService<DnsResolver>(), Loopback(options.DnsPort), provider.GetRequiredService<ILogger<DnsServer>>()));
     }
 
-    /// <summary>The loopback addresses that this machine has, at a port.</summary>
-    public static IPEndPoint[] Loopback(int port) => ListenAddresses.Usable([IPAddress.Loopback, IPAddress.IPv6Loopback], port);
+    /// <summary>Where the connections of nested containers are led, as they cannot be to the loopback's own addresses: two that the init gives to
+    /// the loopback interface (RFC 3927 and RFC 4193).</summary>
+    public static readonly IPAddress[] Nested = [IPAddress.Parse("169.254.17.82"), IPAddress.Parse("fdd1:5c0b:07::1")];
+
+    /// <summary>The addresses that this machine has of those where what is redirected arrives, at a port.</summary>
+    public static IPEndPoint[] Loopback(int port) =>
+        [.. ListenAddresses.Usable([IPAddress.Loopback, IPAddress.IPv6Loopback], port), .. Nested.Where(ListenAddresses.IsOwn).Select(address => new IPEndPoint(address, port))];
 }

@@ -1,13 +1,21 @@
+using System.Net;
+
 namespace Discobot.Features.Egress;
 
 /// <param name="Mode">What is let out.</param>
 /// <param name="ProxyUser">The only user whose packets may leave: the proxy's.</param>
-/// <param name="EntryPort">Where redirected connections are served, on 127.0.0.1 and ::1.</param>
-/// <param name="DnsPort">Where redirected questions are answered, on 127.0.0.1 and ::1, over UDP and TCP.</param>
+/// <param name="EntryPort">Where redirected connections are served, on the addresses of <see cref="EgressFeature.Loopback"/>.</param>
+/// <param name="DnsPort">Where redirected questions are answered, on the same, over UDP and TCP.</param>
 internal sealed record EgressPlan(EgressMode Mode, uint ProxyUser, ushort EntryPort, ushort DnsPort)
 {
     /// <summary>False until the proxy serves: nothing is redirected, and while that is enforced only root, which prepares the container, leaves.</summary>
     public bool IsServed { get; init; } = true;
+
+    /// <summary>Whether containers of the inner Docker are led to the proxy, too.</summary>
+    public bool LeadsContainers { get; init; } = true;
+
+    /// <summary>Where Docker's own resolver, which works inside this network as root, asks on; null when there is none; empty: wherever it likes.</summary>
+    public IReadOnlyList<IPAddress>? DockerAsks { get; init; }
 }
 
 /// <summary>The packet filter of this network namespace, as far as it is ours. What was set ends when it is disposed, or the process ends.</summary>

@@ -48,7 +48,9 @@ internal sealed class ContainerFixture : IDisposable
             ChosenFrom = text;
             return new ConfigChoice(text ?? "default", "somewhere", new ProxySummary(), []);
         },
+        IsMachinesNetwork = static () => true,
         OpenEgressTable = static () => throw new InvalidOperationException("the packet filter of the test's own machine"),
+        AddLoopbackAddress = static _ => throw new InvalidOperationException("the network of the test's own machine"),
     };
 
     public string At(string path) => Path.Combine(Root, path.TrimStart('/'));

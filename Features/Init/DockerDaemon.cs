@@ -1,4 +1,5 @@
 using System.Globalization;
+using Discobot.Features.Egress;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init;
@@ -7,7 +8,7 @@ namespace Discobot.Features.Init;
 /// Starts dockerd when the image has one, behind the proxy and after the authority is trusted, so that its very first pull is cached.
 /// Without it the container works.
 /// </summary>
-internal sealed class DockerDaemon(Container container, ClientProxy proxy)
+internal sealed class DockerDaemon(Container container, ClientProxy proxy, EgressRules egress)
 {
     private const string HostsGroup = "docker-host";
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
@@ -189,6 +190,8 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy)
     private Dictionary<string, string> DaemonEnvironment()
     {
         var environment = proxy.RootEnvironment();
+        // The mode in force, for what the daemon starts in front of runc.
+        environment["DISCOBOT_EGRESS"] = EgressOptions.Word(egress.Mode);
         if (_guard is not null)
             environment[GuardedDocker.Variable] = _nested.IsWanted ? "on" : GuardedDocker.Alone;
         if (_nested.IsWanted || _guard is not null)

@@ -1,4 +1,7 @@
+using System.Net.Sockets;
 using Discobot.Features.Egress;
+using Discobot.Features.Egress.Dns;
+using Discobot.Infrastructure;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init;
@@ -11,6 +14,9 @@ internal sealed class EgressRules(Container container)
 {
     private IEgressTable? _table;
     private EgressOptions _options = new();
+    private EgressMode _wanted;
+    private bool _isNamed;
+    private bool _leadsContainers;
     private Owner _proxyOwner = Owner.Root;
 
     /// <summary>What the packet filter lets out, as it is now.</summary>
@@ -34,16 +40,19 @@ internal sealed class EgressRules(Container container)
                 : Task.CompletedTask;
         }
 
-        if (NetworkNamespace.IsTheMachines())
+        (_wanted, _isNamed, _leadsContainers) = (_options.Mode.Value, proxy.EgressIsNamed, proxy.Init.NestedDocker);
+        if (container.Services.IsMachinesNetwork())
             return Refuse("this is the machine's own network, whose other programs would be led to the proxy too", "run the container without --network host");
-        if (_options is { Mode: EgressMode.Enforce, TrustAgent: false } && container.Agent.User == 0)
-            throw new StartupException("egress.mode enforce cannot be kept: the agent would run as root, who can undo it; set AGENT_USER to another user, or egress.trust_agent: true in the operator's policy");
+        if (container.Agent.User == 0 && !_options.TrustAgent)
+            JudgeRoot();
         try
         {
             _table = container.Services.OpenEgressTable();
             _table.Set(Plan(isServed: false));
+            AddNestedAddresses();
+            AnswerOwners();
             container.Running.Hold(_table);
-            Mode = _options.Mode.Value;
+            Mode = _wanted;
         }
         catch (LibcException error)
         {
@@ -62,6 +71,8 @@ internal sealed class EgressRules(Container container)
             return Task.CompletedTask;
         if (proxy.Serves)
         {
+            // Who does not get the authority could not trust the proxy.
+            _leadsContainers &= proxy.Trust.Bundle is not null;
             _table.Set(Plan(isServed: true));
             container.Log.Info($"egress {EgressOptions.Word(Mode)}: the way out leads through the proxy");
         }
@@ -78,18 +89,65 @@ internal sealed class EgressRules(Container container)
         return Task.CompletedTask;
     }
 
+    // A promise is kept or not made. Where nobody asked for it by name, the allowlist goes on as it does without rules: for those who use the proxy.
     private Task Refuse(string reason, string remedy)
     {
-        if (_options.Mode == EgressMode.Enforce)
+        if (_wanted == EgressMode.Enforce && _isNamed)
             throw new StartupException($"egress.mode enforce cannot be kept: {reason}; {remedy}, or give up the promise with DISCOBOT_EGRESS=open");
-        container.Log.Warning($"programs that do not use the proxy go out directly: {reason}; {remedy}, or DISCOBOT_EGRESS=open to do without");
+        container.Log.Warning((_wanted == EgressMode.Enforce ? "the allowlist does not bind programs that do not use the proxy, they go out directly" : "programs that do not use the proxy go out directly")
+            + $": {reason}; {remedy}, or DISCOBOT_EGRESS=open to do without");
         return Task.CompletedTask;
     }
 
-    private EgressPlan Plan(bool isServed) => new(
-        _options.Mode!.Value,
-        _proxyOwner.User,
-        (ushort)_options.Port,
-        (ushort)_options.DnsPort)
-    { IsServed = isServed };
+    // Root takes back whatever is taken from it.
+    private void JudgeRoot()
+    {
+        const string Reason = "the agent runs as root, who can undo it; set AGENT_USER to another user, or egress.trust_agent: true in the operator's policy";
+        if (_wanted == EgressMode.Enforce && _isNamed)
+            throw new StartupException($"egress.mode enforce cannot be kept: {Reason}");
+        if (_wanted == EgressMode.Enforce)
+            container.Log.Warning($"egress redirect instead of enforce: {Reason}");
+        _wanted = EgressMode.Redirect;
+    }
+
+    private void AddNestedAddresses()
+    {
+        foreach (var address in EgressFeature.Nested)
+        {
+            try
+            {
+                container.Services.AddLoopbackAddress(address);
+            }
+            catch (LibcException error)
+            {
+                // IPv6 may be off. What nested containers send there is then answered by nobody.
+                container.Log.Debug($"no address for nested containers: {error.Message}");
+            }
+        }
+    }
+
+    private void AnswerOwners()
+    {
+        var socket = container.Paths.In(OwnerService.SeenSocket);
+        try
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(socket)!);
+            container.Running.InBackground("search for owners of connections", OwnerService.Listen(socket, _proxyOwner), container.Log);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SocketException)
+        {
+            container.Log.Warning($"the log does not tell which program tries to go past the proxy: {error.Message}");
+        }
+    }
+
+    private EgressPlan Plan(bool isServed)
+    {
+        var resolvConf = Path.Combine(container.Paths.Etc, "resolv.conf");
+        return new EgressPlan(_wanted, _proxyOwner.User, (ushort)_options.Port, (ushort)_options.DnsPort)
+        {
+            IsServed = isServed,
+            LeadsContainers = _wanted == EgressMode.Enforce || _leadsContainers,
+            DockerAsks = File.Exists(resolvConf) ? DockersResolver.Asks(File.ReadAllLines(resolvConf)) : null,
+        };
+    }
 }

@@ -1,3 +1,4 @@
+using System.Net;
 using Discobot.Features.Egress;
 
 namespace Discobot.Features.Init;
@@ -17,8 +18,14 @@ internal sealed record InitServices
     /// <summary>Chooses the proxy's configuration, given the workspace's text, or null when it has none.</summary>
     public required Func<string?, ConfigChoice> ChooseConfig { get; init; }
 
+    /// <summary>Whether the container's network is the machine's own.</summary>
+    public required Func<bool> IsMachinesNetwork { get; init; }
+
     /// <summary>Opens the packet filter of the container's network.</summary>
     public required Func<IEgressTable> OpenEgressTable { get; init; }
+
+    /// <summary>Gives the loopback interface one more address.</summary>
+    public required Action<IPAddress> AddLoopbackAddress { get; init; }
 }
 
 /// <summary>How installing the authority went.</summary>
@@ -56,6 +63,9 @@ internal sealed record ProxySummary
 
     /// <summary>Variables for the proxy alone: whatever runs as the agent does not get them.</summary>
     public IReadOnlyCollection<string> SecretVariables { get; init; } = [];
+
+    /// <summary>Whether somebody asked for that mode of egress by its name: then there is no other.</summary>
+    public bool EgressIsNamed { get; init; }
 
     /// <summary>The <c>egress</c> section, its mode chosen.</summary>
     public EgressOptions Egress { get; init; } = new() { Mode = EgressMode.Open };

@@ -29,6 +29,18 @@ public sealed class NestedRuntimeTests
     [InlineData("[]")]
     public void Who_goes_out_directly_is_left_alone(string environment) => Assert.False(_runtime.Complete(Container(environment)));
 
+    [Theory]
+    [InlineData("""["PATH=/bin"]""")]
+    [InlineData("[]")]
+    [InlineData("null")]
+    public void Where_the_network_leads_to_the_proxy_everybody_gets_them(string environment)
+    {
+        var container = Container(environment);
+        Assert.True(new NestedRuntime("/bundle.pem", "/ca.crt", forAll: true).Complete(container));
+        Assert.Contains("SSL_CERT_FILE=/dev/discobot-ca-bundle.crt", container["process"]!["env"]!.AsArray().Select(e => e!.GetValue<string>()));
+        Assert.Equal(3, container["mounts"]!.AsArray().Count);
+    }
+
     [Fact]
     public void The_description_is_found_and_written_where_the_arguments_say()
     {

@@ -5,12 +5,13 @@ namespace Discobot.Features.Init;
 
 /// <summary>
 /// Stands before runc on the Docker daemon's PATH: whatever container or build step was given the proxy (by the docker client, from
-/// <c>~/.docker/config.json</c>) gets the authorities as well, in a file and in the variables that name it. The file is mounted below
+/// <c>~/.docker/config.json</c>), and every one where the network itself leads to the proxy, gets the authorities as well, in a file and in the variables that name it. The file is mounted below
 /// <c>/dev</c>, which is no part of an image, so that builds leave no trace of it.
 /// </summary>
 /// <param name="bundle">The file with every authority this container trusts.</param>
 /// <param name="authority">Our own alone.</param>
-internal sealed class NestedRuntime(string bundle, string authority)
+/// <param name="forAll">Whether also those get them that know of no proxy.</param>
+internal sealed class NestedRuntime(string bundle, string authority, bool forAll = false)
 {
     public const string SeenBundle = "/dev/discobot-ca-bundle.crt";
     public const string SeenAuthority = "/dev/discobot-ca.crt";
@@ -48,13 +49,18 @@ internal sealed class NestedRuntime(string bundle, string authority)
         return true;
     }
 
-    /// <summary>Adds the variables to a process that has the proxy's, unless it has its own; true when it was changed.</summary>
-    public static bool AddVariables(JsonObject process)
+    /// <summary>Adds the variables to a process that has the proxy's, or to any, unless it has its own; true when it was changed.</summary>
+    public bool AddVariables(JsonObject process)
     {
         if (process["env"] is not JsonArray environment)
-            return false;
+        {
+            if (!forAll)
+                return false;
+            process["env"] = environment = [];
+        }
+
         var names = environment.Select(e => e!.GetValue<string>().Split('=')[0]).ToHashSet(StringComparer.Ordinal);
-        if (!names.Contains("HTTPS_PROXY") || names.Contains("DISCOBOT_NESTED"))
+        if (!(forAll || names.Contains("HTTPS_PROXY")) || names.Contains("DISCOBOT_NESTED"))
             return false;
         environment.Add((JsonNode?)JsonValue.Create("DISCOBOT_NESTED=1"));
         foreach (var (name, value) in ProxyEnvironment.Authorities(SeenBundle, SeenAuthority).Where(v => !names.Contains(v.Key)))

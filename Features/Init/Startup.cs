@@ -28,7 +28,7 @@ internal static class Startup
         var proxy = steps.Add("HTTP proxy", OnFailure.Warn, [config],
             stop => new ProxyDaemon(c, volume.Result, config.Result, trust.Result, egress).RunAsync(stop), otherwise: () => new ClientProxy(c, config.Result.Proxy, trust.Result));
         steps.Add("way out", OnFailure.Fatal, [], _ => egress.LeadAsync(proxy.Result));
-        steps.Add("Docker daemon", OnFailure.Warn, [volume], stop => new DockerDaemon(c, proxy.Result).RunAsync(stop));
+        steps.Add("Docker daemon", OnFailure.Warn, [volume], stop => new DockerDaemon(c, proxy.Result, egress).RunAsync(stop));
         steps.Add("session hooks", OnFailure.Warn, [filesystem], stop => new SessionHooks(c, proxy.Result, egress).RunAsync(stop));
         steps.Add("agent-api", OnFailure.Fatal, [filesystem], stop => new AgentApi(c, proxy.Result, egress).RunAsync(stop));
         return steps;

@@ -10,7 +10,7 @@ namespace Discobot.Features.Interception;
 /// on to interception (TLS, HTTP) or through it (everything else).</summary>
 internal sealed partial class ConnectTunnel(
     IEgressPolicy policy, Live<PassthroughHosts> passthrough, Dialer dialer, OpenTraffic traffic, ISocksServer socks,
-    ProxyUsers users, ClientLimits limits, ConnectionMetrics metrics, ILogger<ConnectTunnel> log)
+    ProxyUsers users, ClientLimits limits, ConnectionMetrics metrics, BypassLog bypasses, ILogger<ConnectTunnel> log)
 {
     /// <summary>Limit on the first byte of a connection, as the issue says.</summary>
     private static readonly TimeSpan FirstByteLimit = TimeSpan.FromSeconds(5);
@@ -152,7 +152,7 @@ internal sealed partial class ConnectTunnel(
             first = FirstByte.Unknown;
         if (first is FirstByte.Tls or FirstByte.Http)
             await InterceptAsync(connection, tunnel, first, next, closing);
-        else if (first is not FirstByte.None)
+        else if (first is not FirstByte.None || tunnel.IsTransparent)
             await RelayAsync(connection, target, policy.JudgeRawTunnel(target), first is FirstByte.Silent ? next : null, closing);
     }
 
@@ -213,6 +213,8 @@ internal sealed partial class ConnectTunnel(
         if (!verdict.Allowed)
         {
             LogBlocked(target, verdict.Rule, verdict.Reason);
+            if (connection.Features.Get<Tunnel>() is { IsTransparent: true })
+                await bypasses.TellAsync(target, connection.RemoteEndPoint, closing);
             return;
         }
 

@@ -52,6 +52,7 @@ internal static class InterceptionFeature
             .AddSingleton<UpstreamRequests>()
             .AddSingleton<OpaqueTls>()
             .AddSingleton<TlsTermination>()
+            .AddSingleton<BypassLog>()
             .AddSingleton<ConnectTunnel>()
             .AddSingleton<TransparentEntry>();
     }

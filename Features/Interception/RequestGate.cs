@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using Discobot.Infrastructure.Http1;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Http.Features;
@@ -8,7 +9,7 @@ namespace Discobot.Features.Interception;
 /// <summary>First HTTP stage of the proxy port: finds out where a request goes, makes sure that tunnel, TLS hello and Host agree on it
 /// (421), asks the policy (403), and logs request and response.</summary>
 internal sealed partial class RequestGate(
-    RequestDelegate next, OpenTraffic traffic, ProxyUsers users, RequestMetrics metrics, ILogger<RequestGate> log)
+    RequestDelegate next, OpenTraffic traffic, ProxyUsers users, RequestMetrics metrics, BypassLog bypasses, ILogger<RequestGate> log)
 {
     private long _lastId = Environment.TickCount64 << 20;
 
@@ -28,6 +29,8 @@ internal sealed partial class RequestGate(
                 LogRefused(id, error!.Reason);
             else
                 error = Begin(context, request, error, out watch);
+            if (request is not null && error is { Status: StatusCodes.Status403Forbidden } && TunnelOf(context) is { IsTransparent: true })
+                await bypasses.TellAsync(request.Target, ClientOf(context.Connection), context.RequestAborted);
             if (error is null)
                 await next(context);
             else
@@ -116,7 +119,7 @@ internal sealed partial class RequestGate(
         // The port may be absent when it is the scheme's own. Absolute-form counts before Host (RFC 9112, 3.2.2).
         var named = RequestHead.AuthorityOf(raw) is { IsEmpty: false } authority ? authority.ToString() : context.Request.Headers.Host.ToString();
         // HTTP/1.0 has no Host: the tunnel says it.
-        var agrees = (named.Length == 0 && context.Request.Protocol == HttpProtocol.Http10) || (ConnectTarget.TryParse(named, tunnel.Target.Port, out var target) && target == tunnel.Target);
+        var agrees = (named.Length == 0 && context.Request.Protocol == HttpProtocol.Http10) || (ConnectTarget.TryParse(named, tunnel.Target.Port, out var target) && (target == tunnel.Target || (target.Host == tunnel.Dialled && target.Port == tunnel.Target.Port)));
         return (request, agrees ? null : Misdirected($"The tunnel was opened to {tunnel.Target}, but the request names {ProxyErrors.Shown(named)}."));
     }
 
@@ -165,6 +168,9 @@ internal sealed partial class RequestGate(
         var origin = raw[(authority + 3 + path)..];
         return origin[0] == '/' ? origin : "/" + origin;
     }
+
+    private static IPEndPoint? ClientOf(ConnectionInfo connection) =>
+        connection.RemoteIpAddress is { } address ? new IPEndPoint(address, connection.RemotePort) : null;
 
     private static Tunnel? TunnelOf(HttpContext context) => context.Features.Get<Tunnel>();
 

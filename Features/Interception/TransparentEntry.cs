@@ -10,7 +10,8 @@ namespace Discobot.Features.Interception;
 /// its TLS hello or its Host field, else from what our resolver lately answered; it is resolved again, judged and dialled by us, so that a forged
 /// name reaches only what the rules allow under that name.
 /// </summary>
-internal sealed partial class TransparentEntry(ConnectTunnel tunnel, IAddressNames names, ConnectionMetrics metrics, ILogger<TransparentEntry> log)
+internal sealed partial class TransparentEntry(
+    ConnectTunnel tunnel, IEgressPolicy policy, IAddressNames names, ConnectionMetrics metrics, ILogger<TransparentEntry> log)
 {
     /// <summary>How long a client may be silent before we take it for a protocol whose server speaks first.</summary>
     private static readonly TimeSpan ServerFirst = TimeSpan.FromMilliseconds(700);
@@ -35,7 +36,7 @@ internal sealed partial class TransparentEntry(ConnectTunnel tunnel, IAddressNam
             try
             {
                 var target = await TargetOfAsync(connection, destination, closing);
-                await tunnel.EnterAsync(connection, new Tunnel(target) { IsTransparent = true }, next, closing);
+                await tunnel.EnterAsync(connection, new Tunnel(target) { IsTransparent = true, Dialled = ConnectTarget.Normalize(destination.Address.ToString()) }, next, closing);
             }
             catch (Exception e) when (e is OperationCanceledException or IOException)
             {
@@ -47,16 +48,21 @@ internal sealed partial class TransparentEntry(ConnectTunnel tunnel, IAddressNam
     private async Task<ConnectTarget> TargetOfAsync(ConnectionContext connection, IPEndPoint destination, CancellationToken closing)
     {
         var input = connection.Transport.Input;
+        var literal = new ConnectTarget(ConnectTarget.Normalize(destination.Address.ToString()), destination.Port);
+        var name = names.Find(destination.Address);
         if (await ProtocolSniffer.PeekAsync(input, ServerFirst, closing) is FirstByte.Tls)
         {
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(closing);
             limit.CancelAfter(HelloLimit);
-            if (await ClientHello.PeekAsync(input, limit.Token) is { ServerName: { } name }
-                && ConnectTarget.TryParse(name, destination.Port, out var byName) && byName.Port == destination.Port)
+            if (await ClientHello.PeekAsync(input, limit.Token) is { ServerName: { } asked }
+                && ConnectTarget.TryParse(asked, destination.Port, out var byName) && byName.Port == destination.Port)
                 return byName;
+            // A hello for an address names none (RFC 6066, 3).
+            if (name is null || policy.JudgeTunnel(literal).Allowed)
+                return literal;
         }
 
-        return new ConnectTarget(names.Find(destination.Address) ?? ConnectTarget.Normalize(destination.Address.ToString()), destination.Port);
+        return name is null ? literal : literal with { Host = name };
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "connection refused {Client} nothing redirected it here; the proxy's own port is another")]

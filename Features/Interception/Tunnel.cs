@@ -20,6 +20,9 @@ internal sealed class Tunnel(ConnectTarget target)
     /// <summary>The server's side of TLS that is perhaps not HTTP, once it is there. Disposed by whoever let the connection in.</summary>
     public OpaqueServer? Server { get; set; }
 
+    /// <summary>The address that the client itself dialled, where the target is the name found for it.</summary>
+    public string? Dialled { get; init; }
+
     /// <summary><c>https</c>, or <c>http</c> when plain HTTP was spoken inside the tunnel.</summary>
     public string Scheme { get; set; } = "https";
 }

@@ -4,7 +4,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Discobot.Infrastructure.Native;
 
-/// <summary>A connection to the kernel's packet filter (netfilter over netlink). What is owned by it ends with it.</summary>
+/// <summary>A connection to a part of the kernel's network (netlink(7)). What is owned by it ends with it.</summary>
 internal sealed partial class NetlinkSocket : IDisposable
 {
     /// <summary>netlink(7): <c>struct nlmsghdr</c> is length, type, flags, sequence, port.</summary>
@@ -12,7 +12,10 @@ internal sealed partial class NetlinkSocket : IDisposable
 
     private const int AddressFamily = 16;
     private const int Raw = 3 | 0x80000;
-    private const int Netfilter = 12;
+    /// <summary>linux/netlink.h: the protocols.</summary>
+    public const int Route = 0;
+
+    public const int Netfilter = 12;
     private const int SocketLevel = 1;
     private const int ReceiveTimeout = 20;
     private const ushort ErrorMessage = 2;
@@ -20,15 +23,15 @@ internal sealed partial class NetlinkSocket : IDisposable
     private readonly SafeFileHandle _socket;
 
     /// <exception cref="LibcException">EPROTONOSUPPORT where the kernel has no netfilter.</exception>
-    public NetlinkSocket()
+    public NetlinkSocket(int protocol)
     {
-        _socket = OpenSocket(AddressFamily, Raw, Netfilter);
+        _socket = OpenSocket(AddressFamily, Raw, protocol);
         if (_socket.IsInvalid)
-            throw LibcException.Last("socket", "of the packet filter");
+            throw LibcException.Last("socket", "of netlink");
         // The kernel answers while it is asked; the limit is for a kernel that does not.
         Span<long> limit = [5, 0];
         if (SetOption(_socket, SocketLevel, ReceiveTimeout, MemoryMarshal.AsBytes(limit), sizeof(long) * 2) != 0)
-            throw LibcException.Last("setsockopt", "of the packet filter");
+            throw LibcException.Last("setsockopt", "of netlink");
     }
 
     /// <summary>Sends messages that each ask for an answer, and reads the answers.</summary>
@@ -39,7 +42,7 @@ internal sealed partial class NetlinkSocket : IDisposable
     public (uint Sequence, int Error)? Send(ReadOnlySpan<byte> messages, IReadOnlyCollection<uint> sequences)
     {
         if (Write(_socket, messages, (nuint)messages.Length) != messages.Length)
-            throw LibcException.Last("send", "to the packet filter");
+            throw LibcException.Last("send", "to netlink");
         var waiting = new HashSet<uint>(sequences);
         (uint, int)? failure = null;
         var buffer = new byte[64 * 1024];
@@ -47,7 +50,7 @@ internal sealed partial class NetlinkSocket : IDisposable
         {
             var length = Read(_socket, buffer, (nuint)buffer.Length);
             if (length < 0)
-                throw LibcException.Last("receive", "from the packet filter");
+                throw LibcException.Last("receive", "from netlink");
             foreach (var (sequence, error) in Answers(buffer.AsMemory(0, (int)length)))
             {
                 // A refused transaction is answered once, and not always under a number of ours.

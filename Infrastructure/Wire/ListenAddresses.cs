@@ -10,16 +10,17 @@ internal static class ListenAddresses
     public static IPEndPoint[] Usable(IEnumerable<IPAddress> addresses, int port) =>
     [
         .. addresses
-            .Where(address => address.AddressFamily != AddressFamily.InterNetworkV6 || (Socket.OSSupportsIPv6 && HasIPv6Loopback()))
+            .Where(address => address.AddressFamily != AddressFamily.InterNetworkV6 || (Socket.OSSupportsIPv6 && IsOwn(IPAddress.IPv6Loopback)))
             .Select(address => new IPEndPoint(address, port)),
     ];
 
-    private static bool HasIPv6Loopback()
+    /// <summary>Whether this machine has the address.</summary>
+    public static bool IsOwn(IPAddress address)
     {
         try
         {
-            using var probe = new Socket(AddressFamily.InterNetworkV6, SocketType.Stream, ProtocolType.Tcp);
-            probe.Bind(new IPEndPoint(IPAddress.IPv6Loopback, 0));
+            using var probe = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            probe.Bind(new IPEndPoint(address, 0));
             return true;
         }
         catch (SocketException)

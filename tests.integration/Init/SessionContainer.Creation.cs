@@ -39,6 +39,9 @@ internal sealed partial class SessionContainer
     /// <summary>Beyond the loopback only when a test needs it.</summary>
     public INetwork? Network { get; init; }
 
+    /// <summary>The name servers that the engine asks for the container; the machine's own when null.</summary>
+    public IList<string>? NameServers { get; init; }
+
     /// <summary>Whether the image's dockerd is there; most tests are quicker without.</summary>
     public bool Docker { get; init; }
 
@@ -96,6 +99,7 @@ internal sealed partial class SessionContainer
     private void Allow(CreateContainerParameters parameters)
     {
         parameters.HostConfig!.CapAdd = Capabilities;
+        parameters.HostConfig.DNS = NameServers ?? [];
         parameters.HostConfig.SecurityOpt = ["seccomp=unconfined", "apparmor=unconfined"];
         parameters.Volumes = (Data is null ? Volumes.Append("/.data") : Volumes).ToDictionary(v => v, _ => default(EmptyStruct));
         parameters.Tty = parameters.OpenStdin = Terminal;

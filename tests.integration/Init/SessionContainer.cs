@@ -106,6 +106,9 @@ internal sealed partial class SessionContainer : IAsyncDisposable
         return (result.ExitCode ?? -1, result.Stdout + result.Stderr);
     }
 
+    /// <summary>Its address in its network.</summary>
+    public async Task<string> AddressAsync() => (await Engine.DockerAsync("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", Id)).Trim();
+
     /// <summary>Sends a signal to process 1.</summary>
     public Task SendAsync(string signal) => Engine.DockerAsync("kill", "--signal", signal, Id);
 

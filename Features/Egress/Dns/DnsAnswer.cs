@@ -103,6 +103,23 @@ internal sealed record DnsAnswer(DnsCode Code, IReadOnlyList<DnsRecord> Records)
         return whole;
     }
 
+    /// <summary>A server's message as it is, under the client's own number and letters; one that does not fit is only said to be longer (TC).</summary>
+    public static byte[] Repeat(ReadOnlySpan<byte> message, DnsQuestion question, int limit)
+    {
+        var length = DnsQuestion.HeaderSize + question.Bytes.Length;
+        var fits = message.Length <= limit;
+        var repeated = message[..(fits ? message.Length : length)].ToArray();
+        BinaryPrimitives.WriteUInt16BigEndian(repeated, question.Id);
+        question.Bytes.Span.CopyTo(repeated.AsSpan(DnsQuestion.HeaderSize));
+        if (!fits)
+        {
+            repeated[2] |= 2;
+            repeated.AsSpan(6, 6).Clear();
+        }
+
+        return repeated;
+    }
+
     /// <summary>The message for a client whose question could not be read.</summary>
     public static byte[] Refuse(ReadOnlySpan<byte> message, DnsCode code) =>
         Header(BinaryPrimitives.ReadUInt16BigEndian(message), recursion: (message[2] & 1) != 0, code);

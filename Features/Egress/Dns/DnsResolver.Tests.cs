@@ -10,16 +10,19 @@ public sealed class DnsResolverTests : IDisposable
     private readonly Socket _server = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
     private readonly string _resolvConf = Path.GetTempFileName();
     private readonly LearnedNames _learned = new(TimeProvider.System);
-    private readonly DnsResolver _resolver;
+    private readonly NameServers _servers;
+    private DnsResolver _resolver;
     private int _asked;
 
     public DnsResolverTests()
     {
         _server.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         File.WriteAllText(_resolvConf, "# comment\nsearch internal.test\nnameserver 127.0.0.1\noptions edns0\n");
-        var servers = new NameServers(_resolvConf, ((IPEndPoint)_server.LocalEndPoint!).Port);
-        _resolver = new DnsResolver(new AllowedNames(), servers, _learned, TimeProvider.System, NullLogger<DnsResolver>.Instance);
+        _servers = new NameServers(_resolvConf, ((IPEndPoint)_server.LocalEndPoint!).Port);
+        _resolver = Create(EgressMode.Enforce);
     }
+
+    private DnsResolver Create(EgressMode mode) => new(new AllowedNames(), mode, _servers, _learned, TimeProvider.System, NullLogger<DnsResolver>.Instance);
 
     public void Dispose()
     {
@@ -62,6 +65,43 @@ public sealed class DnsResolverTests : IDisposable
         var answer = await AskAsync("allowed.test", (DnsType)type);
         Assert.Equal((DnsCode.NoError, 0), (answer.Code, answer.Records.Count));
         Assert.Equal(0, _asked);
+    }
+
+    [Theory]
+    [InlineData(16, 1)]
+    [InlineData(33, 1)]
+    [InlineData(12, 1)]
+    [InlineData(65, 0)]
+    public async Task Where_nothing_is_enforced_other_types_are_passed_on_as_they_are(ushort type, int asked)
+    {
+        _ = ServeAsync("203.0.113.7");
+        _resolver.Dispose();
+        _resolver = Create(EgressMode.Redirect);
+        var answer = await AskAsync("Allowed.test", (DnsType)type);
+        Assert.Equal((asked, asked), (answer.Records.Count, _asked));
+        Assert.Equal(DnsCode.NoSuchName, (await AskAsync("tunnel.test", (DnsType)type)).Code);
+        Assert.Equal(asked, _asked);
+    }
+
+    [Fact]
+    public void A_message_that_does_not_fit_into_a_datagram_is_only_said_to_be_longer()
+    {
+        byte[] query = [7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, (byte)'X', 0, 0, 16, 0, 1];
+        Assert.True(DnsQuestion.TryRead(query, out var question, out _));
+        byte[] answer = [9, 9, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 1, 1, (byte)'x', 0, 0, 16, 0, 1, 1, 2, 3];
+        Assert.Equal([7, 7, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 1, 1, (byte)'X', 0, 0, 16, 0, 1, 1, 2, 3], DnsAnswer.Repeat(answer, question!, 512));
+        Assert.Equal([7, 7, 0x83, 0x80, 0, 1, 0, 0, 0, 0, 0, 0, 1, (byte)'X', 0, 0, 16, 0, 1], DnsAnswer.Repeat(answer, question!, 20));
+    }
+
+    [Theory]
+    [InlineData("nameserver 192.0.2.1\n", null)]
+    [InlineData("nameserver 127.0.0.11\noptions ndots:0\n", "")]
+    [InlineData("nameserver 127.0.0.11\n# ExtServers: [203.0.113.53 host(127.0.0.53) 2001:db8::53]\n", "203.0.113.53 2001:db8::53")]
+    [InlineData("nameserver 127.0.0.11\n# ExtServers: [host(127.0.0.53)]\n", null)]
+    public void Dockers_resolver_tells_whom_it_asks_from_here(string text, string? expected)
+    {
+        var servers = DockersResolver.Asks(text.Split('\n'));
+        Assert.Equal(expected, servers is null ? null : string.Join(' ', servers.Select(s => s.ToString())));
     }
 
     [Fact]

@@ -5,10 +5,11 @@ namespace Discobot.Features.Egress.Dns;
 
 /// <summary>
 /// Answers the container's questions for addresses. A name that no rule allows is never asked for outside: the question itself would carry data
-/// out. What other servers say is written anew, so that nothing of it but addresses and aliases comes in.
+/// out. What other servers say is written anew, so that nothing of it but addresses and aliases comes in; only where egress is not enforced,
+/// records of other types are passed on as they are.
 /// </summary>
 internal sealed partial class DnsResolver(
-    IEgressPolicy policy, NameServers servers, LearnedNames learned, TimeProvider time, ILogger<DnsResolver> log)
+    IEgressPolicy policy, EgressMode mode, NameServers servers, LearnedNames learned, TimeProvider time, ILogger<DnsResolver> log)
     : IDisposable
 {
     private const int MaxPending = 256;
@@ -29,6 +30,13 @@ internal sealed partial class DnsResolver(
     {
         if (!DnsQuestion.TryRead(message, out var question, out var error))
             return error is { } code ? DnsAnswer.Refuse(message.Span, code) : null;
+        if (IsPassedOn(question!))
+        {
+            var (passed, code) = await PassOnAsync(question!, isDatagram, cancellation);
+            LogAnswered(question!.Type, question.Name, code);
+            return passed;
+        }
+
         var answer = await AnswerAsync(question!, cancellation);
         LogAnswered(question!.Type, question.Name, answer.Code);
         return answer.Write(question, isDatagram ? question.MaxDatagram : ushort.MaxValue);
@@ -40,12 +48,42 @@ internal sealed partial class DnsResolver(
     {
         if (question.Name == "localhost" || question.Name.EndsWith(".localhost", StringComparison.Ordinal))
             return Localhost(question);
-        if (!question.IsHostName || !policy.JudgeTunnel(new ConnectTarget(question.Name, ConnectTarget.AnyPort)).Allowed)
+        if ((!question.IsHostName && mode == EgressMode.Enforce) || !policy.JudgeTunnel(new ConnectTarget(question.Name, ConnectTarget.AnyPort)).Allowed)
             return DnsAnswer.NoSuchName;
         if (question.Type is not (DnsType.A or DnsType.Aaaa or DnsType.Cname))
             return DnsAnswer.Empty;
         var answer = await FindAsync(question).WaitAsync(cancellation);
         return answer with { Records = [.. answer.Records.Where(r => r.Address is null || IsPermitted(question.Name, r.Address))] };
+    }
+
+    // HTTPS and SVCB records lead to QUIC and to hidden server names: who gets none goes on with addresses (RFC 9460, 3).
+    private bool IsPassedOn(DnsQuestion question) => mode != EgressMode.Enforce
+        && question.Type is not (DnsType.A or DnsType.Aaaa or DnsType.Cname or DnsType.Https or DnsType.Svcb)
+        && policy.JudgeTunnel(new ConnectTarget(question.Name, ConnectTarget.AnyPort)).Allowed;
+
+    private async Task<(byte[] Message, DnsCode Code)> PassOnAsync(DnsQuestion question, bool isDatagram, CancellationToken cancellation)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(Limit);
+        try
+        {
+            await _pending.WaitAsync(limit.Token);
+            try
+            {
+                if (await servers.AskAsync(question, limit.Token) is { } message)
+                    return (DnsAnswer.Repeat(message, question, isDatagram ? question.MaxDatagram : ushort.MaxValue), (DnsCode)(message[3] & 0x0F));
+            }
+            finally
+            {
+                _pending.Release();
+            }
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            // Nobody answered in time.
+        }
+
+        return (DnsAnswer.Failed.Write(question, question.MaxDatagram), DnsCode.ServerFailure);
     }
 
     // RFC 6761, 6.3: never asked for outside.

@@ -203,6 +203,23 @@ public sealed class EgressTableTests
         }
     });
 
+    [Theory]
+    [InlineData("", "203.0.113.53", 1)]
+    [InlineData("203.0.113.53", "203.0.113.53", 1)]
+    [InlineData("203.0.113.54", "203.0.113.53", 0)]
+    public void Dockers_resolver_asks_on_as_root_where_it_is_said_to(string servers, string asked, int sent) => NetworkNamespace.Run(() =>
+    {
+        using var table = new EgressTable();
+        table.Set(new EgressPlan(EgressMode.Enforce, Somebody, Entry, Dns)
+        {
+            DockerAsks = [.. servers.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(IPAddress.Parse)],
+        });
+        SendDatagram(asked, 53);
+        SendDatagram(asked, 123);
+        NetworkNamespace.Shell($"setpriv --reuid 4343 --clear-groups -- sh -c 'echo x | nc -u -w 1 {asked} 53' 2>&1; true");
+        Assert.Equal(sent, NetworkNamespace.Sent());
+    });
+
     private static EgressTable Set(string mode, uint proxyUser)
     {
         var table = new EgressTable();

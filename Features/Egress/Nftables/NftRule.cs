@@ -12,6 +12,7 @@ internal sealed class NftRule
     private const uint Equal = 0;
     private const uint NetworkHeader = 1;
     private const uint TransportHeader = 2;
+    private const uint InterfaceByName = 2;
     private const uint AddressType = 3;
     private const byte IPv4 = 2;
     private const byte IPv6 = 10;
@@ -31,6 +32,15 @@ internal sealed class NftRule
     /// <summary>Leaving by this interface; with a star at the end, by any whose name begins so.</summary>
     public NftRule LeavingBy(string name) => Meta(7).Is(InterfaceName(name));
 
+    /// <summary>Having arrived by this interface; a star as above.</summary>
+    public NftRule ArrivedBy(string name) => Meta(6).Is(InterfaceName(name));
+
+    /// <summary>To what the routes lead by this interface, a star as above. For packets that are not routed yet.</summary>
+    public NftRule RoutedBy(string name) => Fib(InterfaceByName).Is(InterfaceName(name));
+
+    /// <summary>Of IPv4, or of IPv6.</summary>
+    public NftRule OfFamily(AddressFamily family) => Meta(15).Is([family == AddressFamily.InterNetwork ? IPv4 : IPv6]);
+
     public NftRule Tcp() => Meta(16).Is([6]);
 
     public NftRule Udp() => Meta(16).Is([17]);
@@ -48,7 +58,7 @@ internal sealed class NftRule
     public NftRule To(IPNetwork network)
     {
         var isV4 = network.BaseAddress.AddressFamily == AddressFamily.InterNetwork;
-        Meta(15).Is([isV4 ? IPv4 : IPv6]);
+        OfFamily(network.BaseAddress.AddressFamily);
         var size = isV4 ? 4u : 16u;
         Payload(NetworkHeader, isV4 ? 16u : 24u, size);
         if (network.PrefixLength < size * 8)
@@ -57,10 +67,13 @@ internal sealed class NftRule
     }
 
     /// <summary>To one of this machine's own addresses (RTN_LOCAL).</summary>
-    public NftRule ToThisMachine() => Fib().Is(BitConverter.GetBytes(2u));
+    public NftRule ToThisMachine() => Fib(AddressType).Is(BitConverter.GetBytes(2u));
 
     /// <summary>Answers within a connection that somebody else opened.</summary>
-    public NftRule Answering() => Connection().Is([1]);
+    public NftRule Answering() => Connection(1).Is([1]);
+
+    /// <summary>In a connection whose destination was changed (IPS_DST_NAT).</summary>
+    public NftRule Redirected() => Connection(2).And(0x20);
 
     public NftRule Count() => Add("counter", static _ => { });
 
@@ -88,6 +101,30 @@ internal sealed class NftRule
             w.Nest(2, w => w.Bytes(1, bytes));
         });
         return Add("redir", static w => w.Number(1, Register));
+    }
+
+    /// <summary>To this address, at this port.</summary>
+    public NftRule Redirect(IPEndPoint to)
+    {
+        var port = new byte[2];
+        BinaryPrimitives.WriteUInt16BigEndian(port, (ushort)to.Port);
+        const uint AddressRegister = 2;
+        foreach (var (register, value) in new[] { (Register, port), (AddressRegister, to.Address.GetAddressBytes()) })
+        {
+            Add("immediate", w =>
+            {
+                w.Number(1, register);
+                w.Nest(2, w => w.Bytes(1, value));
+            });
+        }
+
+        return Add("nat", w =>
+        {
+            w.Number(1, 1);
+            w.Number(2, to.AddressFamily == AddressFamily.InterNetwork ? IPv4 : IPv6);
+            w.Number(3, AddressRegister);
+            w.Number(5, Register);
+        });
     }
 
     // IFNAMSIZ is 16: a whole name is compared with the zeros behind it, a beginning without.
@@ -130,18 +167,32 @@ internal sealed class NftRule
     }
 
     // By destination address alone; the flags are NFTA_FIB_F_.
-    private NftRule Fib() => Add("fib", w =>
+    private NftRule Fib(uint result) => Add("fib", w =>
     {
         w.Number(1, Register);
-        w.Number(2, AddressType);
+        w.Number(2, result);
         w.Number(3, 2);
     });
 
-    private NftRule Connection() => Add("ct", static w =>
+    private NftRule Connection(uint key) => Add("ct", w =>
     {
         w.Number(1, Register);
-        w.Number(2, 1);
+        w.Number(2, key);
     });
+
+    // A number of the machine's own order that has this bit set.
+    private NftRule And(uint bit)
+    {
+        Add("bitwise", w =>
+        {
+            w.Number(1, Register);
+            w.Number(2, Register);
+            w.Number(3, 4);
+            w.Nest(4, w => w.Bytes(1, BitConverter.GetBytes(bit)));
+            w.Nest(5, w => w.Bytes(1, new byte[4]));
+        });
+        return Is(BitConverter.GetBytes(bit));
+    }
 
     private NftRule Is(byte[] value) => Add("cmp", w =>
     {
