@@ -7,6 +7,11 @@ namespace Discobot.Features.Interception;
 /// <param name="Write">To take some of the answer while there is more. HTTP/2 is left out: there one stream that is not read would end all the others.</param>
 internal sealed record ClientLimits(TimeSpan Head, TimeSpan Write)
 {
+    private static readonly TimeSpan LongestHandshake = TimeSpan.FromSeconds(10);
+
+    /// <summary>To send the first message of TLS, and then to end the handshake.</summary>
+    public TimeSpan Handshake => Head == Timeout.InfiniteTimeSpan || Head > LongestHandshake ? LongestHandshake : Head;
+
     /// <summary>Begins to count the time for a head, from its first byte: further bytes do not buy more.</summary>
     public HeadDeadline BeginHead() => new(Head);
 

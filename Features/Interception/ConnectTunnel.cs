@@ -174,10 +174,10 @@ internal sealed partial class ConnectTunnel(
                     return;
             }
         }
-
-        else
+        else if (!await ReadHelloAsync(connection, tunnel, closing))
         {
-            tunnel.Offered = await OfferedAsync(connection, closing);
+            Refuse(connection, "the first message of TLS did not come in time");
+            return;
         }
 
         try
@@ -191,18 +191,19 @@ internal sealed partial class ConnectTunnel(
         }
     }
 
-    // A hello that does not come is left to the TLS stage and its limit.
-    private async ValueTask<IReadOnlyList<string>?> OfferedAsync(ConnectionContext connection, CancellationToken closing)
+    // False when it did not come. One that is malformed is left to the TLS stage, which answers with an alert.
+    private async ValueTask<bool> ReadHelloAsync(ConnectionContext connection, Tunnel tunnel, CancellationToken closing)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(closing);
-        limit.CancelAfter(limits.BeginHead().Remaining);
+        limit.CancelAfter(limits.Handshake);
         try
         {
-            return (await ClientHello.PeekAsync(connection.Transport.Input, limit.Token))?.Protocols;
+            tunnel.Offered = (await ClientHello.PeekAsync(connection.Transport.Input, limit.Token))?.Protocols;
+            return true;
         }
         catch (Exception e) when (e is OperationCanceledException or IOException)
         {
-            return null;
+            return false;
         }
     }
 

@@ -97,7 +97,7 @@ internal sealed partial class OpaqueTls(
     private async Task RelayAsync(ConnectionContext connection, Tunnel tunnel, CancellationToken closing)
     {
         var target = tunnel.Target;
-        var verdict = policy.JudgeBlindTunnel(target);
+        var verdict = policy.JudgeRawTunnel(target);
         if (!verdict.Allowed)
         {
             LogBlocked(target, verdict.Rule, $"{What(tunnel)}, which is closed: {verdict.Reason.TrimEnd('.')}. Where a rule allows the whole host, {Remedy}.");

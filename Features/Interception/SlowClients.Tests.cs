@@ -101,9 +101,11 @@ public sealed class SlowClientsTests
     [Fact]
     public async Task Connections_beyond_the_limit_are_closed_and_those_below_it_served()
     {
-        await using var proxy = await RunningProxy.StartAsync(proxySection: ", max_connections: 20");
+        await using var proxy = await RunningProxy.StartAsync(proxySection: ", max_connections: 20, read_timeout: 60s");
         await using var origin = RawOrigin.Start();
         var idle = Enumerable.Range(0, 20).Select(_ => new TcpClient("127.0.0.1", proxy.Port)).ToList();
+        // One that says nothing at all is let go after 5 s.
+        idle.ForEach(client => client.GetStream().Write("G"u8));
         await Eventually.TrueAsync(() => IsClosedAsync(proxy.Port));
         using var api = proxy.Api();
         Assert.Contains("ok", await api.GetStringAsync(new Uri("/health", UriKind.Relative)), StringComparison.Ordinal);

@@ -9,15 +9,12 @@ namespace Discobot.Features.Interception;
 /// <summary>The client's side of an intercepted TLS connection: a leaf certificate for the host, ALPN h2 and http/1.1.</summary>
 internal sealed class TlsTermination(ILeafSource leaves, OpaqueTls opaque, ClientLimits limits)
 {
-    /// <summary>For the whole handshake; proxy.read_timeout may be less.</summary>
-    private static readonly TimeSpan Longest = TimeSpan.FromSeconds(10);
-
     private static readonly List<SslApplicationProtocol> Protocols = [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11];
 
     public TlsHandshakeCallbackOptions Options => new()
     {
         OnConnection = AnswerHelloAsync,
-        HandshakeTimeout = limits.Head == Timeout.InfiniteTimeSpan || limits.Head > Longest ? Longest : limits.Head,
+        HandshakeTimeout = limits.Handshake,
     };
 
     private async ValueTask<SslServerAuthenticationOptions> AnswerHelloAsync(TlsHandshakeCallbackContext hello)
