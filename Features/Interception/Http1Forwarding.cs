@@ -57,18 +57,11 @@ internal sealed class Http1Forwarding(Upstream upstream)
     {
         if (context.Features.Get<IHttpRequestTrailersFeature>() is not { Available: true, Trailers: { Count: > 0 } sent })
             return null;
-        var trailers = new List<KeyValuePair<string, string>>();
-        foreach (var (name, values) in sent)
-        {
-            foreach (var value in values)
-            {
-                // Those would frame, route or authenticate the message (RFC 9110, 6.5.1).
-                if (!HopByHop.Contains(name) && !name.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase))
-                    trailers.Add(new(name, value ?? ""));
-            }
-        }
-
-        return trailers;
+        var lines = sent is FieldList list
+            ? list.Lines
+            : sent.SelectMany(field => field.Value.Select(value => new KeyValuePair<string, string>(field.Key, value ?? "")));
+        // Those would frame, route or authenticate the message (RFC 9110, 6.5.1).
+        return [.. lines.Where(line => !HopByHop.Contains(line.Key) && !line.Key.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase))];
     }
 
     // The fields of this connection: how the body is framed, and what is asked of the server beyond the next hop.

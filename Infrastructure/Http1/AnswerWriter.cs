@@ -220,7 +220,7 @@ internal sealed class AnswerWriter(Stream output, SocketOutput? socket) : PipeWr
             _framing = new BodyFraming(BodyEnd.None);
         else if (Fields.ContentLength is { } length)
             _framing = new BodyFraming(BodyEnd.Length, length);
-        else if (isEmpty)
+        else if (isEmpty && Trailers.Count == 0)
             (_framing, Fields.ContentLength) = (new BodyFraming(BodyEnd.Length), 0);
         else
             _framing = new BodyFraming(_request.MinorVersion == 1 ? BodyEnd.Chunked : BodyEnd.Close);
