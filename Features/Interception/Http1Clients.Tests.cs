@@ -83,7 +83,7 @@ public sealed class Http1ClientsTests(SmugglingTests.Proxy fixture) : IClassFixt
     }
 
     [Fact]
-    public async Task A_client_that_is_gone_while_its_server_thinks_ends_the_request()
+    public async Task A_client_whose_connection_is_reset_while_its_server_thinks_ends_the_request()
     {
         var ended = new TaskCompletionSource();
         await using var origin = ScriptedOrigin.Start(async peer =>
@@ -96,6 +96,7 @@ public sealed class Http1ClientsTests(SmugglingTests.Proxy fixture) : IClassFixt
         {
             await client.WriteAsync(Encoding.ASCII.GetBytes($"GET / HTTP/1.1\r\nHost: {origin.Authority}\r\n\r\n"));
             await Eventually.TrueAsync(() => Task.FromResult(!origin.Heads.IsEmpty));
+            ((NetworkStream)client).Socket.LingerState = new LingerOption(true, 0);
         }
 
         await ended.Task.WaitAsync(Limit);

@@ -70,7 +70,7 @@ public sealed class SmugglingTests(SmugglingTests.Proxy fixture) : IClassFixture
             await stream.WriteAsync(Encoding.ASCII.GetBytes($"CONNECT {host} HTTP/1.1\r\n\r\n"));
             await ReadUntilAsync(stream, "\r\n\r\n");
             var tls = new SslStream(stream);
-            await tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions 
+            await tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions
             {
                 TargetHost = "localhost",
                 CertificateChainPolicy = fixture.Running.TrustOnlyOurCa(),

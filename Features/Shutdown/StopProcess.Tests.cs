@@ -68,7 +68,7 @@ public sealed class StopProcessTests : IDisposable
     {
         NoProxy();
         _inside.Variables["DISCOBOT_STOP_BUDGET"] = "6";
-        _inside.Program("/usr/local/bin/dockerd", "trap '' TERM\n" + Init.DockerDaemonTests.Daemon);
+        _inside.Program("/usr/local/bin/dockerd", "trap '' TERM\n" + Init.Docker.DockerDaemonTests.Daemon);
         _inside.Prepare("mkdir -p $2/discobot/workspace/.discobot/hooks");
         _inside.Program("/.data/discobot/workspace/.discobot/hooks/h",
             $"#---\n# type: session\n# blocking: {(blocking ? "true" : "false")}\n#---\ntrap '' TERM; echo hook runs; while :; do sleep 0.1; done");

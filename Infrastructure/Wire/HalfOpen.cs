@@ -25,8 +25,8 @@ internal static class HalfOpen
         }
     }
 
-    /// <summary>Has the kernel ask the peer once a second: a program that is gone leaves nobody who answers, so that after three seconds in vain
-    /// the connection ends.</summary>
+    /// <summary>Has the kernel ask the peer once a second: a machine that is gone does not answer, so that after three seconds in vain the
+    /// connection ends. A program that is gone leaves a kernel that answers for another minute (tcp_fin_timeout), unless its end was a reset.</summary>
     public static void Ask(Socket socket)
     {
         try

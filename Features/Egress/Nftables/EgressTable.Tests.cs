@@ -14,7 +14,7 @@ public sealed class EgressTableTests
     private static readonly IPEndPoint[] Elsewhere = [new(IPAddress.Parse("203.0.113.9"), 80), new(IPAddress.Parse("2001:db8:1::9"), 443)];
 
     [Theory, InlineData("redirect"), InlineData("enforce")]
-    public void Connections_to_web_ports_arrive_at_the_entry_and_tell_where_they_were_going(string mode) => NetworkNamespace.Run(() =>
+    public void Connections_to_web_ports_arrive_at_the_entry_and_tell_where_they_were_going(string mode) => ScratchNamespace.Run(() =>
     {
         using var table = Set(mode, Somebody);
         foreach (var destination in Elsewhere)
@@ -25,11 +25,11 @@ public sealed class EgressTableTests
             Assert.Equal(destination, OriginalDestination.Of(arrived));
         }
 
-        Assert.Equal(0, NetworkNamespace.Sent());
+        Assert.Equal(0, ScratchNamespace.Sent());
     });
 
     [Fact]
-    public void Whoever_connects_to_the_entry_itself_was_going_nowhere_else() => NetworkNamespace.Run(() =>
+    public void Whoever_connects_to_the_entry_itself_was_going_nowhere_else() => ScratchNamespace.Run(() =>
     {
         using var table = Set("enforce", Somebody);
         using var listener = Listen(AddressFamily.InterNetwork, Entry);
@@ -39,7 +39,7 @@ public sealed class EgressTableTests
     });
 
     [Fact]
-    public void Enforced_every_port_leads_to_the_entry() => NetworkNamespace.Run(() =>
+    public void Enforced_every_port_leads_to_the_entry() => ScratchNamespace.Run(() =>
     {
         using var table = Set("enforce", Somebody);
         using var listener = Listen(AddressFamily.InterNetwork, Entry);
@@ -50,13 +50,13 @@ public sealed class EgressTableTests
     });
 
     [Fact]
-    public void Redirected_other_ports_go_out() => NetworkNamespace.Run(() =>
+    public void Redirected_other_ports_go_out() => ScratchNamespace.Run(() =>
     {
         using var table = Set("redirect", Somebody);
         using var listener = Listen(AddressFamily.InterNetwork, Entry);
         using var client = Connect(new IPEndPoint(IPAddress.Parse("203.0.113.9"), 5432), waits: false);
         Assert.False(listener.Poll(TimeSpan.FromMilliseconds(200), SelectMode.SelectRead));
-        Assert.NotEqual(0, NetworkNamespace.Sent());
+        Assert.NotEqual(0, ScratchNamespace.Sent());
     });
 
     [Theory]
@@ -66,21 +66,21 @@ public sealed class EgressTableTests
     [InlineData("192.0.2.77", 5353)]
     [InlineData("224.0.0.251", 5353)]
     [InlineData("255.255.255.255", 67)]
-    public void Enforced_datagrams_are_refused_at_once(string address, int port) => NetworkNamespace.Run(() =>
+    public void Enforced_datagrams_are_refused_at_once(string address, int port) => ScratchNamespace.Run(() =>
     {
         using var table = Set("enforce", Somebody);
         SendDatagram(address, port);
-        Assert.Equal(0, NetworkNamespace.Sent());
+        Assert.Equal(0, ScratchNamespace.Sent());
     });
 
     [Fact]
-    public void Redirected_only_quic_is_refused() => NetworkNamespace.Run(() =>
+    public void Redirected_only_quic_is_refused() => ScratchNamespace.Run(() =>
     {
         using var table = Set("redirect", Somebody);
         SendDatagram("203.0.113.9", 443);
-        Assert.Equal(0, NetworkNamespace.Sent());
+        Assert.Equal(0, ScratchNamespace.Sent());
         SendDatagram("203.0.113.9", 123);
-        Assert.Equal(1, NetworkNamespace.Sent());
+        Assert.Equal(1, ScratchNamespace.Sent());
     });
 
     [Theory]
@@ -88,7 +88,7 @@ public sealed class EgressTableTests
     [InlineData("127.0.0.11")]
     [InlineData("127.0.0.53")]
     [InlineData("2001:db8:1::53")]
-    public void Questions_for_names_arrive_at_the_resolver_whomever_they_were_for(string server) => NetworkNamespace.Run(() =>
+    public void Questions_for_names_arrive_at_the_resolver_whomever_they_were_for(string server) => ScratchNamespace.Run(() =>
     {
         using var table = Set("enforce", Somebody);
         var address = IPAddress.Parse(server);
@@ -107,34 +107,34 @@ public sealed class EgressTableTests
         using var listener = Listen(address.AddressFamily, Dns);
         using var stream = Connect(new IPEndPoint(address, 53));
         listener.Accept().Dispose();
-        Assert.Equal(0, NetworkNamespace.Sent());
+        Assert.Equal(0, ScratchNamespace.Sent());
     });
 
     [Fact]
-    public void Pings_stay_inside() => NetworkNamespace.Run(() =>
+    public void Pings_stay_inside() => ScratchNamespace.Run(() =>
     {
         using var table = Set("enforce", Somebody);
-        NetworkNamespace.Shell("sysctl -qw net.ipv4.ping_group_range='0 2147483647'");
+        ScratchNamespace.Shell("sysctl -qw net.ipv4.ping_group_range='0 2147483647'");
         foreach (var (address, protocol) in new[] { ("203.0.113.9", ProtocolType.Icmp), ("2001:db8:1::9", ProtocolType.IcmpV6) })
         {
             using var socket = new Socket(IPAddress.Parse(address).AddressFamily, SocketType.Dgram, protocol);
             Send(socket, [(byte)(protocol == ProtocolType.Icmp ? 8 : 128), 0, 0, 0, 0, 0, 0, 0], address, 0);
         }
 
-        Assert.Equal(0, NetworkNamespace.Sent());
+        Assert.Equal(0, ScratchNamespace.Sent());
     });
 
     [Fact]
-    public void The_proxy_leaves_as_it_likes() => NetworkNamespace.Run(() =>
+    public void The_proxy_leaves_as_it_likes() => ScratchNamespace.Run(() =>
     {
         using var table = Set("enforce", proxyUser: 0);
         using var client = Connect(Elsewhere[0], waits: false);
         SendDatagram("203.0.113.53", 53);
-        Assert.True(NetworkNamespace.Sent() >= 2);
+        Assert.True(ScratchNamespace.Sent() >= 2);
     });
 
     [Fact]
-    public void What_stays_on_this_machine_is_left_alone() => NetworkNamespace.Run(() =>
+    public void What_stays_on_this_machine_is_left_alone() => ScratchNamespace.Run(() =>
     {
         using var table = Set("enforce", Somebody);
         foreach (var address in new[] { "127.0.0.1", "192.0.2.1", "::1", "2001:db8::1" })
@@ -149,44 +149,44 @@ public sealed class EgressTableTests
     });
 
     [Fact]
-    public void Nobody_flushes_it_and_other_tables_stay() => NetworkNamespace.Run(() =>
+    public void Nobody_flushes_it_and_other_tables_stay() => ScratchNamespace.Run(() =>
     {
-        NetworkNamespace.Shell("nft add table ip other");
+        ScratchNamespace.Shell("nft add table ip other");
         using (var table = Set("enforce", Somebody))
         {
-            Assert.Contains("table ip other", NetworkNamespace.Shell("nft list ruleset"), StringComparison.Ordinal);
-            NetworkNamespace.Shell("nft flush ruleset; nft delete table inet discobot 2>/dev/null; true");
-            Assert.Contains("reject with icmpx admin-prohibited", NetworkNamespace.Shell("nft list ruleset"), StringComparison.Ordinal);
-            NetworkNamespace.Shell("nft add table ip other");
+            Assert.Contains("table ip other", ScratchNamespace.Shell("nft list ruleset"), StringComparison.Ordinal);
+            ScratchNamespace.Shell("nft flush ruleset; nft delete table inet discobot 2>/dev/null; true");
+            Assert.Contains("reject with icmpx admin-prohibited", ScratchNamespace.Shell("nft list ruleset"), StringComparison.Ordinal);
+            ScratchNamespace.Shell("nft add table ip other");
         }
 
-        Assert.Equal("table ip other {\n}", NetworkNamespace.Shell("nft list ruleset"));
+        Assert.Equal("table ip other {\n}", ScratchNamespace.Shell("nft list ruleset"));
     });
 
     [Fact]
-    public void A_new_plan_takes_the_place_of_the_old_one() => NetworkNamespace.Run(() =>
+    public void A_new_plan_takes_the_place_of_the_old_one() => ScratchNamespace.Run(() =>
     {
         using var table = Set("enforce", Somebody);
         table.Set(new EgressPlan(EgressMode.Redirect, Somebody, Entry, Dns));
-        var ruleset = NetworkNamespace.Shell("nft list table inet discobot");
+        var ruleset = ScratchNamespace.Shell("nft list table inet discobot");
         Assert.DoesNotContain("meta l4proto tcp counter", ruleset, StringComparison.Ordinal);
         table.Set(new EgressPlan(EgressMode.Open, Somebody, Entry, Dns));
-        Assert.DoesNotContain("chain", NetworkNamespace.Shell("nft list table inet discobot"), StringComparison.Ordinal);
+        Assert.DoesNotContain("chain", ScratchNamespace.Shell("nft list table inet discobot"), StringComparison.Ordinal);
     });
 
     [Fact]
-    public void Until_the_proxy_serves_only_root_leaves() => NetworkNamespace.Run(() =>
+    public void Until_the_proxy_serves_only_root_leaves() => ScratchNamespace.Run(() =>
     {
         using var table = new EgressTable();
         table.Set(new EgressPlan(EgressMode.Enforce, Somebody, Entry, Dns) { IsServed = false });
-        NetworkNamespace.Shell("setpriv --reuid 4343 --clear-groups -- sh -c 'nc -w 1 203.0.113.9 80 </dev/null; nc -u -w 1 127.0.0.11 40053 </dev/null; ping -c 1 -w 1 203.0.113.9' 2>&1; true");
-        Assert.Equal(0, NetworkNamespace.Sent());
+        ScratchNamespace.Shell("setpriv --reuid 4343 --clear-groups -- sh -c 'nc -w 1 203.0.113.9 80 </dev/null; nc -u -w 1 127.0.0.11 40053 </dev/null; ping -c 1 -w 1 203.0.113.9' 2>&1; true");
+        Assert.Equal(0, ScratchNamespace.Sent());
         SendDatagram("203.0.113.9", 123);
-        Assert.Equal(1, NetworkNamespace.Sent());
+        Assert.Equal(1, ScratchNamespace.Sent());
     });
 
     [Fact]
-    public void Dockers_resolver_is_reached_by_the_proxy_alone() => NetworkNamespace.Run(() =>
+    public void Dockers_resolver_is_reached_by_the_proxy_alone() => ScratchNamespace.Run(() =>
     {
         using var resolver = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         resolver.Bind(new IPEndPoint(IPAddress.Parse("127.0.0.11"), 40053));
@@ -207,7 +207,7 @@ public sealed class EgressTableTests
     [InlineData("", "203.0.113.53", 1)]
     [InlineData("203.0.113.53", "203.0.113.53", 1)]
     [InlineData("203.0.113.54", "203.0.113.53", 0)]
-    public void Dockers_resolver_asks_on_as_root_where_it_is_said_to(string servers, string asked, int sent) => NetworkNamespace.Run(() =>
+    public void Dockers_resolver_asks_on_as_root_where_it_is_said_to(string servers, string asked, int sent) => ScratchNamespace.Run(() =>
     {
         using var table = new EgressTable();
         table.Set(new EgressPlan(EgressMode.Enforce, Somebody, Entry, Dns)
@@ -216,8 +216,8 @@ public sealed class EgressTableTests
         });
         SendDatagram(asked, 53);
         SendDatagram(asked, 123);
-        NetworkNamespace.Shell($"setpriv --reuid 4343 --clear-groups -- sh -c 'echo x | nc -u -w 1 {asked} 53' 2>&1; true");
-        Assert.Equal(sent, NetworkNamespace.Sent());
+        ScratchNamespace.Shell($"setpriv --reuid 4343 --clear-groups -- sh -c 'echo x | nc -u -w 1 {asked} 53' 2>&1; true");
+        Assert.Equal(sent, ScratchNamespace.Sent());
     });
 
     private static EgressTable Set(string mode, uint proxyUser)

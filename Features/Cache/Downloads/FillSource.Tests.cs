@@ -1,0 +1,139 @@
+using System.Net;
+using Microsoft.AspNetCore.Http;
+
+namespace Discobot.Features.Cache.Downloads;
+
+/// <summary>Upstreams that break off in the middle.</summary>
+public sealed class FillSourceTests : IAsyncLifetime
+{
+    private readonly byte[] _body = TemporaryCache.Body(800_000);
+    private CacheStage _stage = null!;
+
+    public async Task InitializeAsync() => _stage = await CacheStage.StartAsync(o => o with
+    {
+        Patterns = [.. o.Patterns, new("^/plain/", System.Text.RegularExpressions.RegexOptions.NonBacktracking)],
+    });
+
+    public async Task DisposeAsync() => await _stage.DisposeAsync();
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task The_rest_of_a_blob_is_asked_for_and_the_client_notices_nothing(bool supportsRanges)
+    {
+        _stage.Serve(_body);
+        BreakFirst(at: 500_000, supportsRanges);
+        await _stage.ExpectAsync("MISS", _body);
+        await _stage.ExpectAsync("HIT", _body);
+        Assert.Equal(2, _stage.Asked.Count);
+    }
+
+    [Theory]
+    [InlineData("\"v1\"", "\"v1\"", true)]
+    [InlineData("\"v1\"", "\"v2\"", false)]
+    [InlineData("W/\"v1\"", "W/\"v1\"", false)]
+    [InlineData("", "", false)]
+    public async Task Without_a_digest_a_strong_etag_has_to_vouch_for_the_rest(string before, string after, bool resumed)
+    {
+        _stage.Origin = context =>
+        {
+            var tag = _stage.Asked.Count > 1 ? after : before;
+            return Results.Bytes(_body, "a/b", entityTag: tag == "" ? null : Microsoft.Net.Http.Headers.EntityTagHeaderValue.Parse(tag),
+                enableRangeProcessing: true).ExecuteAsync(context);
+        };
+        BreakFirst(at: 500_000, supportsRanges: true);
+        using var response = await _stage.GetAsync(_stage.Url("/plain/x"));
+        if (resumed)
+            Assert.Equal(_body, await response.Content.ReadAsByteArrayAsync());
+        else
+            await Assert.ThrowsAnyAsync<Exception>(() => response.Content.ReadAsByteArrayAsync());
+        await CacheStage.EventuallyAsync(() => _stage.Files.Files().Length == (resumed ? 2 : 0));
+    }
+
+    [Fact]
+    public async Task A_signed_address_that_has_expired_meanwhile_ends_the_download_as_broken()
+    {
+        _stage.Serve(_body);
+        var serve = _stage.Origin;
+        _stage.Origin = context => _stage.Asked.Count > 1 ? CacheStage.Status(context, 403) : serve(context);
+        BreakFirst(at: 500_000, supportsRanges: true);
+        using var response = await _stage.GetAsync(_stage.Blob(_body));
+        await Assert.ThrowsAnyAsync<Exception>(() => response.Content.ReadAsByteArrayAsync());
+        await CacheStage.EventuallyAsync(() => _stage.Files.Files().Length == 0);
+        Assert.Equal(2, _stage.Asked.Count);
+    }
+
+    [Fact]
+    public async Task The_rest_is_asked_for_with_the_credentials_of_that_moment()
+    {
+        var seen = new List<string?>();
+        _stage.Serve(_body);
+        _stage.Credential = "first";
+        BreakFirst(at: 500_000, supportsRanges: true);
+        var serve = _stage.Origin;
+        _stage.Origin = context =>
+        {
+            seen.Add(context.Request.Headers["X-Credential"]);
+            _stage.Credential = "second";
+            return serve(context);
+        };
+        await _stage.ExpectAsync("MISS", _body);
+        Assert.Equal(["first", "second"], seen);
+    }
+
+    [Fact]
+    public async Task A_body_put_together_from_two_that_differ_never_looks_complete()
+    {
+        var other = TemporaryCache.Body(_body.Length);
+        _stage.Origin = Serving(() => _stage.Asked.Count > 1 ? other : _body);
+        BreakFirst(at: 500_000, supportsRanges: true);
+        using var response = await _stage.GetAsync(_stage.Blob(_body));
+        await Assert.ThrowsAnyAsync<Exception>(() => response.Content.ReadAsByteArrayAsync());
+        await CacheStage.EventuallyAsync(() => _stage.Files.Files().Length == 0);
+        Assert.Equal(1, _stage.Stats.Errors);
+    }
+
+    private static RequestDelegate Serving(Func<byte[]> body) =>
+        context => Results.Bytes(body(), "a/b", enableRangeProcessing: true).ExecuteAsync(context);
+
+    private void BreakFirst(int at, bool supportsRanges)
+    {
+        var serve = _stage.Origin;
+        _stage.Origin = async context =>
+        {
+            if (!supportsRanges)
+                context.Request.Headers.Remove("Range");
+            if (_stage.Asked.Count > 1)
+            {
+                await serve(context);
+                return;
+            }
+
+            var whole = context.Response.Body;
+            context.Response.Body = new BreakingStream(whole, at, context);
+            await serve(context);
+        };
+    }
+
+    private sealed class BreakingStream(Stream inner, int at, HttpContext context) : MemoryStream
+    {
+        private int _written;
+
+        public override async Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+            await WriteAsync(buffer.AsMemory(offset, count), cancellationToken);
+
+        public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            var part = buffer[..Math.Min(buffer.Length, at - _written)];
+            await inner.WriteAsync(part, cancellationToken);
+            await inner.FlushAsync(cancellationToken);
+            _written += part.Length;
+            if (_written == at)
+            {
+                // What was sent must arrive before the connection is reset.
+                await Task.Delay(30, cancellationToken);
+                context.Abort();
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Cache.Downloads;
+
+/// <param name="Silence">An upstream that sends nothing for this long, before or in its answer, counts as broken
+/// (<c>proxy.upstream_timeout</c>).</param>
+internal sealed record CacheLimits(TimeSpan Silence);
+
+/// <summary>The downloads under way, by the address that they download: at most one for each, and never one for two origins.</summary>
+internal sealed class Fills : IDisposable
+{
+    private static readonly TimeSpan LongestWatch = TimeSpan.FromSeconds(15);
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<Hash256, Flight> _flights = [];
+    private readonly Dictionary<Fill, Flight> _fills = [];
+    private readonly FillContext _context;
+    private readonly OpenTraffic _traffic;
+    private readonly CacheLimits _limits;
+    private readonly ILogger<Fills> _log;
+    private readonly ITimer _watch;
+
+    public Fills(
+        IUpstream upstream, OpenTraffic traffic, CacheStore store, CacheStats stats, CacheLimits limits, TimeProvider time, ILogger<Fills> log)
+    {
+        (_traffic, _limits, _log) = (traffic, limits, log);
+        _context = new FillContext(upstream, store, stats, time, log);
+        var period = limits.Silence == Timeout.InfiniteTimeSpan ? limits.Silence
+            : TimeSpan.FromTicks(Math.Min(limits.Silence.Ticks / 4 + 1, LongestWatch.Ticks));
+        _watch = time.CreateTimer(_ => CheckStalled(), null, period, period);
+    }
+
+    /// <summary>Takes a seat in the flight for this target, beginning one if there is none; a leader must <see cref="Send"/> or leave.</summary>
+    public Flight.Seat Enter(CacheTarget target)
+    {
+        var key = target.Key.Hash;
+        Fill? forsaken = null;
+        Flight.Seat seat;
+        lock (_lock)
+        {
+            // Its clients gave up on an upstream that sends nothing: the next one is better off with a connection of its own.
+            if (_flights.TryGetValue(key, out var flight) && flight.Fill is { IsForsaken: true } fill)
+                (forsaken, flight) = (fill, null);
+            if (flight is null)
+                seat = (_flights[key] = new Flight(key)).Enter(Withdraw);
+            else
+                seat = flight.Enter(null);
+        }
+
+        forsaken?.Cancel();
+        return seat;
+    }
+
+    /// <summary>Takes a seat in the flight for this target if there is one.</summary>
+    public Flight.Seat? EnterExisting(CacheTarget target)
+    {
+        lock (_lock)
+            return _flights.GetValueOrDefault(target.Key.Hash)?.Enter(null);
+    }
+
+    /// <summary>Sends the leader's request; what comes of it is the flight's outcome. It outlives the leader.</summary>
+    public void Send(Flight.Seat seat, FillRequest request)
+    {
+        seat.Sent();
+        _ = SendAsync(seat.Flight, request);
+    }
+
+    /// <summary>The origin has changed what is there: no download of it that is under way is stored.</summary>
+    public void Invalidate(Hash256 key)
+    {
+        lock (_lock)
+        {
+            if (_flights.TryGetValue(key, out var waiting))
+                waiting.MakeObsolete();
+            foreach (var (fill, flight) in _fills)
+            {
+                if (fill.Target.Key.Hash == key || fill.Target.Source?.Key.Hash == key)
+                    flight.MakeObsolete();
+            }
+        }
+    }
+
+    /// <summary>Waits for the downloads under way and, when time is up, breaks them off.</summary>
+    public async Task DrainAsync(CancellationToken limit)
+    {
+        var fills = Current();
+        using var registration = limit.Register(() => Array.ForEach(fills, f => f.Cancel()));
+        await Task.WhenAll(fills.Select(f => f.Completion));
+    }
+
+    public void Dispose() => _watch.Dispose();
+
+    private async Task SendAsync(Flight flight, FillRequest request)
+    {
+        HttpResponseMessage? response = null;
+        try
+        {
+            using var forbidden = new CancellationTokenSource();
+            using var watch = _traffic.Watch(request.Client, HttpMethods.Get, forbidden);
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(flight.Abandoned, forbidden.Token);
+            limit.CancelAfter(_limits.Silence);
+            // A file is made next: not on a thread that sockets wait for (EventThreads).
+            response = await _context.Upstream.SendAsync(request.CreateMessage(), limit.Token).ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+            if (!StorableAnswer.Is(request.Target, response, request.Options) || Begin(request, response, flight) is not { } fill)
+            {
+                Land(flight, new(null, response, null));
+                return;
+            }
+
+            await using var ending = forbidden.Token.Register(fill.Cancel);
+            flight.Complete(new(fill, null, null));
+            await fill.Completion;
+            Remove(flight);
+        }
+        catch (Exception e)
+        {
+            response?.Dispose();
+            Land(flight, new(null, null, e));
+        }
+    }
+
+    /// <summary>Begins to store an answer.</summary>
+    /// <param name="request">What it answers.</param>
+    /// <param name="response">The answer; the download owns it.</param>
+    /// <param name="flight">Those who wait for it; null when that is one client alone.</param>
+    /// <returns>Null, with a log line, when there is no file to store it in: pass it through.</returns>
+    public Fill? Begin(FillRequest request, HttpResponseMessage response, Flight? flight = null)
+    {
+        try
+        {
+            var fill = new Fill(request, response, _context.Store.CreateTemporary(), _context);
+            lock (_lock)
+                _fills.Add(fill, flight ?? new Flight(request.Target.Key.Hash));
+            _ = ForgetAsync(fill);
+            return fill;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _log.LogWarning("cache passes through without storing {Path} {Reason}", request.Target.Key.Text, e.Message);
+            return null;
+        }
+    }
+
+    private async Task ForgetAsync(Fill fill)
+    {
+        await fill.Completion;
+        lock (_lock)
+            _fills.Remove(fill);
+    }
+
+    private void Withdraw(Flight flight) => Land(flight, FlightOutcome.Nothing);
+
+    // Out of the table first: whoever comes now asks for itself instead of waiting for an answer that is not for it.
+    private void Land(Flight flight, FlightOutcome outcome)
+    {
+        Remove(flight);
+        flight.Complete(outcome);
+    }
+
+    private void Remove(Flight flight)
+    {
+        lock (_lock)
+        {
+            if (_flights.TryGetValue(flight.Key, out var current) && current == flight)
+                _flights.Remove(flight.Key);
+        }
+    }
+
+    private void CheckStalled() => Array.ForEach(Current(), f => f.CheckStalled(_limits.Silence));
+
+    private Fill[] Current()
+    {
+        lock (_lock)
+            return [.. _fills.Keys];
+    }
+}

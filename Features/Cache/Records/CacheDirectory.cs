@@ -1,0 +1,175 @@
+using System.IO.Enumeration;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Discobot.Features.Cache.Records;
+
+/// <summary>
+/// The files: <c>&lt;dir&gt;/&lt;hash&gt;</c> a body, <c>&lt;hash&gt;.meta</c> its metadata, <c>tmp/</c> what is being written, <c>.index</c> the
+/// snapshot of the index. Everything else in the directory belongs to somebody else and is left alone.
+/// </summary>
+internal sealed partial class CacheDirectory(string path)
+{
+    private const string MetaSuffix = ".meta";
+    private long _temporaries;
+
+    public string Path { get; } = System.IO.Path.GetFullPath(path);
+
+    public string SnapshotPath => System.IO.Path.Join(Path, ".index");
+
+    private string TemporaryPath => System.IO.Path.Join(Path, "tmp");
+
+    public string BodyPath(in Hash256 key) => System.IO.Path.Join(Path, key.ToString());
+
+    public string MetaPath(in Hash256 key) => BodyPath(key) + MetaSuffix;
+
+    /// <summary>Makes the directory if need be and removes what an earlier run left half written.</summary>
+    public void Prepare()
+    {
+        const UnixFileMode ownerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        Directory.CreateDirectory(Path);
+        Directory.CreateDirectory(TemporaryPath, ownerOnly);
+        foreach (var leftover in Directory.EnumerateFiles(TemporaryPath, "*.part"))
+            File.Delete(leftover);
+    }
+
+    /// <summary>Makes a file to write a body to, readable by the owner alone: private images pass through here.</summary>
+    /// <exception cref="IOException">The disk is full or failing.</exception>
+    public (string Path, SafeFileHandle File) CreateTemporary()
+    {
+        var path = System.IO.Path.Join(TemporaryPath, $"{Environment.ProcessId}-{Interlocked.Increment(ref _temporaries)}.part");
+        var file = File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
+        try
+        {
+            File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            return (path, file);
+        }
+        catch
+        {
+            file.Dispose();
+            File.Delete(path);
+            throw;
+        }
+    }
+
+    /// <summary>Writes metadata to a temporary file and onto the disk itself.</summary>
+    public string WriteMetadata(EntryMetadata metadata)
+    {
+        var (path, file) = CreateTemporary();
+        try
+        {
+            using (file)
+            {
+                RandomAccess.Write(file, metadata.ToJson(), 0);
+                RandomAccess.FlushToDisk(file);
+            }
+
+            return path;
+        }
+        catch
+        {
+            File.Delete(path);
+            throw;
+        }
+    }
+
+    /// <summary>Puts a complete body in its place, then its metadata: whoever sees the metadata finds the body (crash safety).</summary>
+    public void Place(string body, string metadata, in Hash256 key)
+    {
+        File.Move(body, BodyPath(key), overwrite: true);
+        PlaceMetadata(metadata, key);
+    }
+
+    public void PlaceMetadata(string metadata, in Hash256 key) => File.Move(metadata, MetaPath(key), overwrite: true);
+
+    /// <summary>Puts a body in place of one with the same bytes.</summary>
+    public void PlaceBody(string body, in Hash256 key)
+    {
+        File.Move(body, BodyPath(key), overwrite: true);
+        // Where both were names of one file already, a rename leaves both (rename(2)).
+        File.Delete(body);
+    }
+
+    /// <summary>Gives a body a second, temporary name.</summary>
+    /// <returns>False when there is no such body or the file system knows no second names.</returns>
+    public bool TryLink(in Hash256 key, out string path)
+    {
+        path = System.IO.Path.Join(TemporaryPath, $"{Environment.ProcessId}-{Interlocked.Increment(ref _temporaries)}.part");
+        return Link(BodyPath(key), path) == 0;
+    }
+
+    /// <summary>Deletes an entry's files, metadata first: a body alone is swept at the next start.</summary>
+    public void Delete(in Hash256 key)
+    {
+        File.Delete(MetaPath(key));
+        File.Delete(BodyPath(key));
+    }
+
+    /// <summary>Opens a body for reading; null when it is not there.</summary>
+    public SafeFileHandle? OpenBody(in Hash256 key) => Open(BodyPath(key));
+
+    /// <returns>Null when there is none or it cannot be understood.</returns>
+    public EntryMetadata? ReadMetadata(in Hash256 key, bool headers = true)
+    {
+        using var file = Open(MetaPath(key));
+        if (file is null)
+            return null;
+        Span<byte> small = stackalloc byte[2048];
+        var read = RandomAccess.Read(file, small, 0);
+        if (read < small.Length)
+            return EntryMetadata.Parse(small[..read], headers);
+        var all = new byte[Math.Min(RandomAccess.GetLength(file), 1 << 20)];
+        return EntryMetadata.Parse(all.AsSpan(0, RandomAccess.Read(file, all, 0)), headers);
+    }
+
+    /// <summary>Lists the entries' files: which keys have a body, which have metadata.</summary>
+    public Dictionary<Hash256, EntryFiles> List()
+    {
+        var found = new Dictionary<Hash256, EntryFiles>();
+        foreach (var (key, files) in new FileSystemEnumerable<(Hash256, EntryFiles)>(Path, Recognise, new() { AttributesToSkip = 0 }))
+        {
+            if (files != EntryFiles.None)
+                CollectionsMarshal.GetValueRefOrAddDefault(found, key, out _) |= files;
+        }
+
+        return found;
+    }
+
+    private static (Hash256, EntryFiles) Recognise(ref FileSystemEntry file)
+    {
+        var name = file.FileName;
+        var files = EntryFiles.Body;
+        if (name.EndsWith(MetaSuffix))
+        {
+            name = name[..^MetaSuffix.Length];
+            files = EntryFiles.Metadata;
+        }
+
+        return Hash256.TryParse(name, out var key) ? (key, files) : default;
+    }
+
+    [LibraryImport("libc", EntryPoint = "link", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Link(string existing, string added);
+
+    // FileShare.ReadWrite keeps .NET from taking an advisory lock: one system call less, and a rename over the file stays possible.
+    private static SafeFileHandle? Open(string path)
+    {
+        try
+        {
+            return File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
+    }
+}
+
+[Flags]
+internal enum EntryFiles : byte
+{
+    None = 0,
+    Body = 1,
+    Metadata = 2,
+    Both = Body | Metadata,
+}

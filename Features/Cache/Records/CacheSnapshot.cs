@@ -1,0 +1,116 @@
+using System.Security.Cryptography;
+using System.Text;
+
+namespace Discobot.Features.Cache.Records;
+
+/// <summary>
+/// The index as one file, least recently used first, so that order survives a restart and 100,000 entries are read in one go.
+/// A file that is torn, altered or of another version is no snapshot: the metadata files are read instead.
+/// </summary>
+/// <remarks>Layout: magic and version (8 bytes), origins (count, strings), entries (count, then 85 bytes each), SHA-256 of all before it.</remarks>
+internal static class CacheSnapshot
+{
+    private const byte KindBits = 0x7F;
+    private const byte FormerBit = 0x80;
+
+    private static ReadOnlySpan<byte> Magic => "DBCACHE2"u8;
+
+    // The same layout; the entries are those of a version whose keys had no scheme.
+    private static ReadOnlySpan<byte> FormerMagic => "DBCACHE1"u8;
+
+    /// <summary>Writes beside and renames: a reader finds the old snapshot or the new one, never half of one.</summary>
+    public static void Write(string path, ReadOnlySpan<CacheEntry> oldestFirst)
+    {
+        var temporary = path + ".new";
+        using (var file = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None, 1))
+        using (var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256))
+        {
+            using (var buffered = new BufferedStream(new HashingStream(file, hash), 1 << 16))
+            using (var writer = new BinaryWriter(buffered, Encoding.UTF8, leaveOpen: true))
+                WriteEntries(writer, oldestFirst);
+            file.Write(hash.GetHashAndReset());
+        }
+
+        File.Move(temporary, path, overwrite: true);
+    }
+
+    /// <returns>The entries, least recently used first; none when there is no usable snapshot.</returns>
+    public static List<CacheEntry> Read(string path)
+    {
+        if (!File.Exists(path))
+            return [];
+        var bytes = File.ReadAllBytes(path);
+        var length = bytes.Length - Hash256.Size;
+        var former = bytes.AsSpan().StartsWith(FormerMagic);
+        if (length < Magic.Length || (!former && !bytes.AsSpan().StartsWith(Magic))
+            || !SHA256.HashData(bytes.AsSpan(0, length)).AsSpan().SequenceEqual(bytes.AsSpan(length)))
+            return [];
+        using var reader = new BinaryReader(new MemoryStream(bytes, Magic.Length, length - Magic.Length), Encoding.UTF8);
+        return ReadEntries(reader, former);
+    }
+
+    private static void WriteEntries(BinaryWriter writer, ReadOnlySpan<CacheEntry> entries)
+    {
+        writer.Write(Magic);
+        var hosts = new Dictionary<string, int>(StringComparer.Ordinal);
+        foreach (var entry in entries)
+            hosts.TryAdd(entry.Origin, hosts.Count);
+        writer.Write(hosts.Count);
+        foreach (var host in hosts.Keys)
+            writer.Write(host);
+        writer.Write(entries.Length);
+        Span<byte> hash = stackalloc byte[Hash256.Size];
+        foreach (var entry in entries)
+        {
+            entry.Key.Write(hash);
+            writer.Write(hash);
+            entry.Digest.Write(hash);
+            writer.Write(hash);
+            writer.Write(entry.Size);
+            writer.Write(entry.StoredAt);
+            writer.Write(hosts[entry.Origin]);
+            writer.Write((byte)((byte)entry.Kind | (entry.IsFormer ? FormerBit : 0)));
+        }
+    }
+
+    private static List<CacheEntry> ReadEntries(BinaryReader reader, bool former)
+    {
+        var hosts = new string[reader.ReadInt32()];
+        for (var i = 0; i < hosts.Length; i++)
+            hosts[i] = string.Intern(reader.ReadString());
+        var entries = new List<CacheEntry>(reader.ReadInt32());
+        Span<byte> hash = stackalloc byte[Hash256.Size];
+        for (var i = 0; i < entries.Capacity; i++)
+        {
+            reader.ReadExactly(hash);
+            var key = Hash256.Read(hash);
+            reader.ReadExactly(hash);
+            var digest = Hash256.Read(hash);
+            var (size, storedAt, host) = (reader.ReadInt64(), reader.ReadInt64(), hosts[reader.ReadInt32()]);
+            var flags = reader.ReadByte();
+            entries.Add(new CacheEntry(key, digest, size, storedAt, host, (BodyKind)(flags & KindBits), former || (flags & FormerBit) != 0));
+        }
+
+        return entries;
+    }
+
+    private sealed class HashingStream(Stream inner, IncrementalHash hash) : Stream
+    {
+        public override bool CanRead => false;
+        public override bool CanSeek => false;
+        public override bool CanWrite => true;
+        public override long Length => throw new NotSupportedException();
+        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+        public override void Flush() => inner.Flush();
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+        public override void SetLength(long value) => throw new NotSupportedException();
+        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+
+        public override void Write(ReadOnlySpan<byte> buffer)
+        {
+            hash.AppendData(buffer);
+            inner.Write(buffer);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+using System.Collections.Concurrent;
+using Microsoft.Win32.SafeHandles;
+
+namespace Discobot.Features.Cache.Records;
+
+/// <summary>What comes in and what goes.</summary>
+internal sealed partial class CacheStore
+{
+    /// <summary>Makes the file for a body on its way in.</summary>
+    /// <exception cref="IOException">The disk is full or failing: pass the body through.</exception>
+    /// <exception cref="UnauthorizedAccessException">The directory is not ours to write.</exception>
+    public TemporaryBody CreateTemporary()
+    {
+        var (path, file) = _directory.CreateTemporary();
+        return new TemporaryBody(path, file);
+    }
+
+    /// <summary>
+    /// Adds a complete body of the right digest. It answers at once; flushing it to the disk and giving it its name follow beside, since
+    /// nobody's download should wait for that.
+    /// </summary>
+    /// <returns>The body, acquired for the caller, who may have readers that are not done with it.</returns>
+    public StoredBody Add(TemporaryBody temporary, EntryMetadata metadata)
+    {
+        var entry = metadata.ToEntry();
+        var stamp = StoredBody.StampOf(temporary.File);
+        entry.VerifiedStamp = stamp;
+        var body = _open.Add(StoredBody.FromFile(entry, metadata, temporary.File, stamp, _checks), pinned: true);
+        if (Index.Add(entry) is { } replaced)
+            _open.Remove(replaced);
+        _stats.Store();
+        body.TryAcquire();
+        Track(CommitAsync(entry, body, temporary, metadata));
+        Added?.Invoke(entry);
+        Trim();
+        return body;
+    }
+
+    /// <summary>
+    /// Adds a record whose body is here already: a second name of the same file. It answers once it is on the disk; where the disk knows no second
+    /// names, not at all, and the next request asks its origin again.
+    /// </summary>
+    public void AddRecord(CacheEntry source, EntryMetadata metadata) => Track(LinkAsync(CommittedAsync(), source, metadata));
+
+    /// <summary>Replaces what an origin said of a body, which stays. Returns when the next request sees it.</summary>
+    public async Task UpdateAsync(CacheEntry stored, EntryMetadata metadata)
+    {
+        if (!File.Exists(_directory.BodyPath(stored.Key)))
+            await CommittedAsync().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
+        try
+        {
+            await Task.Run(() => Update(stored, metadata));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogDiskFailed("update a record", e.Message);
+        }
+    }
+
+    private void Update(CacheEntry stored, EntryMetadata metadata)
+    {
+        var path = _directory.WriteMetadata(metadata);
+        var entry = metadata.ToEntry();
+        entry.VerifiedStamp = stored.VerifiedStamp;
+        lock (FilesOf(entry.Key))
+        {
+            // Replaced or removed meanwhile: what was confirmed is not what is here.
+            if (!Index.Contains(stored))
+            {
+                File.Delete(path);
+                return;
+            }
+
+            _directory.PlaceMetadata(path, entry.Key);
+            if (Index.Add(entry) is { } replaced)
+                _open.Remove(replaced);
+        }
+    }
+
+    /// <summary>Ends what is stored for these keys: their origin has changed what is there (RFC 9111, 4.4). The body may stay for others.</summary>
+    public void Invalidate(params ReadOnlySpan<CacheKey?> keys)
+    {
+        foreach (var key in keys)
+        {
+            if (key is { } known && Index.Get(known.Hash) is { } entry)
+                Remove(entry);
+        }
+    }
+
+    /// <summary>Lets go of an open file without a judgment on the entry: the next request opens it anew.</summary>
+    public void Close(CacheEntry entry) => _open.Remove(entry);
+
+    /// <summary>Removes an entry that is not what it should be and counts it as an error. Its next request fetches it again.</summary>
+    public void Drop(CacheEntry entry, string reason)
+    {
+        if (!Remove(entry))
+            return;
+        _stats.Error();
+        LogDropped(entry.Key, reason);
+    }
+
+    /// <summary>Empties the cache; the directory stays, and so do the downloads being read.</summary>
+    public async Task ClearAsync(CancellationToken cancel)
+    {
+        await Loaded.WaitAsync(cancel).ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        // A record that is being given its name would come back afterwards.
+        await CommittedAsync().WaitAsync(cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        cancel.ThrowIfCancellationRequested();
+        foreach (var entry in Index.Trim(0))
+            Forget(entry);
+    }
+
+    /// <summary>Waits until everything added has its name on disk.</summary>
+    public Task CommittedAsync() => Task.WhenAll(_commits.Keys);
+
+    private void Track(Task commit)
+    {
+        _commits.TryAdd(commit, true);
+        commit.ContinueWith(
+            (t, commits) => ((ConcurrentDictionary<Task, bool>)commits!).TryRemove(t, out _), _commits,
+            CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+    }
+
+    private void Trim()
+    {
+        var evicted = Index.Trim(_rules.Value.Options.MaxSize);
+        foreach (var entry in evicted)
+            Forget(entry);
+        _stats.Evicted(evicted.Count);
+    }
+
+    private bool Remove(CacheEntry entry)
+    {
+        if (!Index.Remove(entry))
+            return false;
+        Forget(entry);
+        return true;
+    }
+
+    private void Forget(CacheEntry entry)
+    {
+        _open.Remove(entry);
+        try
+        {
+            lock (FilesOf(entry.Key))
+            {
+                if (!Index.ContainsKey(entry.Key))
+                    _directory.Delete(entry.Key);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogDiskFailed("delete an entry", e.Message);
+        }
+    }
+
+    // Other records of the same digest had a file of their own, perhaps one that could not be read: theirs is now this one, just verified.
+    private void ShareBody(CacheEntry entry)
+    {
+        foreach (var other in Index.OfBody(entry.Digest))
+        {
+            if (other == entry)
+                continue;
+            lock (FilesOf(other.Key))
+            {
+                if (Index.Contains(other) && _directory.TryLink(entry.Key, out var second))
+                {
+                    _directory.PlaceBody(second, other.Key);
+                    other.VerifiedStamp = entry.VerifiedStamp;
+                }
+            }
+        }
+    }
+
+    private async Task LinkAsync(Task committed, CacheEntry source, EntryMetadata metadata)
+    {
+        await committed.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
+        try
+        {
+            if (!_directory.TryLink(source.Key, out var body))
+                return;
+            var metadataPath = _directory.WriteMetadata(metadata);
+            var entry = metadata.ToEntry();
+            entry.VerifiedStamp = source.VerifiedStamp;
+            lock (FilesOf(entry.Key))
+            {
+                _directory.PlaceBody(body, entry.Key);
+                _directory.PlaceMetadata(metadataPath, entry.Key);
+                if (Index.Add(entry) is { } replaced)
+                    _open.Remove(replaced);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogDiskFailed("store a record", e.Message);
+        }
+
+        Trim();
+    }
+
+    private async Task CommitAsync(CacheEntry entry, StoredBody body, TemporaryBody temporary, EntryMetadata metadata)
+    {
+        await _flushes.WaitAsync().ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        try
+        {
+            RandomAccess.FlushToDisk(temporary.File);
+            var metadataPath = _directory.WriteMetadata(metadata);
+            lock (FilesOf(entry.Key))
+            {
+                // Evicted or cleared meanwhile: then neither file may get a name.
+                if (Index.Contains(entry))
+                    _directory.Place(temporary.Path, metadataPath, entry.Key);
+                else
+                    File.Delete(metadataPath);
+            }
+
+            ShareBody(entry);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogDiskFailed("store an entry", e.Message);
+            Drop(entry, e.Message);
+        }
+        finally
+        {
+            _flushes.Release();
+            temporary.Delete();
+            // The next to want a small one reads it into memory.
+            if (entry.Size <= StoredBody.MemoryLimit)
+                _open.Remove(entry);
+            else
+                _open.Unpin(entry);
+            body.Release();
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "cache dropped entry={Entry} reason={Reason}")]
+    private partial void LogDropped(Hash256 entry, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "cache could not {Action}: {Reason}")]
+    private partial void LogDiskFailed(string action, string reason);
+}
+
+/// <summary>A body being written, under a name that a restart sweeps.</summary>
+internal sealed class TemporaryBody(string path, SafeFileHandle file)
+{
+    public string Path { get; } = path;
+
+    public SafeFileHandle File { get; } = file;
+
+    /// <summary>Removes the name, if it still has this one; an open handle goes on reading.</summary>
+    public void Delete()
+    {
+        try
+        {
+            System.IO.File.Delete(Path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Swept at the next start.
+        }
+    }
+}

@@ -1,0 +1,86 @@
+using System.Text;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Cache.Registries;
+
+/// <summary>
+/// Stands in for a registry to which no connection can be made. dockerd begins every pull with <c>GET /v2/</c> and gives up when that fails,
+/// although everything it would ask for next may be stored: for origins of which something is stored, we answer it.
+/// </summary>
+/// <remarks>
+/// A registry that is slow or says 503 is asked and not spoken for, and one that should judge credentials is never spoken for: that would be a
+/// login that accepts every password.
+/// </remarks>
+internal sealed partial class AbsentRegistry(
+    CacheStore store, CacheHits hits, CacheStats stats, IUpstream upstream, UpstreamRequests requests, CacheLimits limits, ILogger<AbsentRegistry> log)
+{
+    /// <summary>Whether this is the ping (OCI distribution 1.1, end-1) of a registry of which something is stored.</summary>
+    public bool Concerns(ProxiedRequest request) =>
+        request.Path is "/v2/" or "/v2" && (store.Index.HasOrigin(CacheKey.OriginOf(request)) || store.Index.HasOrigin(request.Authority));
+
+    /// <summary>Asks the registry, and answers in its place if no connection to it can be made.</summary>
+    public async Task AskAsync(HttpContext context)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+        limit.CancelAfter(limits.Silence);
+        var message = requests.Create(context);
+        HttpResponseMessage response;
+        try
+        {
+            response = await upstream.SendAsync(message, limit.Token);
+        }
+        catch (Exception e) when (!context.RequestAborted.IsCancellationRequested)
+        {
+            var error = UpstreamFailures.ToError(e, ProxiedRequest.Of(context).Target.Host);
+            if (ConnectionFailure.Is(e) && !HasCredentials(message))
+                await StandInAsync(context, error);
+            else
+                await ProxyErrors.WriteAsync(context, error);
+            return;
+        }
+
+        await UpstreamRelay.SendAsync(context, response, missed: false);
+    }
+
+    /// <summary>
+    /// Answers a GET for a digest that is here for another repository of the same origin, when no connection to that can be made. The fields are
+    /// those that the bytes themselves tell.
+    /// </summary>
+    public async Task<bool> TryAnswerAsync(HttpContext context, CacheTarget target, Exception failure)
+    {
+        if (!target.Provable || !ConnectionFailure.Is(failure) || !HttpMethods.IsGet(context.Request.Method))
+            return false;
+        var digest = target.Digest!.Value.Hash;
+        if (await Task.Run(() => store.FindBody(digest, target.Key.Origin)) is not { } body)
+            return false;
+        if (NeutralFields.Of(target.Kind, body) is not { } fields)
+        {
+            body.Release();
+            return false;
+        }
+
+        stats.Offline();
+        LogAbsent(ProxiedRequest.Of(context).Target.Host, failure.Message);
+        return await hits.TrySendAsync(context, target, body, new StoredRecord(body.Record.Metadata with { Key = target.Key.Text, Headers = fields }));
+    }
+
+    // The upstream request's: a header rule may have added them.
+    private static bool HasCredentials(HttpRequestMessage message) =>
+        message.Headers.NonValidated.Contains("Authorization") || message.Headers.NonValidated.Contains("Cookie");
+
+    private async Task StandInAsync(HttpContext context, ProxyError error)
+    {
+        stats.Offline();
+        LogAbsent(ProxiedRequest.Of(context).Target.Host, error.Reason);
+        var response = context.Response;
+        response.Headers["Docker-Distribution-Api-Version"] = "registry/2.0";
+        response.Headers["X-Cache"] = "HIT";
+        response.ContentType = "application/json";
+        response.ContentLength = 2;
+        if (HttpMethods.IsGet(context.Request.Method))
+            await response.BodyWriter.WriteAsync(Encoding.ASCII.GetBytes("{}"));
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "cache stands in for a registry that is away {Host} {Reason}")]
+    private partial void LogAbsent(string host, string reason);
+}

@@ -1,0 +1,112 @@
+using System.Net;
+using Microsoft.AspNetCore.Http;
+
+namespace Discobot.Features.Cache.Registries;
+
+public sealed class InvalidationTests : IAsyncLifetime
+{
+    private readonly byte[] _body = TemporaryCache.Body(1000);
+    private CacheStage _stage = null!;
+
+    public async Task InitializeAsync()
+    {
+        _stage = await CacheStage.StartAsync();
+        _stage.Serve(_body);
+        await _stage.ExpectAsync("MISS", _body);
+        await _stage.ExpectAsync("HIT", _body);
+    }
+
+    public async Task DisposeAsync() => await _stage.DisposeAsync();
+
+    [Theory]
+    [InlineData("DELETE", 202)]
+    [InlineData("PUT", 201)]
+    [InlineData("POST", 200)]
+    [InlineData("PATCH", 204)]
+    [InlineData("PURGE", 303)]
+    public async Task A_request_that_changed_the_address_ends_its_record(string method, int status)
+    {
+        await SendAsync(method, _stage.Blob(_body), status);
+        Assert.Equal(HttpStatusCode.NotFound, await ExistsAsync());
+    }
+
+    [Theory]
+    [InlineData("DELETE", 405)]
+    [InlineData("DELETE", 500)]
+    [InlineData("OPTIONS", 200)]
+    public async Task One_that_was_refused_or_changes_nothing_does_not(string method, int status)
+    {
+        await SendAsync(method, _stage.Blob(_body), status);
+        Assert.Equal(HttpStatusCode.OK, await ExistsAsync());
+    }
+
+    [Theory]
+    [InlineData("Location", false, true)]
+    [InlineData("Content-Location", false, true)]
+    [InlineData("Location", true, false)]
+    public async Task So_does_one_whose_answer_names_the_address_on_the_same_origin(string field, bool otherOrigin, bool ends)
+    {
+        var url = _stage.Blob(_body);
+        var named = otherOrigin ? _stage.Elsewhere(url.PathAndQuery) : url;
+        _stage.Origin = context =>
+        {
+            context.Response.Headers[field] = named.AbsoluteUri;
+            return CacheStage.Status(context, 201);
+        };
+        using (await _stage.Client.PutAsync(_stage.Elsewhere("/other"), null))
+            Assert.Equal(HttpStatusCode.OK, await ExistsAsync());
+        using (await _stage.Client.PutAsync(_stage.Url("/other"), null))
+            Assert.Equal(ends ? HttpStatusCode.NotFound : HttpStatusCode.OK, await ExistsAsync());
+    }
+
+    [Fact]
+    public async Task A_download_that_is_under_way_is_not_stored()
+    {
+        var body = TemporaryCache.Body(500_000);
+        var go = new TaskCompletionSource();
+        _stage.Origin = async context =>
+        {
+            if (!HttpMethods.IsGet(context.Request.Method))
+                return;
+            await context.Response.Body.WriteAsync(body.AsMemory(0, 1000));
+            await go.Task.WaitAsync(TimeSpan.FromSeconds(5));
+            await context.Response.Body.WriteAsync(body.AsMemory(1000));
+        };
+        using var response = await _stage.GetAsync(_stage.Blob(body));
+        using (await _stage.Client.DeleteAsync(_stage.Blob(body)))
+            go.SetResult();
+        Assert.Equal(body, await response.Content.ReadAsByteArrayAsync());
+        await CacheStage.EventuallyAsync(() => _stage.Files.Files().Length == 2);
+        Assert.Equal(1, _stage.Stats.Stores);
+    }
+
+    [Fact]
+    public async Task The_body_stays_for_other_repositories()
+    {
+        var other = _stage.Url($"/v2/b/blobs/sha256:{TemporaryCache.HexOf(_body)}");
+        await _stage.FetchAsync(other);
+        await _stage.Store.CommittedAsync();
+        await SendAsync("DELETE", _stage.Blob(_body), 202);
+        Assert.Equal(HttpStatusCode.NotFound, await ExistsAsync());
+        await _stage.ExpectAsync("HIT", _body, other);
+    }
+
+    private async Task SendAsync(string method, Uri url, int status)
+    {
+        _stage.Origin = context => CacheStage.Status(context, status);
+        using var request = new HttpRequestMessage(new HttpMethod(method), url);
+        using var response = await _stage.Client.SendAsync(request);
+        Assert.Equal(status, (int)response.StatusCode);
+    }
+
+    // The origin has nothing now: what is found is what was stored.
+    private async Task<HttpStatusCode> ExistsAsync()
+    {
+        var origin = _stage.Origin;
+        _stage.Origin = context => CacheStage.Status(context, 404);
+        using var request = new HttpRequestMessage(HttpMethod.Head, _stage.Blob(_body));
+        using var response = await _stage.Client.SendAsync(request);
+        _stage.Origin = origin;
+        return response.StatusCode;
+    }
+}

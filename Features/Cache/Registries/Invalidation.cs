@@ -1,0 +1,46 @@
+using Discobot.Features.Cache.Revalidation;
+using Discobot.Infrastructure;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Cache.Registries;
+
+/// <summary>
+/// Ends what is stored for an address when a request has changed what is there (RFC 9111, 4.4): DELETE, PUT, POST, PATCH and methods that nobody
+/// knows, once their origin has not refused them; and for the addresses on the same origin that the answer names.
+/// </summary>
+internal sealed class Invalidation(CacheStore store, Fills fills, Live<CacheRules> rules)
+{
+    /// <summary>Looks at the answer before its head is sent: whoever has it must not meet the old state afterwards.</summary>
+    public void Watch(HttpContext context)
+    {
+        var method = context.Request.Method;
+        if (!HttpMethods.IsOptions(method) && !HttpMethods.IsTrace(method) && !HttpMethods.IsConnect(method))
+            context.Response.OnStarting(() => Apply(context));
+    }
+
+    private Task Apply(HttpContext context)
+    {
+        var (request, response) = (ProxiedRequest.Of(context), context.Response);
+        if (response.StatusCode is < 200 or >= 400)
+            return Task.CompletedTask;
+        End(request);
+        foreach (var location in response.Headers.Location.Concat(response.Headers["Content-Location"]))
+        {
+            if (location is not null && RedirectMemory.TryResolve(request, location, out var uri)
+                && (uri.Scheme, uri.IdnHost.Trim('[', ']'), uri.Port) == (request.Scheme, request.Target.Host, request.Target.Port))
+                End(new ProxiedRequest { Id = request.Id, Scheme = request.Scheme, Target = request.Target, PathAndQuery = uri.PathAndQuery });
+        }
+
+        return Task.CompletedTask;
+    }
+
+    private void End(ProxiedRequest request)
+    {
+        var key = CacheRules.KeyOf(request);
+        fills.Invalidate(key.Hash);
+        var (plain, names) = Variants.KeysOf(Variants.AddressOf(request, rules.Value.RuleOf(request, null)));
+        fills.Invalidate(plain.Hash);
+        store.Invalidate(plain, names);
+        store.Invalidate(key, CacheRules.FormerKeyOf(request), StaleTags.KeyOf(request));
+    }
+}

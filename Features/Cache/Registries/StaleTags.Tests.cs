@@ -1,0 +1,98 @@
+using System.Net;
+using Microsoft.AspNetCore.Http;
+
+namespace Discobot.Features.Cache.Registries;
+
+public sealed class StaleTagsTests : IAsyncLifetime
+{
+    private const string Type = "application/vnd.oci.image.manifest.v1+json";
+    private readonly byte[] _manifest = "{\"schemaVersion\":2}"u8.ToArray();
+    private CacheStage _stage = null!;
+
+    public async Task InitializeAsync()
+    {
+        _stage = await CacheStage.StartAsync(o => o with { StaleTags = true });
+        _stage.Origin = async context =>
+        {
+            context.Response.ContentType = Type;
+            context.Response.ContentLength = _manifest.Length;
+            context.Response.Headers["Docker-Content-Digest"] = $"sha256:{TemporaryCache.HexOf(_manifest)}";
+            if (HttpMethods.IsGet(context.Request.Method))
+                await context.Response.Body.WriteAsync(_manifest);
+        };
+    }
+
+    public async Task DisposeAsync() => await _stage.DisposeAsync();
+
+    private Uri Tag => _stage.Url("/v2/x/manifests/latest");
+
+    [Theory]
+    [InlineData(true, 503)]
+    [InlineData(true, 429)]
+    [InlineData(false, 503)]
+    [InlineData(true, 0)]
+    [InlineData(false, 0)]
+    public async Task A_tag_answers_with_what_it_last_was_while_its_registry_is_ill_or_away(bool byGet, int status)
+    {
+        if (byGet)
+        {
+            await _stage.FetchAsync(Tag);
+        }
+        else
+        {
+            // As dockerd does it.
+            (await HeadAsync()).Dispose();
+            await _stage.FetchAsync(_stage.Url($"/v2/x/manifests/sha256:{TemporaryCache.HexOf(_manifest)}"));
+        }
+
+        await CacheStage.EventuallyAsync(() => _stage.Stats.Entries == (byGet ? 1 : 2));
+        await _stage.Store.CommittedAsync();
+        if (status == 0)
+            await _stage.StopOriginAsync();
+        else
+            _stage.Origin = context => CacheStage.Status(context, status);
+        await _stage.RestartAsync();
+
+        using var stale = await _stage.GetAsync(Tag, r => r.Headers.TryAddWithoutValidation("Accept", Type));
+        Assert.Equal((HttpStatusCode.OK, "HIT", Type), (stale.StatusCode, CacheStage.XCache(stale), stale.Content.Headers.ContentType!.ToString()));
+        Assert.StartsWith("111", stale.Headers.GetValues("Warning").Single(), StringComparison.Ordinal);
+        Assert.Equal(_manifest, await stale.Content.ReadAsByteArrayAsync());
+        using var head = await HeadAsync();
+        Assert.Equal((HttpStatusCode.OK, (long?)_manifest.Length), (head.StatusCode, head.Content.Headers.ContentLength));
+        using var other = await _stage.GetAsync(Tag, r => r.Headers.TryAddWithoutValidation("Accept", "application/vnd.oci.image.index.v1+json"));
+        Assert.False(other.IsSuccessStatusCode);
+        using var unknown = await _stage.GetAsync(_stage.Url("/v2/x/manifests/other"));
+        Assert.False(unknown.IsSuccessStatusCode);
+    }
+
+    [Fact]
+    public async Task While_the_registry_is_there_its_own_answer_counts()
+    {
+        await _stage.FetchAsync(Tag);
+        await _stage.FetchAsync(Tag);
+        Assert.Equal(2, _stage.Asked.Count);
+        _stage.Origin = context => CacheStage.Status(context, 404);
+        using var gone = await _stage.GetAsync(Tag);
+        Assert.Equal(HttpStatusCode.NotFound, gone.StatusCode);
+        _stage.Origin = context => CacheStage.Status(context, 503);
+        using var ill = await _stage.GetAsync(Tag);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, ill.StatusCode);
+    }
+
+    [Fact]
+    public async Task Without_the_option_nothing_of_it_happens()
+    {
+        _stage.Rules.Replace(new CacheRules(_stage.Options with { StaleTags = false }));
+        await _stage.FetchAsync(Tag);
+        Assert.Empty(_stage.Files.Files());
+        _stage.Origin = context => CacheStage.Status(context, 503);
+        using var ill = await _stage.GetAsync(Tag);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, ill.StatusCode);
+    }
+
+    private async Task<HttpResponseMessage> HeadAsync()
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Head, Tag);
+        return await _stage.Client.SendAsync(request);
+    }
+}

@@ -1,0 +1,162 @@
+using System.Text.RegularExpressions;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Cache.Registries;
+
+/// <summary>
+/// Tags, which move and so are always asked for. With <c>cache.stale_tags</c> what a tag last was answers for it while its registry cannot be
+/// reached or says 429 or 5xx, with a warning (RFC 7234, 5.5.2) and a log line.
+/// </summary>
+internal sealed partial class StaleTags
+{
+    private const int MaxAwaited = 1024;
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<Hash256, EntryMetadata> _awaited = [];
+    private readonly CacheStore _store;
+    private readonly CacheHits _hits;
+    private readonly CacheMisses _misses;
+    private readonly CacheStats _stats;
+    private readonly Fills _fills;
+    private readonly IUpstream _upstream;
+    private readonly UpstreamRequests _requests;
+    private readonly CacheLimits _limits;
+    private readonly TimeProvider _time;
+    private readonly ILogger<StaleTags> _log;
+
+    public StaleTags(
+        CacheStore store, CacheHits hits, CacheMisses misses, CacheStats stats, Fills fills, IUpstream upstream, UpstreamRequests requests,
+        CacheLimits limits, TimeProvider time, ILogger<StaleTags> log)
+    {
+        (_store, _hits, _misses, _stats, _fills, _upstream) = (store, hits, misses, stats, fills, upstream);
+        (_requests, _limits, _time, _log) = (requests, limits, time, log);
+        store.Added += Link;
+    }
+
+    /// <summary>The tag that a request asks for; null when it asks for something else or the option is off.</summary>
+    public static CacheTarget? Of(CacheOptions options, ProxiedRequest request) =>
+        options is { Enabled: true, StaleTags: true } && TagPath().IsMatch(request.Path)
+            ? new CacheTarget(KeyOf(request), null) { Kind = BodyKind.Manifest }
+            : null;
+
+    /// <summary>No address has a fragment, so no rule can make the record of a tag answer as a fresh one.</summary>
+    public static CacheKey KeyOf(ProxiedRequest request) => CacheKey.Of(CacheKey.OriginOf(request) + request.Path + "#tag");
+
+    public async Task AskAsync(HttpContext context, CacheTarget tag)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+        limit.CancelAfter(_limits.Silence);
+        HttpResponseMessage response;
+        try
+        {
+            response = await _upstream.SendAsync(_requests.Create(context), limit.Token);
+        }
+        catch (Exception e) when (!context.RequestAborted.IsCancellationRequested)
+        {
+            var error = UpstreamFailures.ToError(e, ProxiedRequest.Of(context).Target.Host);
+            if (!UpstreamFailures.IsUnreachable(error) || !await TryAnswerAsync(context, tag, error.Reason))
+                await ProxyErrors.WriteAsync(context, error);
+            return;
+        }
+
+        var status = (int)response.StatusCode;
+        if (status is 429 or >= 500 && await TryAnswerAsync(context, tag, $"it said {status}"))
+        {
+            response.Dispose();
+            return;
+        }
+
+        if (status == StatusCodes.Status404NotFound)
+            _store.Invalidate(tag.Key);
+        if (status != StatusCodes.Status200OK || StorableAnswer.Forbids(response, "no-store"))
+            await UpstreamRelay.SendAsync(context, response, missed: false);
+        else if (HttpMethods.IsHead(context.Request.Method))
+            await RememberAsync(context, tag, response);
+        else
+            await StoreAsync(context, tag, response);
+    }
+
+    private async Task StoreAsync(HttpContext context, CacheTarget tag, HttpResponseMessage response)
+    {
+        var client = new RequestSnapshot(context);
+        var request = new FillRequest(tag, ProxiedRequest.Of(context), () => _requests.Create(client.Context), new CacheOptions());
+        if (response.Content.Headers.NonValidated.Contains("Content-Encoding") || _fills.Begin(request, response) is not { } fill)
+            await UpstreamRelay.SendAsync(context, response, missed: false);
+        else
+            await _misses.SendAsync(context, fill);
+    }
+
+    // dockerd and containerd ask HEAD for the tag, then GET by digest: the record waits for the body.
+    private async Task RememberAsync(HttpContext context, CacheTarget tag, HttpResponseMessage response)
+    {
+        var fields = EndToEnd.Headers(response);
+        var digest = fields.FirstOrDefault(f => f.Key.Equals("Docker-Content-Digest", StringComparison.OrdinalIgnoreCase)).Value ?? "";
+        if (response.Content.Headers.ContentLength is { } length && digest.StartsWith("sha256:", StringComparison.Ordinal)
+            && Hash256.TryParse(digest.AsSpan("sha256:".Length), out var hash))
+        {
+            var record = new EntryMetadata
+            {
+                Key = tag.Key.Text,
+                Size = length,
+                Digest = hash,
+                StoredAt = _time.GetUtcNow().ToUnixTimeMilliseconds(),
+                Kind = BodyKind.Manifest,
+                Headers = EndToEnd.Storable(fields, cookies: false),
+            };
+            lock (_lock)
+            {
+                if (_awaited.Count >= MaxAwaited)
+                    _awaited.Clear();
+                _awaited[hash] = record;
+            }
+
+            if (_store.Index.OfBody(hash) is [var source, ..])
+                Link(source);
+        }
+
+        await UpstreamRelay.SendAsync(context, response, missed: false);
+    }
+
+    private void Link(CacheEntry stored)
+    {
+        EntryMetadata? record;
+        lock (_lock)
+        {
+            if (!_awaited.Remove(stored.Digest, out record))
+                return;
+        }
+
+        if (record.Size == stored.Size)
+            _store.AddRecord(stored, record);
+    }
+
+    private async Task<bool> TryAnswerAsync(HttpContext context, CacheTarget tag, string reason)
+    {
+        if (await _store.FindAsync(tag, context.RequestAborted) is not { } body)
+            return false;
+        if (!Accepts(context.Request, body.Record.Metadata.Header("Content-Type")))
+        {
+            body.Release();
+            return false;
+        }
+
+        _stats.Offline();
+        LogStale(tag.Key.Text, body.Digest, reason);
+        context.Response.Headers.Warning = "111 discobot \"Revalidation Failed\"";
+        return await _hits.TrySendAsync(context, tag, body);
+    }
+
+    // One tag has several representations: an index for those who know indexes, one platform's manifest for the others.
+    private static bool Accepts(HttpRequest request, string? type)
+    {
+        var accept = string.Join(',', request.Headers.Accept.AsEnumerable());
+        return type is null || accept.Length == 0 || accept.Contains("*/*", StringComparison.Ordinal)
+            || accept.Contains(type.Split(';')[0].Trim(), StringComparison.OrdinalIgnoreCase);
+    }
+
+    [GeneratedRegex("^/v2/.+/manifests/[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$", RegexOptions.CultureInvariant)]
+    private static partial Regex TagPath();
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "cache answers a tag with what it last was {Path} {Digest} {Reason}")]
+    private partial void LogStale(string path, string digest, string reason);
+}

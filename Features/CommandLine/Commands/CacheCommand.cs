@@ -1,0 +1,75 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using Discobot.Features.Cache;
+
+namespace Discobot.Features.CommandLine.Commands;
+
+/// <summary><c>discobot cache stats|clear|verify</c>: the first two ask the running proxy, the last reads the disk.</summary>
+internal static class CacheCommand
+{
+    public static Command Create()
+    {
+        var api = new RunningApi();
+        var dir = new Option<string?>("--dir") { Description = "The cache's directory. Without it: that of the proxy that runs here.", HelpName = "DIR" };
+        var config = new Option<string?>("--config", "-config", "-c")
+        {
+            Description = $"The configuration file whose cache.dir is meant. {ChosenProxy.Variables}.",
+            HelpName = "FILE",
+        };
+        var json = new Option<bool>("--json") { Description = "Write JSON." };
+
+        var stats = new Command("stats", "Show what the cache answered, stored and holds.") { json };
+        api.AddTo(stats);
+        stats.SetAction((parsed, cancellation) => RunningApi.RunAsync(parsed, async () =>
+        {
+            var statistics = await api.AskAsync(parsed, HttpMethod.Get, "/api/cache/stats", CacheJson.Default.CacheStatistics, cancellation);
+            Print(parsed, json, statistics, CacheJson.Default.CacheStatistics, Describe);
+            return ExitCode.Fine;
+        }));
+        var clear = new Command("clear", "Empty the cache. Downloads under way are not disturbed.") { json };
+        api.AddTo(clear);
+        clear.SetAction((parsed, cancellation) => RunningApi.RunAsync(parsed, async () =>
+        {
+            var cleared = await api.AskAsync(parsed, HttpMethod.Delete, "/api/cache", CacheJson.Default.CacheCleared, cancellation);
+            Print(parsed, json, cleared, CacheJson.Default.CacheCleared, _ => "The cache is empty.");
+            return ExitCode.Fine;
+        }));
+        var verify = new Command("verify", "Read every stored body and compare it with its digest. Changes nothing.") { dir, config, json };
+        verify.SetAction((parsed, _) => RunningApi.RunAsync(parsed, () =>
+        {
+            var findings = CacheVerification.Run(parsed.GetValue(dir) ?? ChosenProxy.Find(parsed.GetValue(config)).State.CacheDir);
+            Print(parsed, json, findings, CacheJson.Default.CacheFindings, Describe);
+            return Task.FromResult(findings.Damaged.Count == 0 ? ExitCode.Fine : ExitCode.Failed);
+        }));
+        return new Command("cache", "What is stored: counters, emptying, checking.") { stats, clear, verify };
+    }
+
+    private static string Describe(CacheStatistics s) => string.Create(CultureInfo.InvariantCulture, $"""
+        hits        {s.Hits} ({s.HitRate:P1} of requests)
+        misses      {s.Misses} ({s.Shared} of them shared another client's download)
+        stores      {s.Stores}
+        evictions   {s.Evictions}
+        errors      {s.Errors}
+        entries     {s.Entries}
+        size        {Size(s.CurrentSize)} of {Size(s.MaxSize)}
+        served      {Size(s.BytesServed)}
+        """);
+
+    private static string Describe(CacheFindings f) => string.Join('\n',
+    [
+        string.Create(CultureInfo.InvariantCulture, $"{f.Dir}: {f.Entries} entries, {Size(f.Bytes)}, {f.Damaged.Count} damaged"),
+        .. f.Damaged.Select(d => $"  {d.File}  {d.Reason}{(d.Key.Length > 0 ? $"  ({d.Key})" : "")}"),
+    ]);
+
+    private static string Size(long bytes) => bytes switch
+    {
+        >= 1L << 30 => string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 30):0.0} GiB"),
+        >= 1L << 20 => string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 20):0.0} MiB"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{bytes} bytes"),
+    };
+
+    private static void Print<T>(ParseResult parsed, Option<bool> json, T value, JsonTypeInfo<T> type, Func<T, string> describe) =>
+        parsed.InvocationConfiguration.Output.WriteLine(parsed.GetValue(json) ? JsonSerializer.Serialize(value, type) : describe(value));
+}

@@ -1,0 +1,86 @@
+using System.CommandLine;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Discobot.Features.Configuration;
+using Discobot.Infrastructure.Config;
+
+namespace Discobot.Features.CommandLine.Commands;
+
+/// <summary><c>discobot config check FILE</c> and <c>discobot config show</c>.</summary>
+internal static class ConfigCommand
+{
+    public static Command Create() => new("config", "Check a configuration file, or show what is in force.") { Check(), ConfigShowCommand.Create() };
+
+    private static Command Check()
+    {
+        var file = new Argument<string>("FILE") { Description = "The YAML file to check; - is the standard input." };
+        var json = new Option<bool>("--json") { Description = "Print JSON." };
+        var command = new Command("check", "Tell every mistake of a file, and which files that it names cannot be used here. "
+            + "Exit code 0: none, 2: some.") { file, json };
+        command.SetAction(parsed =>
+        {
+            var path = parsed.GetValue(file)!;
+            // The file alone counts: what this shell's environment would lay over it is no property of the file.
+            var none = new Dictionary<string, string>();
+            var result = new SettingsSources(path, none, none, DataDirectory.System).Load(Read(path), FileChecks.All);
+            return Answer(path, result, parsed.GetValue(json), parsed.InvocationConfiguration);
+        });
+        return command;
+    }
+
+    private static ConfigDocument Read(string path)
+    {
+        if (path != "-")
+            return ConfigDocument.Load(path);
+        using var input = Console.OpenStandardInput();
+        return ConfigDocument.Load(input, "stdin");
+    }
+
+    private static int Answer(string path, ConfigResult<ProxySettings> result, bool json, InvocationConfiguration console)
+    {
+        if (json)
+        {
+            var mistakes = result.Errors.Select(e => new ConfigMistake(
+                e.Place.Source, e.Place.Line > 0 ? e.Place.Line : null, e.Place.Line > 0 ? e.Place.Column : null, e.Path, e.Message));
+            console.Output.WriteLine(JsonSerializer.Serialize(
+                new ConfigVerdict(path, result.IsValid, [.. mistakes]), ConfigCheckJson.Readable.ConfigVerdict));
+        }
+        else if (result.IsValid)
+        {
+            console.Output.WriteLine($"{(path == "-" ? "stdin" : path)}: ok");
+        }
+
+        if (result.IsValid)
+            return ExitCode.Fine;
+        return json ? ExitCode.Usage : Refuse(result, console);
+    }
+
+    public static int Refuse(ConfigResult<ProxySettings> result, InvocationConfiguration console)
+    {
+        foreach (var error in result.Errors)
+            console.Error.WriteLine(error);
+        console.Error.WriteLine(result.Errors.Length == 1 ? "1 mistake" : $"{result.Errors.Length} mistakes");
+        return ExitCode.Usage;
+    }
+}
+
+/// <param name="Mistakes">Empty when it is ok.</param>
+internal sealed record ConfigVerdict(string File, bool Ok, IReadOnlyList<ConfigMistake> Mistakes);
+
+/// <param name="Line">From 1; left out where the source has no lines.</param>
+/// <param name="Column">From 1, in characters.</param>
+/// <param name="Key">The key's path; empty when the file as a whole is meant.</param>
+internal sealed record ConfigMistake(string File, int? Line, int? Column, string Key, string Message);
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    WriteIndented = true)]
+[JsonSerializable(typeof(ConfigVerdict))]
+internal sealed partial class ConfigCheckJson : JsonSerializerContext
+{
+    /// <summary>For people in terminals: quotes as \", not as \u0022.</summary>
+    public static ConfigCheckJson Readable =>
+        field ??= new(new JsonSerializerOptions(Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+}

@@ -1,0 +1,76 @@
+using System.CommandLine;
+using System.Text.Json;
+using Discobot.Features.Configuration;
+
+namespace Discobot.Features.CommandLine.Commands;
+
+/// <summary><c>discobot config show</c>: what the running proxy has in force; where none runs, or a file is named, what a start would take.</summary>
+internal static class ConfigShowCommand
+{
+    public static Command Create()
+    {
+        var api = new RunningApi(withConfig: false);
+        var file = new Option<string?>("--config", "-config", "-c")
+        {
+            Description = "Show what this file (YAML) means instead, with the environment's variables over it.",
+            HelpName = "FILE",
+        };
+        var json = new Option<bool>("--json") { Description = "Print JSON." };
+        var command = new Command("show", "Show the settings in force in the running proxy; where none runs, those that a start would take. "
+            + "Secrets are masked.") { file, json };
+        api.AddTo(command);
+        command.SetAction((parsed, cancellation) => RunningApi.RunAsync(parsed, async () =>
+        {
+            var named = parsed.GetValue(file);
+            if (named is null && await AskAsync(api, parsed, cancellation) is { } running)
+            {
+                Print(running, $"# in force at {api.Address(parsed)}", parsed, json);
+                return ExitCode.Fine;
+            }
+
+            return ShowFile(named, api, parsed, json);
+        }));
+        return command;
+    }
+
+    private static async Task<string?> AskAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation)
+    {
+        try
+        {
+            var answer = await api.AskAsync(parsed, HttpMethod.Get, "/api/config", RunningApi.AnyJson, cancellation);
+            return answer.GetRawText();
+        }
+        // Whoever names an address wants that proxy or none.
+        catch (HttpRequestException) when (!api.IsNamed(parsed))
+        {
+            return null;
+        }
+    }
+
+    private static int ShowFile(string? named, RunningApi api, ParseResult parsed, Option<bool> json)
+    {
+        var sources = named is null ? ChosenProxy.Find().Sources : SettingsSources.OfProcess(named);
+        var result = sources.Load();
+        if (!result.IsValid)
+            return ConfigCommand.Refuse(result, parsed.InvocationConfiguration);
+        var from = $"# from {sources.File ?? "the built-in default"}";
+        if (named is null)
+            from += $"; no proxy answers at {api.Address(parsed)}";
+        Print(SettingsJson.ToText(result.Value), from, parsed, json);
+        return ExitCode.Fine;
+    }
+
+    private static void Print(string settings, string from, ParseResult parsed, Option<bool> json)
+    {
+        var output = parsed.InvocationConfiguration.Output;
+        if (parsed.GetValue(json))
+        {
+            output.WriteLine(settings);
+            return;
+        }
+
+        using var document = JsonDocument.Parse(settings);
+        output.WriteLine(from);
+        output.WriteLine(SettingsYaml.ToText(document.RootElement).TrimEnd());
+    }
+}

@@ -1,0 +1,56 @@
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.CommandLine.Commands;
+
+/// <summary>The hidden verb, as the init uses it: with the executable itself.</summary>
+public sealed class ExecCommandTests : IDisposable
+{
+    private readonly Spawner _spawner = new(Path.Combine(AppContext.BaseDirectory, "discobot"));
+
+    public void Dispose() => _spawner.Dispose();
+
+    [Fact]
+    public async Task The_program_is_the_user_with_its_groups_alone_and_cannot_go_back()
+    {
+        var nobody = new UserDatabase("/etc").Find("nobody")!;
+        var said = await RunAsync("grep -E '^(Uid|Gid|Groups|CapEff):' /proc/self/status", "nobody");
+        Assert.Contains($"Uid:\t{nobody.User}\t{nobody.User}\t{nobody.User}\t{nobody.User}\n", said, StringComparison.Ordinal);
+        Assert.Contains($"Gid:\t{nobody.Group}\t{nobody.Group}\t{nobody.Group}\t{nobody.Group}\n", said, StringComparison.Ordinal);
+        Assert.Contains($"Groups:\t{string.Join(' ', nobody.Groups)} \n", said, StringComparison.Ordinal);
+        Assert.Contains("CapEff:\t0000000000000000\n", said, StringComparison.Ordinal);
+    }
+
+    /// <summary>proc(5), stat: after the name state, parent, group, session. A shell that starts programs blocks signals meanwhile.</summary>
+    [Fact]
+    public async Task It_leads_a_session_of_its_own_and_no_signal_is_ignored_or_blocked()
+    {
+        // Whoever started us may have ignored what we know nothing of: SIGXFSZ, as Python does, and a real-time signal.
+        int[] unknown = [25, 50];
+        Array.ForEach(unknown, signal => Libc.SetDisposition(signal, 1));
+        var said = await RunAsync("read -r all < /proc/$$/stat; set -- ${all##*) }; [ $$ = $3 ] && [ $$ = $4 ] && echo leads; exec grep -E '^Sig(Ign|Blk):' /proc/self/status", null);
+        Array.ForEach(unknown, signal => Libc.SetDisposition(signal, 0));
+        Assert.StartsWith("leads\nSigBlk:\t0000000000000000\nSigIgn:\t", said, StringComparison.Ordinal);
+
+        // 32 and 33 are the C library's own, which lets nobody change them: make ignores them.
+        Assert.Equal(0, Convert.ToInt64(said.Split('\t')[^1].Trim(), 16) & ~0x1_8000_0000);
+    }
+
+    [Theory]
+    [InlineData("nobody-here", "/bin/true", 126)]
+    [InlineData(null, "/no/such/program", 127)]
+    [InlineData(null, "/etc/passwd", 126)]
+    public async Task What_cannot_be_run_is_told_by_the_usual_codes(string? user, string program, int code)
+        => Assert.Equal(code, (await new ToolRun(_spawner).RunAsync(new Launch("x", [program]) { User = user }, TimeSpan.FromSeconds(20), _ => { }, CancellationToken.None)).ExitCode);
+
+    [Fact]
+    public void A_signal_that_does_not_exist_is_a_usage_error()
+        => Assert.NotEmpty(ExecCommand.Create().Parse(["--pdeathsig", "TREM", "--", "true"]).Errors);
+
+    private async Task<string> RunAsync(string script, string? user)
+    {
+        var lines = new List<string>();
+        var result = await new ToolRun(_spawner).RunAsync(new Launch("sh", ["/bin/sh", "-c", script]) { User = user }, TimeSpan.FromSeconds(20), lines.Add, CancellationToken.None);
+        Assert.True(result.Succeeded, string.Join('\n', lines));
+        return string.Join('\n', lines) + "\n";
+    }
+}

@@ -1,0 +1,66 @@
+namespace Discobot.Features.CommandLine.Commands;
+
+public sealed class RootCommandsTests
+{
+    [Theory]
+    [InlineData("frobnicate", "discobot: there is no command \"frobnicate\"; there are init, proxy, ")]
+    [InlineData("frobnicate --help", "discobot: there is no command \"frobnicate\"; ")]
+    [InlineData("help frobnicate", "discobot: there is no command \"frobnicate\"; ")]
+    [InlineData("explian https://a.com", "discobot: there is no command \"explian\"; did you mean \"explain\"?")]
+    [InlineData("ca shwo --json", "discobot ca: there is no command \"shwo\"; did you mean \"show\"?; there are show, rotate")]
+    [InlineData("ca", "discobot ca: a command is needed: show, rotate")]
+    [InlineData("", "discobot: a command is needed: init, proxy, ")]
+    [InlineData("cache stats --jsn", "discobot cache stats: there is no option \"--jsn\"; did you mean \"--json\"?")]
+    [InlineData("health now", "discobot health: \"now\" is one argument too many")]
+    [InlineData("config check", "discobot config check: FILE is needed")]
+    [InlineData("health --api", "discobot health: ")]
+    [InlineData("health --api nonsense", "discobot health: --api must be HOST:PORT or a URL")]
+    [InlineData("health --api ftp://a", "discobot health: --api must be HOST:PORT or a URL")]
+    [InlineData("health --api 127.0.0.1:99999", "discobot health: --api must be HOST:PORT or a URL")]
+    public async Task What_is_mistyped_gets_one_line_and_exit_code_2(string typed, string line)
+    {
+        var (code, output, error) = await RunAsync(typed);
+        Assert.Equal((2, ""), (code, output));
+        Assert.StartsWith(line, error, StringComparison.Ordinal);
+        Assert.Equal(1, error.Count(c => c == '\n'));
+        Assert.Contains("--help` tells more", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Help_and_the_version_are_commands_as_well()
+    {
+        Assert.Equal(await RunAsync("--help"), await RunAsync("help"));
+        Assert.Equal(await RunAsync("cache stats --help"), await RunAsync("help cache stats"));
+        var (code, version, _) = await RunAsync("version");
+        Assert.Equal((0, await RunAsync("--version")), (code, (0, version, "")));
+        Assert.Matches("^[0-9]+\\.[0-9]+", version);
+    }
+
+    [Theory]
+    [InlineData("127.0.0.1:1", "127.0.0.1:1")]
+    [InlineData("http://127.0.0.1:1", "127.0.0.1:1")]
+    [InlineData("http://127.0.0.1:1/", "127.0.0.1:1")]
+    [InlineData("[::1]:1", "[::1]:1")]
+    [InlineData("localhost:1", "localhost:1")]
+    [InlineData("127.0.0.1", "127.0.0.1:17081")]
+    [InlineData("::1", "[::1]:17081")]
+    public void An_address_of_the_API_is_written_in_any_usual_way(string typed, string meant)
+    {
+        var command = new System.CommandLine.Command("x");
+        var api = new RunningApi();
+        api.AddTo(command);
+        Assert.Equal($"http://{meant}/", api.Address(command.Parse(["--api", typed])).AbsoluteUri);
+    }
+
+    [Fact]
+    public async Task An_argument_that_begins_with_an_at_sign_is_no_file_of_arguments() =>
+        Assert.Contains("\"@/etc/hosts\" is one argument too many", (await RunAsync("health @/etc/hosts")).Error, StringComparison.Ordinal);
+
+    private static async Task<(int Code, string Output, string Error)> RunAsync(string typed)
+    {
+        var (output, error) = (new StringWriter(), new StringWriter());
+        var code = await RootCommands.RunAsync(
+            RootCommands.Create(), typed.Split(' ', StringSplitOptions.RemoveEmptyEntries), new() { Output = output, Error = error });
+        return (code, output.ToString(), error.ToString());
+    }
+}

@@ -1,0 +1,27 @@
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.Init.Supervision;
+
+/// <summary>Starts the program that the container is there for. Its end is the container's end.</summary>
+internal sealed class AgentApi(Container container, ClientProxy proxy, EgressRules egress)
+{
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var binary = container.Paths.In(container.Session.AgentBinary);
+        if (!File.Exists(binary))
+            throw new StartupException($"{binary} does not exist: set AGENT_BINARY or put the agent-api there");
+        if ((File.GetUnixFileMode(binary) & (UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute)) == 0)
+            throw new StartupException($"{binary} is not executable");
+        var child = await container.Spawner.StartAsync(new Launch("agent-api", [binary, .. container.AgentArguments])
+        {
+            User = container.Agent.Name,
+            Foreground = true,
+            DropsCapabilities = egress.Confines,
+            NoNewPrivileges = egress.NoNewPrivileges,
+            WorkingDirectory = container.Paths.Workspace,
+            Environment = proxy.AgentEnvironment(),
+        });
+        container.Running.AgentApi = child;
+        container.Log.Info($"agent-api started (pid={child.Id})");
+    }
+}

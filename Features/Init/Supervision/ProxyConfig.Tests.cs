@@ -1,0 +1,51 @@
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.Init.Supervision;
+
+public sealed class ProxyConfigTests : IDisposable
+{
+    private const string File = "home/discobot/workspace/.discobot/proxy/config.yaml";
+    private readonly ContainerFixture _fixture = new();
+
+    public ProxyConfigTests() => Directory.CreateDirectory(_fixture.At(".data/proxy"));
+
+    public void Dispose() => _fixture.Dispose();
+
+    [Fact]
+    public async Task The_workspaces_own_comes_first_and_only_root_may_change_the_copy()
+    {
+        _fixture.Write(File, "proxy: {}\n");
+        await RunAsync(new Owner(990, 991));
+        var copy = _fixture.At(".data/proxy/config.yaml");
+        Assert.Equal("proxy: {}\n", System.IO.File.ReadAllText(copy));
+        Assert.Equal((new Owner(0, 991), 0x1A0u), (Libc.StatusOf(copy)!.Value.Owner, Libc.StatusOf(copy)!.Value.Permissions));
+    }
+
+    [Fact]
+    public async Task Without_one_the_built_in_default_is_written()
+    {
+        await RunAsync();
+        Assert.Null(_fixture.ChosenFrom);
+        Assert.DoesNotContain("NOT used", _fixture.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("ln -s /etc/passwd config.yaml", "without following links")]
+    [InlineData("mkfifo config.yaml", "not a regular file")]
+    [InlineData("mknod config.yaml c 1 5", "not a regular file")]
+    [InlineData("mkdir config.yaml", "not a regular file")]
+    [InlineData("truncate -s 1G config.yaml", "more than the 1048576 allowed")]
+    [InlineData("printf '\\377\\376' > config.yaml", "not valid UTF-8")]
+    [InlineData("cd ..; rmdir proxy; ln -s /etc proxy", "without following links")]
+    [InlineData("cd ../..; rm -r .discobot; ln -s /etc .discobot", "without following links")]
+    public async Task What_is_no_small_text_of_its_own_is_not_read_and_the_reason_is_told(string made, string reason)
+    {
+        ContainerFixture.Sh($"mkdir -p \"$1\"; cd \"$1\"; {made}", Path.GetDirectoryName(_fixture.At(File))!);
+        await RunAsync().WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.Null(_fixture.ChosenFrom);
+        Assert.Contains("error: proxy configuration NOT used:", _fixture.Output, StringComparison.Ordinal);
+        Assert.Contains(reason, _fixture.Output, StringComparison.Ordinal);
+    }
+
+    private Task<ConfigInForce> RunAsync(Owner owner = default) => new ProxyConfig(_fixture.Container).RunAsync(new DataVolume(null, owner, Task.CompletedTask));
+}

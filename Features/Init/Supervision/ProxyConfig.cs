@@ -1,0 +1,109 @@
+using System.Text;
+using Discobot.Infrastructure.Native;
+
+namespace Discobot.Features.Init.Supervision;
+
+/// <summary>
+/// Puts the proxy's configuration in place: the workspace's own when it has a good one, else the built-in one. The workspace is
+/// somebody's repository, so its file is opened without following links, read up to a limit and judged before it counts.
+/// </summary>
+internal sealed class ProxyConfig(Container container)
+{
+    private const string FileName = "config.yaml";
+    private const int LargestFile = 1 << 20;
+    private const string Shown = "workspace/.discobot/proxy/config.yaml";
+
+    public Task<ConfigInForce> RunAsync(DataVolume volume)
+    {
+        var refused = new List<string>();
+        var choice = container.Services.ChooseConfig(ReadWorkspace(container.Paths, refused));
+        refused.AddRange(choice.Refused);
+        if (refused.Count > 0)
+            container.Log.Error($"proxy configuration NOT used:\n  {string.Join("\n  ", refused)}");
+        container.Log.Info($"proxy config: {choice.Source}");
+
+        var file = Place(choice.Text, volume.ProxyOwner.Group);
+        Publish(choice.Summary.State with { Config = file });
+        var secrets = choice.Summary.SecretVariables.Where(container.Environment.ContainsKey).ToList();
+        if (secrets.Count > 0)
+        {
+            container.Log.Warning($"the policy's secrets in {string.Join(", ", secrets)} are for the proxy alone, but every `docker exec` in this container has them, "
+                + "and the agent reads them there: give them as files (file:/path) that the agent may not read");
+        }
+
+        return Task.FromResult(new ConfigInForce(file, choice.Summary));
+    }
+
+    private string Place(string text, uint group)
+    {
+        try
+        {
+            Write(container.Paths.Proxy, text, group);
+            return container.Paths.ProxyConfig;
+        }
+        catch (IOException error)
+        {
+            // A volume that is full, as the agent can make it, must not change the rules.
+            container.Log.Warning($"the proxy's configuration is kept in {container.Paths.Run}: {error.Message}");
+            Write(Directory.CreateDirectory(container.Paths.Run).FullName, text, group);
+            return Path.Combine(container.Paths.Run, FileName);
+        }
+    }
+
+    private void Publish(ProxyState state)
+    {
+        try
+        {
+            state.Write(container.Paths);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // On a read-only root without a /run of its own: root's tools still read the configuration.
+            container.Log.Debug($"{container.Paths.ProxyState} was not written: {error.Message}");
+        }
+    }
+
+    // May hold credentials: the proxy reads it, and only root changes it.
+    private static void Write(string directory, string text, uint group)
+    {
+        using var handle = DirectoryHandle.OpenTrusted(directory);
+        handle.WriteBytes(FileName, Encoding.UTF8.GetBytes(text), 0x1A0 /* 0640 */, new Owner(Libc.GetUser(), group));
+    }
+
+    /// <summary>The text of the workspace's own configuration; null when it has none that can be read.</summary>
+    public static string? ReadWorkspace(ContainerPaths paths, List<string> refused)
+    {
+        try
+        {
+            using var home = DirectoryHandle.OpenTrusted(paths.Home);
+            using var directory = home.TryOpen("workspace/.discobot/proxy");
+            return directory?.ReadBytes("config.yaml", LargestFile) is { } bytes ? new UTF8Encoding(false, true).GetString(bytes) : null;
+        }
+        catch (IOException error)
+        {
+            refused.Add(error.Message);
+        }
+        catch (ArgumentException)
+        {
+            refused.Add($"{Shown}: not valid UTF-8");
+        }
+
+        return null;
+    }
+
+    /// <summary>Whether there is one, and whether a file that somebody wrote is the one in force.</summary>
+    public static Finding Check(SeenContainer seen)
+    {
+        var kept = Path.Combine(seen.Paths.Run, FileName);
+        var file = File.Exists(kept) ? kept : seen.Paths.ProxyConfig;
+        var reasons = seen.Refused();
+        return reasons.Count > 0
+            ? SeenContainer.Step("proxy config", false, $"not used: {string.Join("; ", reasons)}", "correct the workspace's .discobot/proxy/config.yaml or the operator's policy; " + Doctor.Restart)
+            : SeenContainer.Step("proxy config", File.Exists(file), file, Doctor.Restart);
+    }
+}
+
+/// <summary>The configuration that counts.</summary>
+/// <param name="File">The file that the proxy reads.</param>
+/// <param name="Proxy">What it says.</param>
+internal sealed record ConfigInForce(string File, ProxySummary Proxy);

@@ -1,0 +1,288 @@
+using System.Net.Sockets;
+using Discobot.Infrastructure;
+using Discobot.Infrastructure.Wire;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+
+namespace Discobot.Features.Interception.Entries;
+
+/// <summary>Connection middleware of the proxy port: tells the protocols apart, answers CONNECT, and sends what is inside the tunnel
+/// on to interception (TLS, HTTP) or through it (everything else).</summary>
+internal sealed partial class ConnectTunnel(
+    IEgressPolicy policy, Live<PassthroughHosts> passthrough, Dialer dialer, OpenTraffic traffic, ISocksServer socks,
+    ProxyUsers users, ClientLimits limits, ConnectionMetrics metrics, BypassLog bypasses, ILogger<ConnectTunnel> log)
+{
+    /// <summary>Limit on the first byte of a connection, as the issue says.</summary>
+    private static readonly TimeSpan FirstByteLimit = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long the client's side of a tunnel may be silent before we take it for a protocol whose server speaks first.</summary>
+    private static readonly TimeSpan ServerFirst = TimeSpan.FromMilliseconds(700);
+
+    private static readonly byte[] ConnectMethod = "CONNECT "u8.ToArray();
+    private static readonly byte[] Http2Preface = "PRI * HTTP/2.0\r\n"u8.ToArray();
+
+    /// <summary>Handles one accepted connection; <paramref name="next"/> is TLS and Kestrel's HTTP.</summary>
+    public async Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next)
+    {
+        var closing = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? connection.ConnectionClosed;
+        switch (await ProtocolSniffer.PeekAsync(connection.Transport.Input, FirstByteLimit, closing))
+        {
+            case FirstByte.Http:
+                await ServeHttpAsync(connection, next, closing);
+                break;
+            case FirstByte.Socks5:
+                using (metrics.Begin("socks5"))
+                    await socks.OnConnectionAsync(connection, (target, inner) => EnterAsync(inner, target, next, closing), closing);
+                break;
+            case FirstByte.Socks4:
+                Refuse(connection, "SOCKS4 is not supported; use SOCKS5");
+                break;
+            case FirstByte.Tls:
+                Refuse(connection, "TLS was sent straight to the proxy port; use http:// in the proxy address");
+                break;
+            case FirstByte.Silent:
+                Refuse(connection, "nothing was sent within 5 s");
+                break;
+            case FirstByte.Unknown:
+                Refuse(connection, "the first byte belongs to no protocol spoken here (HTTP, SOCKS5)");
+                break;
+        }
+    }
+
+    private void Refuse(ConnectionContext connection, string reason)
+    {
+        metrics.Refused();
+        LogRefused(connection.RemoteEndPoint, reason);
+    }
+
+    private async Task ServeHttpAsync(ConnectionContext connection, ConnectionDelegate next, CancellationToken closing)
+    {
+        var deadline = limits.BeginHead();
+        switch (await ProtocolSniffer.StartsWithAsync(connection.Transport.Input, ConnectMethod, deadline.Remaining, closing))
+        {
+            case Beginning.Same:
+                using (metrics.Begin("connect"))
+                    await AcceptConnectAsync(connection, next, deadline, closing);
+                break;
+            case Beginning.Other:
+                PlainHttp.Mark(connection);
+                using (metrics.Begin("http"))
+                    await next(connection);
+                break;
+            case Beginning.Late:
+                await AnswerAsync(connection, ConnectHead.TooSlow.Error!, closing);
+                break;
+        }
+    }
+
+    private async Task AcceptConnectAsync(ConnectionContext connection, ConnectionDelegate next, HeadDeadline deadline, CancellationToken closing)
+    {
+        if (await ReadHeadAsync(connection, deadline, closing) is not { } head)
+            return;
+        var error = head.Error
+            ?? (await users.AdmitsAsync(head.Authorization, closing) ? null : ProxyUsers.Unknown)
+            ?? (IsRefusedPassthrough(head.Target, out var verdict) ? ProxyError.Blocked(verdict) : null);
+        if (error is not null)
+        {
+            await AnswerAsync(connection, error, closing);
+            return;
+        }
+
+        try
+        {
+            await new ClientOutput(connection).SendAsync("HTTP/1.1 200 Connection established\r\n\r\n"u8.ToArray(), closing);
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            return;
+        }
+
+        await EnterAsync(connection, head.Target, next, closing);
+    }
+
+    private static async Task<ConnectHead?> ReadHeadAsync(ConnectionContext connection, HeadDeadline deadline, CancellationToken closing)
+    {
+        // A slow sender must not hold a connection for ever (Slowloris).
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(closing);
+        limit.CancelAfter(deadline.Remaining);
+        var input = connection.Transport.Input;
+        try
+        {
+            while (true)
+            {
+                var read = await input.ReadAsync(limit.Token);
+                if (ConnectHead.TryRead(read.Buffer, out var head, out var consumed))
+                {
+                    input.AdvanceTo(consumed);
+                    return head;
+                }
+
+                input.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+                if (read.IsCompleted)
+                    return null;
+            }
+        }
+        catch (OperationCanceledException) when (!closing.IsCancellationRequested)
+        {
+            return ConnectHead.TooSlow;
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Goes on inside a tunnel that was granted, whoever granted it (CONNECT or SOCKS5).</summary>
+    private Task EnterAsync(ConnectionContext connection, ConnectTarget target, ConnectionDelegate next, CancellationToken closing) =>
+        EnterAsync(connection, new Tunnel(target), next, closing);
+
+    /// <summary>Goes on inside a tunnel that nobody asked for: a redirected connection.</summary>
+    public async Task EnterAsync(ConnectionContext connection, Tunnel tunnel, ConnectionDelegate next, CancellationToken closing)
+    {
+        var target = tunnel.Target;
+        connection.Features.Set(tunnel);
+        if (passthrough.Value.Hosts.Contains(target.Host))
+        {
+            await RelayAsync(connection, target, policy.JudgeBlindTunnel(target), next: null, closing);
+            return;
+        }
+
+        var first = await ProtocolSniffer.PeekAsync(connection.Transport.Input, ServerFirst, closing);
+        if (first is FirstByte.Http && !await ProtocolSniffer.IsRequestAsync(connection.Transport.Input, ServerFirst, closing))
+            first = FirstByte.Unknown;
+        if (first is FirstByte.Tls or FirstByte.Http)
+            await InterceptAsync(connection, tunnel, first, next, closing);
+        else if (first is not FirstByte.None || tunnel.IsTransparent)
+            await RelayAsync(connection, target, policy.JudgeRawTunnel(target), first is FirstByte.Silent ? next : null, closing);
+    }
+
+    private async Task InterceptAsync(
+        ConnectionContext connection, Tunnel tunnel, FirstByte first, ConnectionDelegate next, CancellationToken closing)
+    {
+        if (first is FirstByte.Http)
+        {
+            tunnel.Scheme = "http";
+            PlainHttp.Mark(connection);
+            // HTTP/2 without TLS begins with a fixed preface (RFC 9113, 3.4): gRPC clients send it through CONNECT.
+            switch (await ProtocolSniffer.StartsWithAsync(connection.Transport.Input, Http2Preface, limits.BeginHead().Remaining, closing))
+            {
+                case Beginning.Same:
+                    PlainHttp.MarkHttp2(connection);
+                    break;
+                case Beginning.Late:
+                    await AnswerAsync(connection, ConnectHead.TooSlow.Error!, closing);
+                    return;
+            }
+        }
+        else if (!await ReadHelloAsync(connection, tunnel, closing))
+        {
+            Refuse(connection, "the first message of TLS did not come in time");
+            return;
+        }
+
+        try
+        {
+            await next(connection);
+        }
+        finally
+        {
+            if (tunnel.Server is { } server)
+                await server.DisposeAsync();
+        }
+    }
+
+    // False when it did not come. One that is malformed is left to the TLS stage, which answers with an alert.
+    private async ValueTask<bool> ReadHelloAsync(ConnectionContext connection, Tunnel tunnel, CancellationToken closing)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(closing);
+        limit.CancelAfter(limits.Handshake);
+        try
+        {
+            tunnel.Offered = (await ClientHello.PeekAsync(connection.Transport.Input, limit.Token))?.Protocols;
+            return true;
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException)
+        {
+            return false;
+        }
+    }
+
+    /// <param name="next">Given when the client is silent: should it speak before the upstream does, it is sniffed after all, so that
+    /// waiting is no way round interception.</param>
+    private async Task RelayAsync(ConnectionContext connection, ConnectTarget target, EgressVerdict verdict, ConnectionDelegate? next, CancellationToken closing)
+    {
+        if (!verdict.Allowed)
+        {
+            LogBlocked(target, verdict.Rule, verdict.Reason);
+            if (connection.Features.Get<Tunnel>() is { IsTransparent: true })
+                await bypasses.TellAsync(target, connection.RemoteEndPoint, closing);
+            return;
+        }
+
+        try
+        {
+            // Not the connection's own token: Kestrel cancels that when a client has said all it has to say, and still listens.
+            var upstream = await dialer.ConnectAsync(target, Uri.UriSchemeHttps, closing);
+            using (upstream.Socket)
+            {
+                if (next is null || await WhoSpeaksFirstAsync(connection, upstream.Socket, closing) is not { } first)
+                {
+                    LogTunnelOpened(target);
+                    var (up, down) = await traffic.RelayAsync(target, connection, upstream, closing);
+                    LogTunnelClosed(target, up, down);
+                    return;
+                }
+
+                upstream.Socket.Close();
+                await InterceptAsync(connection, connection.Features.Get<Tunnel>()!, first, next, closing);
+            }
+        }
+        catch (Exception e) when (e is SocketException or IOException or OperationCanceledException)
+        {
+            LogTunnelFailed(target, UpstreamFailures.ToError(e, target.Host).Reason);
+        }
+    }
+
+    /// <returns>The protocol to intercept, or null when the tunnel is to be relayed.</returns>
+    private static async Task<FirstByte?> WhoSpeaksFirstAsync(ConnectionContext connection, Socket upstream, CancellationToken cancellation)
+    {
+        using var decided = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var client = ProtocolSniffer.PeekAsync(connection.Transport.Input, Timeout.InfiniteTimeSpan, decided.Token).AsTask();
+        var server = upstream.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, decided.Token).AsTask();
+        await Task.WhenAny(client, server);
+        await decided.CancelAsync();
+        var first = await client;
+        await server.ContinueWith(static t => t.Exception, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        return first is FirstByte.Tls or FirstByte.Http ? first : null;
+    }
+
+    private bool IsRefusedPassthrough(ConnectTarget target, out EgressVerdict verdict)
+    {
+        verdict = default;
+        if (!passthrough.Value.Hosts.Contains(target.Host))
+            return false;
+        verdict = policy.JudgeBlindTunnel(target);
+        return !verdict.Allowed;
+    }
+
+    private async ValueTask AnswerAsync(ConnectionContext connection, ProxyError error, CancellationToken closing)
+    {
+        LogRefused(connection.RemoteEndPoint, error.Reason);
+        await connection.Transport.Output.WriteAsync(ProxyErrors.ToMessage(error), closing);
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "connection refused {Client} {Reason}")]
+    private partial void LogRefused(System.Net.EndPoint? client, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "blocked {Target} {Rule} {Reason}")]
+    private partial void LogBlocked(ConnectTarget target, string rule, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel {Target}")]
+    private partial void LogTunnelOpened(ConnectTarget target);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel end {Target} {Up} {Down}")]
+    private partial void LogTunnelClosed(ConnectTarget target, long up, long down);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "tunnel failed {Target} {Reason}")]
+    private partial void LogTunnelFailed(ConnectTarget target, string reason);
+}

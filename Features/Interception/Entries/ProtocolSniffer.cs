@@ -1,0 +1,188 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Text;
+
+namespace Discobot.Features.Interception.Entries;
+
+/// <summary>What the first byte of a connection says. Named after the protocol it begins.</summary>
+internal enum FirstByte
+{
+    /// <summary>The client closed, or the wait was cancelled.</summary>
+    None,
+
+    /// <summary>The client has sent nothing so far.</summary>
+    Silent,
+    Http,
+    Tls,
+    Socks4,
+    Socks5,
+    Unknown,
+}
+
+/// <summary>Whether a connection begins with certain bytes.</summary>
+internal enum Beginning
+{
+    Same,
+    Other,
+
+    /// <summary>The time was up before it was certain.</summary>
+    Late,
+
+    /// <summary>The client closed before it was certain, or the wait was cancelled.</summary>
+    Gone,
+}
+
+/// <summary>Looks at the first byte of a connection and consumes nothing.</summary>
+internal static class ProtocolSniffer
+{
+    // The longest registered method is UPDATEREDIRECTREF.
+    private const int MaxMethod = 64;
+
+    // RFC 9110, 5.6.2.
+    private static readonly SearchValues<byte> Token =
+        SearchValues.Create("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"u8);
+
+    /// <summary>Waits for the first byte.</summary>
+    /// <param name="limit">How long to wait; <see cref="FirstByte.Silent"/> afterwards.</param>
+    /// <param name="cancellation">Ends the wait with <see cref="FirstByte.None"/>.</param>
+    public static async ValueTask<FirstByte> PeekAsync(PipeReader input, TimeSpan limit, CancellationToken cancellation)
+    {
+        if (!input.TryRead(out var read))
+        {
+            using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            timeout.CancelAfter(limit);
+            try
+            {
+                read = await input.ReadAsync(timeout.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                return cancellation.IsCancellationRequested ? FirstByte.None : FirstByte.Silent;
+            }
+            catch (IOException)
+            {
+                return FirstByte.None;
+            }
+        }
+
+        var first = read.Buffer.IsEmpty ? FirstByte.None : Classify(read.Buffer.FirstSpan[0]);
+        // Nothing examined: the next reader gets the same bytes at once.
+        input.AdvanceTo(read.Buffer.Start);
+        return first;
+    }
+
+    /// <summary>RFC 1928 (5), SOCKS4 (4), RFC 8446 handshake record (22), RFC 9110 method token (a letter), RFC 9112 2.2 (line ends before it).</summary>
+    public static FirstByte Classify(byte first) => first switch
+    {
+        0x05 => FirstByte.Socks5,
+        0x04 => FirstByte.Socks4,
+        0x16 => FirstByte.Tls,
+        (byte)'\r' or >= (byte)'A' and <= (byte)'Z' or >= (byte)'a' and <= (byte)'z' => FirstByte.Http,
+        _ => FirstByte.Unknown,
+    };
+
+    /// <summary>Whether the bytes to come begin with <paramref name="prefix"/>; reads until that is certain.</summary>
+    /// <param name="limit">For all of them together.</param>
+    public static async ValueTask<Beginning> StartsWithAsync(
+        PipeReader input, ReadOnlyMemory<byte> prefix, TimeSpan limit, CancellationToken cancellation)
+    {
+        // As a rule a request arrives in one piece, and no clock is needed.
+        if (input.TryRead(out var read) && Decide(input, read, prefix) is { } sure)
+            return sure;
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        timeout.CancelAfter(limit);
+        try
+        {
+            while (!read.IsCompleted)
+            {
+                read = await input.ReadAsync(timeout.Token);
+                if (Decide(input, read, prefix) is { } decided)
+                    return decided;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            return cancellation.IsCancellationRequested ? Beginning.Gone : Beginning.Late;
+        }
+        catch (IOException)
+        {
+            return Beginning.Gone;
+        }
+
+        return Beginning.Gone;
+    }
+
+    private static Beginning? Decide(PipeReader input, in ReadResult read, ReadOnlyMemory<byte> prefix)
+    {
+        var length = (int)Math.Min(read.Buffer.Length, prefix.Length);
+        var same = Matches(read.Buffer.Slice(0, length), prefix.Span[..length]);
+        var isCertain = !same || length == prefix.Length;
+        input.AdvanceTo(read.Buffer.Start, isCertain ? read.Buffer.Start : read.Buffer.End);
+        return !isCertain ? null : same ? Beginning.Same : Beginning.Other;
+    }
+
+    /// <summary>Whether a connection that begins with a letter begins with a request (RFC 9112, 3): a token, a blank and a target. Other protocols
+    /// begin with letters too: SSH says <c>SSH-2.0-…</c>, Redis and SMTP begin with words.</summary>
+    /// <param name="input">Begins with a letter.</param>
+    /// <param name="limit">How long to wait for certainty; without it, it is taken for a request, whose head has a limit of its own.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    public static async ValueTask<bool> IsRequestAsync(PipeReader input, TimeSpan limit, CancellationToken cancellation)
+    {
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        timeout.CancelAfter(limit);
+        try
+        {
+            while (true)
+            {
+                var read = await input.ReadAsync(timeout.Token);
+                var verdict = IsRequest(read.Buffer);
+                var decided = verdict is not null || read.IsCompleted;
+                input.AdvanceTo(read.Buffer.Start, decided ? read.Buffer.Start : read.Buffer.End);
+                if (decided)
+                    return verdict ?? true;
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException)
+        {
+            return true;
+        }
+    }
+
+    /// <returns>Null when more bytes are needed to tell.</returns>
+    internal static bool? IsRequest(in ReadOnlySequence<byte> bytes)
+    {
+        Span<byte> head = stackalloc byte[(int)Math.Min(bytes.Length, MaxMethod + 5)];
+        bytes.Slice(0, head.Length).CopyTo(head);
+        while (head.StartsWith("\r\n"u8))
+            head = head[2..];
+        if (head.IsEmpty || head is [(byte)'\r'])
+            return null;
+        var end = head.IndexOfAnyExcept(Token);
+        if (end < 0)
+            return head.Length > MaxMethod ? false : null;
+        if (head[end] != (byte)' ')
+            return false;
+        var target = head[(end + 1)..];
+        if (target.IsEmpty)
+            return null;
+        // CONNECT names an authority, which may begin with anything a host does.
+        if (target[0] is (byte)'/' or (byte)'*' || head[..end].SequenceEqual("CONNECT"u8))
+            return true;
+        var scheme = target[..Math.Min(4, target.Length)];
+        if (!Ascii.EqualsIgnoreCase(scheme, "http"u8[..scheme.Length]))
+            return false;
+        return scheme.Length == 4 ? true : null;
+    }
+
+    private static bool Matches(ReadOnlySequence<byte> bytes, ReadOnlySpan<byte> expected)
+    {
+        foreach (var segment in bytes)
+        {
+            if (!expected.StartsWith(segment.Span))
+                return false;
+            expected = expected[segment.Length..];
+        }
+
+        return true;
+    }
+}

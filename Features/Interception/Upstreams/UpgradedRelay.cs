@@ -1,0 +1,127 @@
+using System.Buffers;
+using System.Net.Security;
+using System.Security.Cryptography;
+using System.Text;
+using Discobot.Infrastructure.Http1;
+using Discobot.Infrastructure.Wire;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Net.Http.Headers;
+
+namespace Discobot.Features.Interception.Upstreams;
+
+/// <summary>Bytes both ways after an upgrade, until both directions have ended, or one has failed.</summary>
+internal static class UpgradedRelay
+{
+    private const int PieceSize = 16 << 10;
+
+    /// <param name="client">The upgraded connection of the client.</param>
+    /// <param name="server">That of the server.</param>
+    /// <param name="idle">Milliseconds that both directions may be silent; negative: for ever.</param>
+    /// <param name="stop">The proxy is about to end.</param>
+    public static async Task RunAsync(Stream client, Http1Connection server, long idle, CancellationToken stop)
+    {
+        Moved(server, idle);
+        using var registration = stop.UnsafeRegister(static s => ((Http1Connection)s!).Abort(new OperationCanceledException("The proxy ends.")), server);
+        var up = UpAsync(client, server, idle);
+        var down = DownAsync(client, server, idle);
+        if (await Task.WhenAny(up, down) == up && await up)
+            // The client has said all it has to say, and may still listen.
+            await down;
+        server.Abort(new OperationCanceledException("The other side is gone."));
+        // The client's stream ends with its request; a read that still waits for it is woken by that.
+        await down;
+    }
+
+    private static void Moved(Http1Connection server, long idle)
+    {
+        if (idle >= 0)
+            server.Deadline = Environment.TickCount64 + idle;
+    }
+
+    // True: the client ended its direction in an orderly way.
+    private static async Task<bool> UpAsync(Stream client, Http1Connection server, long idle)
+    {
+        try
+        {
+            while (true)
+            {
+                // No buffer is held for somebody who is silent.
+                _ = await client.ReadAsync(Memory<byte>.Empty);
+                using var piece = MemoryPool<byte>.Shared.Rent(PieceSize);
+                var count = await client.ReadAsync(piece.Memory);
+                if (count == 0)
+                    break;
+                await server.WriteAsync(piece.Memory[..count]);
+                Moved(server, idle);
+            }
+
+            await server.EndOutputAsync();
+            return true;
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or OperationCanceledException or InvalidOperationException or TimeoutException)
+        {
+            return false;
+        }
+    }
+
+    private static async Task DownAsync(Stream client, Http1Connection server, long idle)
+    {
+        try
+        {
+            while (true)
+            {
+                await server.WaitAsync();
+                using var piece = MemoryPool<byte>.Shared.Rent(PieceSize);
+                var count = await server.ReadAsync(piece.Memory);
+                if (count == 0)
+                    return;
+                await client.WriteAsync(piece.Memory[..count]);
+                await client.FlushAsync();
+                Moved(server, idle);
+            }
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or OperationCanceledException or InvalidOperationException or TimeoutException)
+        {
+            // One of the two is gone.
+        }
+    }
+}
+
+/// <summary>A WebSocket over HTTP/2 (RFC 8441) that goes on by HTTP/1.1.</summary>
+internal sealed class WebSocketUpgrade
+{
+    private readonly IHttpExtendedConnectFeature _connect;
+    private readonly string _key;
+
+    private WebSocketUpgrade(IHttpExtendedConnectFeature connect, string key) => (_connect, _key) = (connect, key);
+
+    /// <returns>Null: it is none.</returns>
+    public static WebSocketUpgrade? Of(HttpContext context, FieldList fields)
+    {
+        if (context.Features.Get<IHttpExtendedConnectFeature>() is not { IsExtendedConnect: true } connect
+            || !string.Equals(connect.Protocol, "websocket", StringComparison.OrdinalIgnoreCase))
+            return null;
+        var key = Convert.ToBase64String(RandomNumberGenerator.GetBytes(16));
+        fields.Set(HeaderNames.SecWebSocketKey, key);
+        if (!fields.Contains(HeaderNames.SecWebSocketVersion))
+            fields.Add(HeaderNames.SecWebSocketVersion, "13");
+        return new WebSocketUpgrade(connect, key);
+    }
+
+    /// <summary>The client sees no key, so that it is ours to check (RFC 6455, 4.1).</summary>
+    public void Check(ResponseHead head)
+    {
+#pragma warning disable CA5350 // The protocol's choice; it keeps no secret.
+        var expected = Convert.ToBase64String(SHA1.HashData(Encoding.ASCII.GetBytes(_key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")));
+#pragma warning restore CA5350
+        if (AnswerFields.Text(head, "Sec-WebSocket-Accept"u8) != expected)
+            throw new MalformedMessageException("its Sec-WebSocket-Accept does not fit");
+    }
+
+    public async ValueTask<Stream> AcceptAsync(HttpContext context)
+    {
+        context.Response.StatusCode = StatusCodes.Status200OK;
+        context.Response.Headers.Remove(HeaderNames.SecWebSocketAccept);
+        return await _connect.AcceptAsync();
+    }
+}

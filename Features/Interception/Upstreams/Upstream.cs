@@ -1,0 +1,248 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Text;
+using Discobot.Infrastructure.Http1;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Interception.Upstreams;
+
+/// <summary>The way out: pooled connections for all hosts. Nothing is followed, decoded, stored or added; TLS is always verified. HTTP/1.1 is
+/// spoken by ourselves, HTTP/2 by .NET.</summary>
+internal sealed class Upstream : IUpstream, IDisposable
+{
+    /// <summary>Limit on connecting, TLS included.</summary>
+    private static readonly TimeSpan ConnectLimit = TimeSpan.FromSeconds(15);
+
+    private static readonly TimeSpan Memory = TimeSpan.FromMinutes(10);
+    private const int MaxRemembered = 10_000;
+
+    private static readonly List<SslApplicationProtocol> Http1 = [SslApplicationProtocol.Http11];
+    private static readonly List<SslApplicationProtocol> Both = [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11];
+
+    private readonly ConcurrentDictionary<ConnectTarget, long> _http1Only = new();
+    private readonly Dialer _dialer;
+    private readonly OpenTraffic _traffic;
+    private readonly ParentProxies _parents;
+    private readonly UpstreamTrust _trust;
+    private readonly UpstreamTls _tls;
+    private readonly Http1Pool _pool;
+    private readonly HttpMessageInvoker _http2;
+    private readonly long _silence;
+    private readonly long _streams;
+    private readonly Action<Http1Connection, bool> _done;
+
+    public Upstream(Dialer dialer, OpenTraffic traffic, ParentProxies parents, UpstreamTrust trust, UpstreamTls tls, ForwardingLimits limits, StreamIdle streams)
+    {
+        (_dialer, _traffic, _parents, _trust, _tls) = (dialer, traffic, parents, trust, tls);
+        (_silence, _streams) = ((long)limits.Silence.TotalMilliseconds, (long)streams.Limit.TotalMilliseconds);
+        _pool = new Http1Pool(limits.Silence == Timeout.InfiniteTimeSpan || (streams.IsLimited && streams.Limit < limits.Silence) ? streams.Limit : limits.Silence, TimeProvider.System);
+        _done = _pool.Done;
+        _http2 = new HttpMessageInvoker(CreateHttp2Handler());
+    }
+
+    /// <summary>Sends a request by HTTP/1.1 and returns when the answer's head has arrived.</summary>
+    /// <param name="scheme"><c>http</c> or <c>https</c>.</param>
+    /// <param name="target">Where it goes.</param>
+    /// <param name="request">What is sent.</param>
+    /// <param name="bound">The connections that belong to this client alone; null where it has none.</param>
+    /// <param name="binds">Whether the request makes its connection one of them.</param>
+    /// <param name="cancellation">Ends the exchange, until it is disposed.</param>
+    /// <returns>To be disposed when the answer has been read.</returns>
+    /// <exception cref="RequestBodyException">The client's body is malformed.</exception>
+    /// <exception cref="IOException">Resolve, connect, TLS or protocol failure, as are SocketException, AuthenticationException, TimeoutException and
+    /// HttpRequestException; see <see cref="UpstreamFailures"/>.</exception>
+    public async ValueTask<UpstreamExchange> SendAsync(
+        string scheme, ConnectTarget target, Http1Request request, BoundConnections? bound, bool binds, CancellationToken cancellation)
+    {
+        var origin = await RouteAsync(scheme, target, request, cancellation);
+        while (true)
+        {
+            var own = bound?.TryTake(origin);
+            var connection = own ?? _pool.TryTake(origin, request.IsRepeatable) ?? await ConnectAsync(origin, cancellation);
+            Action<Http1Connection, bool> done = own is not null || binds ? bound!.GiveBack : _done;
+            var exchange = new UpstreamExchange(new Http1Exchange(request, connection, done, _silence, _streams), cancellation);
+            try
+            {
+                await exchange.Http1.SendAsync();
+                return exchange.Http1.Head.Status == StatusCodes.Status407ProxyAuthenticationRequired && origin.Parent is { } parent
+                    // Meant for us, not for the client, which could do nothing about it.
+                    ? throw ParentProxyException.Unauthorized(parent)
+                    : exchange;
+            }
+            catch (Exception e)
+            {
+                var again = connection.IsReused && !connection.HasAnswered && request.IsRepeatable
+                    && e is IOException and not (DialRefusedException or ParentProxyException) && !cancellation.IsCancellationRequested;
+                await exchange.DisposeAsync();
+                if (again)
+                    continue;
+                if (origin.Scheme == Uri.UriSchemeHttps && !connection.IsReused && !connection.HasAnswered
+                    && await _tls.ExplainAsync(e, origin.Target, Http1, cancellation) is var meant && meant != e)
+                    throw meant;
+                throw;
+            }
+        }
+    }
+
+    /// <summary>Sends a request by HTTP/2.</summary>
+    /// <exception cref="HttpRequestException">As for <see cref="IUpstream.SendAsync"/>; with <see cref="Http1ChosenException"/> inside where the server does
+    /// not speak it, or as VersionNegotiationError where it does not want to for this request.</exception>
+    public async Task<HttpResponseMessage> SendHttp2Async(HttpRequestMessage request, CancellationToken cancellation)
+    {
+        try
+        {
+            return await _http2.SendAsync(request, cancellation);
+        }
+        catch (HttpRequestException e)
+        {
+            if (await _tls.ExplainAsync(e, ParentProxies.TargetOf(request.RequestUri!), Both, cancellation) is var meant && meant != e)
+                throw new HttpRequestException(e.Message, meant);
+            throw;
+        }
+    }
+
+    /// <summary>Whether requests for this host may be sent by HTTP/2: over TLS, unless it was seen not to speak it.</summary>
+    public bool MaySpeakHttp2(string scheme, ConnectTarget target) =>
+        scheme == Uri.UriSchemeHttps && !(_http1Only.TryGetValue(target, out var until) && Environment.TickCount64 < until);
+
+    // Remembers for a while that a host does not speak HTTP/2.
+    private void NoteHttp1(ConnectTarget target)
+    {
+        if (_http1Only.Count >= MaxRemembered)
+            _http1Only.Clear();
+        _http1Only[target] = Environment.TickCount64 + (long)Memory.TotalMilliseconds;
+    }
+
+    /// <summary>For a client connection that proves who it is on upstream connections.</summary>
+    public BoundConnections NewBound() => new(_pool);
+
+    /// <inheritdoc/>
+    public async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellation)
+    {
+        var fields = new FieldList();
+        foreach (var (name, values) in request.Headers.NonValidated)
+        {
+            foreach (var value in values)
+                fields.Add(name, value);
+        }
+
+        var address = request.RequestUri!;
+        if (!fields.Contains("Host"))
+            fields.Add("Host", address.IsDefaultPort ? address.Host : $"{address.Host}:{address.Port}");
+        var sent = new Http1Request { Method = request.Method.Method, Target = address.PathAndQuery, Fields = fields };
+        try
+        {
+            var exchange = await SendAsync(address.Scheme, ParentProxies.TargetOf(address), sent, bound: null, binds: false, cancellation);
+            if (exchange.Http1.Head.Status != StatusCodes.Status101SwitchingProtocols)
+                return Http1Response.Of(exchange, request);
+            await exchange.DisposeAsync();
+            throw new MalformedMessageException("it switches protocols, which was not asked for");
+        }
+        catch (Exception e) when (e is not (HttpRequestException or OperationCanceledException))
+        {
+            throw new HttpRequestException(e.Message, e);
+        }
+    }
+
+    public void Dispose()
+    {
+        _pool.Dispose();
+        _http2.Dispose();
+    }
+
+    // Plain HTTP through an HTTP parent proxy goes in absolute-form, as browsers and curl send it: many parents refuse CONNECT to ports other than
+    // 443. WebSockets over plain HTTP are tunnelled all the same (RFC 6455, 4.1): they would not survive the parent's own HTTP.
+    private async ValueTask<Http1Origin> RouteAsync(string scheme, ConnectTarget target, Http1Request request, CancellationToken cancellation)
+    {
+        if (_parents.ForwarderOf(scheme, target) is not { } parent)
+            return new Http1Origin(scheme, target);
+        if (request.Fields.Contains("Upgrade"))
+            return new Http1Origin("ws", target);
+        await _dialer.JudgeBehindParentAsync(target, cancellation);
+        if (ParentTunnel.Authorization(parent) is { } authorization)
+            request.Fields.Set("Proxy-Authorization", authorization);
+        var authority = target.Port == 80 ? $"{target}"[..^":80".Length] : $"{target}";
+        request.Target = $"http://{authority}{(request.Target == "*" ? "" : request.Target)}";
+        return new Http1Origin(scheme, parent.Target, parent);
+    }
+
+    private async ValueTask<Http1Connection> ConnectAsync(Http1Origin origin, CancellationToken cancellation)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(ConnectLimit);
+        try
+        {
+            var connection = origin.Parent is { } parent
+                ? Over(_traffic.Share(await _dialer.ConnectToParentAsync(parent, limit.Token)), origin)
+                : await ConnectDirectlyAsync(origin, limit.Token);
+            _pool.Watch(connection);
+            return connection;
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            throw new TimeoutException($"{origin.Target} did not let itself be connected to in time.", new SocketException((int)SocketError.TimedOut));
+        }
+    }
+
+    private async ValueTask<Http1Connection> ConnectDirectlyAsync(Http1Origin origin, CancellationToken cancellation)
+    {
+        var transport = _traffic.Watch(origin.Target, await _dialer.ConnectAsync(origin.Target, origin.Scheme, cancellation));
+        return origin.Scheme == Uri.UriSchemeHttps
+            ? new Http1Connection(await _tls.SecureAsync(transport, origin.Target, Http1, cancellation), transport, origin)
+            : Over(transport, origin);
+    }
+
+    private static Http1Connection Over(UpstreamStream transport, Http1Origin origin) => new(transport, transport, origin);
+
+    private SocketsHttpHandler CreateHttp2Handler() => new()
+    {
+        // Never the process's own choice: HTTP_PROXY of the container names us. Tunnels through a parent are made below, when connecting.
+        UseProxy = false,
+        AllowAutoRedirect = false,
+        AutomaticDecompression = DecompressionMethods.None,
+        UseCookies = false,
+        ActivityHeadersPropagator = DistributedContextPropagator.CreateNoOutputPropagator(),
+        ConnectCallback = ConnectForHttp2Async,
+        SslOptions = _trust.Options,
+        ConnectTimeout = ConnectLimit,
+        EnableMultipleHttp2Connections = true,
+        // Streams that wait on a connection that is dead learn it some day; see Http2Doubt for new requests. Servers take more than two pings
+        // in five minutes for an attack when they have sent nothing meanwhile (gRPC's too_many_pings).
+        KeepAlivePingDelay = TimeSpan.FromMinutes(6),
+        KeepAlivePingTimeout = TimeSpan.FromSeconds(30),
+        KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
+        PlaintextStreamFilter = static (context, _) => ValueTask.FromResult<Stream>(new Http2Doubt(context.PlaintextStream)),
+        InitialHttp2StreamWindowSize = 1024 * 1024,
+#pragma warning disable CA2262 // KiB, as for HTTP/1.1.
+        MaxResponseHeadersLength = ResponseHead.MaxBytes >> 10,
+#pragma warning restore CA2262
+        // Names move: a pooled connection is not kept beyond the usual DNS lifetimes.
+        PooledConnectionLifetime = TimeSpan.FromMinutes(10),
+        PooledConnectionIdleTimeout = TimeSpan.FromSeconds(60),
+        // Field values are opaque octets (RFC 9110, 5.5).
+        RequestHeaderEncodingSelector = static (_, _) => Encoding.Latin1,
+        ResponseHeaderEncodingSelector = static (_, _) => Encoding.Latin1,
+    };
+
+    // Both protocols are offered, as clients do: many servers break the handshake off when they are offered none that they speak. A server that
+    // chooses HTTP/1.1 has a connection for it already.
+    private async ValueTask<Stream> ConnectForHttp2Async(SocketsHttpConnectionContext context, CancellationToken cancellation)
+    {
+        var target = new ConnectTarget(ConnectTarget.Normalize(context.DnsEndPoint.Host), context.DnsEndPoint.Port);
+        var transport = _traffic.Watch(target, await _dialer.ConnectAsync(target, Uri.UriSchemeHttps, cancellation));
+        var tls = await _tls.SecureAsync(transport, target, Both, cancellation);
+        if (tls.NegotiatedApplicationProtocol == SslApplicationProtocol.Http2)
+            return tls;
+        NoteHttp1(target);
+        var spare = new Http1Connection(tls, transport, new Http1Origin(Uri.UriSchemeHttps, target));
+        _pool.Watch(spare);
+        _pool.Done(spare, reusable: true);
+        throw new Http1ChosenException();
+    }
+}
+
+/// <summary>The server chose HTTP/1.1 in the TLS handshake.</summary>
+internal sealed class Http1ChosenException() : IOException("the server speaks HTTP/1.1");

@@ -1,0 +1,134 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Discobot.Infrastructure.Native.Files;
+
+internal sealed partial class DirectoryHandle
+{
+    /// <summary>Opens a regular file for reading; a FIFO does not block and, like a link or a device, is refused.</summary>
+    /// <returns>Null when there is no such entry.</returns>
+    /// <exception cref="IOException">The entry is a link or no regular file.</exception>
+    public SafeFileHandle? OpenRegular(FileName name)
+    {
+        var handle = Libc.OpenAt(_handle, name.Bytes, Libc.ReadOnly | Libc.NoFollow | Libc.NonBlocking | Libc.CloseOnExec, 0);
+        if (handle.IsInvalid)
+        {
+            var error = LibcException.Last("open", $"{_name}/{name} without following links");
+            return error.Number == LibcException.NotFound ? null : throw error;
+        }
+
+        if (Read(handle, "", Libc.EmptyPath) is { Kind: FileKind.Regular })
+            return handle;
+        handle.Dispose();
+        throw new IOException($"{_name}/{name} is not a regular file");
+    }
+
+    /// <summary>Opens a regular file of our own for reading and writing, making it, empty and root's, when it is missing.</summary>
+    public SafeFileHandle OpenOrCreateFile(FileName name, uint permissions)
+    {
+        var handle = Libc.OpenAt(_handle, name.Bytes, Libc.ReadWrite | Libc.Create | Libc.NoFollow | Libc.CloseOnExec, permissions);
+        return handle.IsInvalid ? throw LibcException.Last("open", $"{_name}/{name}") : handle;
+    }
+
+    /// <summary>Reads a whole regular file of at most <paramref name="limit"/> bytes; null when there is no such entry.</summary>
+    /// <exception cref="IOException">It is larger, or no regular file.</exception>
+    public byte[]? ReadBytes(FileName name, int limit)
+    {
+        using var handle = OpenRegular(name);
+        if (handle is null)
+            return null;
+        var size = Read(handle, "", Libc.EmptyPath)!.Value.Size;
+        if (size > limit)
+            throw new IOException($"{_name}/{name} has {size} bytes, more than the {limit} allowed");
+        var buffer = new byte[limit + 1];
+        var length = 0;
+        for (int read; length < buffer.Length && (read = RandomAccess.Read(handle, buffer.AsSpan(length), length)) > 0;)
+            length += read;
+        return length > limit ? throw new IOException($"{_name}/{name} grew beyond the {limit} bytes allowed") : buffer[..length];
+    }
+
+    /// <summary>Makes a file that does not exist yet, with exactly these rights.</summary>
+    public SafeFileHandle CreateFile(FileName name, uint permissions, Owner owner)
+    {
+        var handle = Libc.OpenAt(_handle, name.Bytes,
+            Libc.WriteOnly | Libc.Create | Libc.Exclusive | Libc.NoFollow | Libc.CloseOnExec, 0x180);
+        if (handle.IsInvalid)
+            throw LibcException.Last("create", $"{_name}/{name}");
+        if (Libc.ChownAt(handle, [0], owner.User, owner.Group, Libc.EmptyPath) != 0 || Libc.Chmod(handle, permissions) != 0)
+        {
+            var error = LibcException.Last("chown", $"{_name}/{name}");
+            handle.Dispose();
+            throw error;
+        }
+
+        return handle;
+    }
+
+    /// <summary>Writes a whole file beside its place and renames it there: readers see the old or the new one, never a half. A file that holds
+    /// these bytes already stays, so that a full file system is no obstacle.</summary>
+    public void WriteBytes(string name, ReadOnlySpan<byte> content, uint permissions, Owner owner)
+    {
+        if (Holds(name, content, permissions, owner))
+            return;
+        var temporary = $".{name}.discobot-new";
+        Remove(temporary);
+        try
+        {
+            using (var handle = CreateFile(temporary, permissions, owner))
+                RandomAccess.Write(handle, content, 0);
+            Rename(temporary, this, name);
+        }
+        catch (IOException)
+        {
+            Remove(temporary);
+            throw;
+        }
+    }
+
+    private bool Holds(string name, ReadOnlySpan<byte> content, uint permissions, Owner owner)
+        => Status(name) is { Kind: FileKind.Regular } status && status.Size == content.Length && status.Permissions == permissions
+            && status.Owner == owner && ReadBytes(name, content.Length) is { } bytes && content.SequenceEqual(bytes);
+
+    /// <summary>Copies a regular file into another directory, under a temporary name until it is whole.</summary>
+    public void CopyFile(
+        FileName name, DirectoryHandle target, Owner owner, uint permissions, bool withCapabilities, CancellationToken cancellationToken)
+    {
+        using var source = OpenRegular(name) ?? throw new LibcException("open", $"{_name}/{name}", LibcException.NotFound);
+        var status = Read(source, "", Libc.EmptyPath)!.Value;
+        FileName temporary = ".discobot-copy";
+        target.Remove(temporary);
+        using (var made = target.CreateFile(temporary, permissions, owner))
+        {
+            CopyContent(source, made, status.Size, cancellationToken);
+            ExtendedAttributes.Copy(source, made, withCapabilities);
+            File.SetLastWriteTimeUtc(made, status.Modified.UtcDateTime);
+        }
+
+        target.Rename(temporary, target, name);
+    }
+
+    // In pieces, so that a stop does not have to wait for the end of a large file.
+    private static void CopyContent(SafeFileHandle source, SafeFileHandle target, long size, CancellationToken cancellationToken)
+    {
+        const int Piece = 16 << 20;
+        nint copied;
+        long length = 0;
+        while ((copied = Libc.CopyFileRange(source, 0, target, 0, Piece, 0)) > 0)
+        {
+            length += copied;
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+
+        if (copied == 0 && length >= size)
+            return;
+
+        // Not between these two file systems, or not on this kernel, some of which say 0 then: by hand, from the start.
+        var buffer = new byte[256 * 1024];
+        long offset = 0;
+        for (int read; (read = RandomAccess.Read(source, buffer, offset)) > 0; offset += read)
+        {
+            RandomAccess.Write(target, buffer.AsSpan(0, read), offset);
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+    }
+}

@@ -1,0 +1,71 @@
+using System.Diagnostics;
+
+namespace Discobot.Infrastructure.Native.Processes;
+
+/// <summary>A program that was started and leads its own process group.</summary>
+internal sealed class ChildProcess
+{
+    private static readonly TimeSpan KillLimit = TimeSpan.FromSeconds(2);
+    private readonly Process _process;
+
+    internal ChildProcess(string name, Process process)
+    {
+        (Name, _process) = (name, process);
+        Id = process.Id;
+        Exited = WaitAsync();
+    }
+
+    public string Name { get; }
+
+    /// <summary>The process id; also that of its group, and kept when our executable became the program.</summary>
+    public int Id { get; }
+
+    /// <summary>Ends with the program: its exit code, or 128 + n when signal n ended it.</summary>
+    public Task<int> Exited { get; }
+
+    /// <summary>What a captured program writes. Only with <see cref="Launch.Capture"/>.</summary>
+    public StreamReader Output => _process.StandardOutput;
+
+    /// <summary>What a captured program writes to standard error. Only with <see cref="Launch.Capture"/>.</summary>
+    public StreamReader Errors => _process.StandardError;
+
+    /// <summary>Sends a signal to the program alone; nothing happens once it has ended.</summary>
+    public void Send(Signal signal)
+    {
+        if (!Exited.IsCompleted)
+            _ = Libc.Kill(Id, (int)signal);
+    }
+
+    /// <summary>Sends a signal to the program and all it started that stayed in its group, even after it has ended itself.</summary>
+    public void SendToGroup(Signal signal)
+    {
+        // Before the child has made its group there is none of that number: then it is the child alone.
+        if (Libc.Kill(-Id, (int)signal) != 0)
+            Send(signal);
+    }
+
+    /// <summary>Whether somebody is in its group, though it may have ended itself.</summary>
+    public bool HasGroup => Libc.Kill(-Id, 0) == 0;
+
+    /// <summary>Asks the program and its group to end. Whoever is stopped (Ctrl-Z, a debugger) hears of that only when it goes on.</summary>
+    public void AskToEnd()
+    {
+        SendToGroup(Signal.Terminate);
+        SendToGroup(Signal.Continue);
+    }
+
+    /// <summary>Kills what is left of the group and waits for the program, at most two seconds: longer it takes only where the kernel does
+    /// not let it go, as with a file system that does not answer.</summary>
+    /// <returns>The exit code; null when it is still there.</returns>
+    public async Task<int?> KillAsync()
+    {
+        SendToGroup(Signal.Kill);
+        return await Task.WhenAny(Exited, Task.Delay(KillLimit)) == Exited ? await Exited : null;
+    }
+
+    private async Task<int> WaitAsync()
+    {
+        await _process.WaitForExitAsync();
+        return _process.ExitCode;
+    }
+}

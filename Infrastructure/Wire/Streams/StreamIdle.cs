@@ -1,0 +1,10 @@
+namespace Discobot.Infrastructure.Wire.Streams;
+
+/// <summary>How long what stays open may carry nothing in either direction before it is ended: tunnels, WebSockets, streams of events.</summary>
+/// <param name="Limit">Infinite: for ever (the default), as without a proxy. Peers that are gone are found by TCP's keep-alive.</param>
+internal sealed record StreamIdle(TimeSpan Limit)
+{
+    public static StreamIdle Unlimited { get; } = new(Timeout.InfiniteTimeSpan);
+
+    public bool IsLimited => Limit != Timeout.InfiniteTimeSpan;
+}
