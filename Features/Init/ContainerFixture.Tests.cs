@@ -38,6 +38,9 @@ internal sealed class ContainerFixture : IDisposable
 
     public string? ChosenFrom { get; private set; } = "never asked";
 
+    /// <summary>What the configuration asks of the start.</summary>
+    public ProxySummary Summary { get; set; } = new();
+
     private InitServices Services => new()
     {
         EnsureAuthority = (directory, cancellation) => File.WriteAllTextAsync(Path.Combine(directory, "ca.crt"), "a certificate", cancellation),
@@ -46,7 +49,7 @@ internal sealed class ContainerFixture : IDisposable
         ChooseConfig = text =>
         {
             ChosenFrom = text;
-            return new ConfigChoice(text ?? "default", "somewhere", new ProxySummary(), []);
+            return new ConfigChoice(text ?? "default", "somewhere", Summary, []);
         },
         IsMachinesNetwork = static () => true,
         OpenEgressTable = static () => throw new InvalidOperationException("the packet filter of the test's own machine"),

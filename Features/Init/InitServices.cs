@@ -64,6 +64,9 @@ internal sealed record ProxySummary
     /// <summary>Variables for the proxy alone: whatever runs as the agent does not get them.</summary>
     public IReadOnlyCollection<string> SecretVariables { get; init; } = [];
 
+    /// <summary>Whether clients have to say who they are (<c>socks.users</c>).</summary>
+    public bool AsksForUsers { get; init; }
+
     /// <summary>Whether somebody asked for that mode of egress by its name: then there is no other.</summary>
     public bool EgressIsNamed { get; init; }
 

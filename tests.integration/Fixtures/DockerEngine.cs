@@ -12,8 +12,8 @@ internal sealed class DockerEngine : IAsyncDisposable
     private DockerEngine(IContainer container) => _container = container;
 
     /// <summary>On a network where the proxy is another container.</summary>
-    public static Task<DockerEngine> StartAsync(INetwork network, byte[] proxyAuthority)
-        => StartAsync(Configured(ProxyContainer.Address, proxyAuthority).WithNetwork(network));
+    public static Task<DockerEngine> StartAsync(INetwork network, byte[] proxyAuthority, string? proxy = null)
+        => StartAsync(Configured(proxy ?? ProxyContainer.Address, proxyAuthority).WithNetwork(network));
 
     /// <summary>In the network of another container, whose proxy it reaches as that container itself does.</summary>
     public static Task<DockerEngine> StartBesideAsync(string container, byte[] proxyAuthority)
@@ -53,6 +53,9 @@ internal sealed class DockerEngine : IAsyncDisposable
     public async Task<string> DigestAsync(string path) => $"sha256:{(await RunAsync("sha256sum", path)).Split(' ')[0]}";
 
     public Task<string> RunAsync(params string[] command) => _container.RunAsync(command);
+
+    /// <summary>The same for what may fail.</summary>
+    public Task<ExecResult> TryAsync(params string[] command) => _container.ExecAsync(command);
 
     /// <summary>Pulls an image and checks that its layers are those that were pushed.</summary>
     /// <param name="reference"><see cref="TestImage.ByDigest"/> or <see cref="TestImage.ByTag"/>.</param>

@@ -83,6 +83,7 @@ internal static class InitCommand
             EgressIsNamed = settings.Egress.Mode is not null,
             Egress = settings.Egress with { Mode = settings.EgressMode },
             SecretVariables = config.SecretVariables,
+            AsksForUsers = !settings.Socks.Users.IsEmpty,
             State = ChosenProxy.Of(settings).State with { Config = paths.ProxyConfig, CertDir = paths.Certificates, Variables = given },
         };
         return new ConfigChoice(config.Text, config.Source, summary, config.Refused);

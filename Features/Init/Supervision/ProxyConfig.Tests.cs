@@ -30,6 +30,16 @@ public sealed class ProxyConfigTests : IDisposable
     }
 
     [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Where_the_proxy_asks_for_users_the_start_says_what_programs_need(bool asks)
+    {
+        _fixture.Summary = new ProxySummary { AsksForUsers = asks, Port = 18000 };
+        await RunAsync();
+        Assert.Equal(asks, _fixture.Output.Contains("HTTPS_PROXY=http://USER:PASSWORD@localhost:18000", StringComparison.Ordinal));
+    }
+
+    [Theory]
     [InlineData("ln -s /etc/passwd config.yaml", "without following links")]
     [InlineData("mkfifo config.yaml", "not a regular file")]
     [InlineData("mknod config.yaml c 1 5", "not a regular file")]

@@ -31,6 +31,12 @@ internal sealed class ProxyConfig(Container container)
                 + "and the agent reads them there: give them as files (file:/path) that the agent may not read");
         }
 
+        if (choice.Summary.AsksForUsers)
+        {
+            container.Log.Warning("socks.users asks every client of the proxy for a user, and the variables of this container name none: what does not "
+                + $"bring one gets 407. Start such programs with HTTPS_PROXY=http://USER:PASSWORD@localhost:{choice.Summary.Port}, or leave socks.users out");
+        }
+
         return Task.FromResult(new ConfigInForce(file, choice.Summary));
     }
 
