@@ -42,7 +42,8 @@ internal sealed record ConnectionOwner(uint User, int Process, string Program)
             foreach (var line in File.ReadLines($"{proc}/net/{file}"))
             {
                 var words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-                if (words.Length > 9 && words[1] == local && uint.TryParse(words[7], CultureInfo.InvariantCulture, out var user))
+                // One that only waits for its end (TIME_WAIT) may have had the same address, and has no inode.
+                if (words.Length > 9 && words[1] == local && words[9] != "0" && uint.TryParse(words[7], CultureInfo.InvariantCulture, out var user))
                     return (user, words[9]);
             }
         }
