@@ -40,7 +40,7 @@ public sealed class AgentFsTests
         await using var volume = await DataVolume.CreateAsync();
         await using (var before = New(distro, agentFs: true, volume))
         {
-            before.Agent("rm ~/.in-image; echo old > ~/note; mkdir ~/many; for i in $(seq 3000); do echo $i > ~/many/$i; done; ln -s note ~/link; chmod 750 ~/many; exit 0");
+            before.AgentSays("rm ~/.in-image; echo old > ~/note; mkdir ~/many; for i in $(seq 3000); do echo $i > ~/many/$i; done; ln -s note ~/link; chmod 750 ~/many");
             before.Prepare("echo image > /home/discobot/.in-image");
             Assert.Equal(0, await before.RunAsync());
         }

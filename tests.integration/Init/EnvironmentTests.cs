@@ -106,7 +106,7 @@ public sealed class EnvironmentTests(RunningSessions sessions)
         container.Environment["NO_PROXY"] = "corp.example";
         container.Agent("exit 0");
         Assert.Equal(0, await container.RunAsync());
-        container.Agent("env -i sh -l -c 'echo $mine; env'; exit 0");
+        container.AgentSays("env -i sh -l -c 'echo $mine; env'");
         Assert.Equal(0, await container.RunAsync());
         var lines = (await container.OutputAsync()).Split('\n');
         Assert.All(Nine.Append("1"), variable => Assert.Contains(variable, lines));

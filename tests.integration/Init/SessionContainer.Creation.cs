@@ -66,6 +66,9 @@ internal sealed partial class SessionContainer
     /// <summary>Sets what the agent-api does, in sh; also between two starts.</summary>
     public void Agent(string script) => Program("/opt/discobot/bin/discobot-agent-api", script);
 
+    /// <summary>The same for an agent that ends well: what it says is written at once, so that no line of process 1 comes between.</summary>
+    public void AgentSays(string script) => Agent($"said=$({script})\necho \"$said\"\nexit 0");
+
     /// <summary>Puts an sh script into the image.</summary>
     public void Program(string path, string script) => Put(path, $"#!/bin/sh\n{script}\n", Executable);
 

@@ -39,7 +39,7 @@ public sealed class WorkspaceConfigTests
     public async Task A_bad_one_is_refused_with_every_reason_and_the_default_serves(Distro distro)
     {
         await using var container = new SessionContainer(distro);
-        container.Agent($"mkdir -p .discobot/proxy; cd .discobot/proxy; {Bad[0].Made}; exit 0");
+        container.AgentSays($"mkdir -p .discobot/proxy; cd .discobot/proxy; {Bad[0].Made}");
         Assert.Equal(0, await container.RunAsync());
         for (var next = 1; next <= Bad.Length; next++)
         {

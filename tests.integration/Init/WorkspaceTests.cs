@@ -15,14 +15,14 @@ public sealed class WorkspaceTests
         await using var container = new SessionContainer(distro);
         container.Prepare("mkdir -p /.workspace/deep; echo content > /.workspace/deep/file; mkfifo /.workspace/fifo; echo image > /home/discobot/.from-image");
         container.Environment["WORKSPACE_PATH"] = "/.workspace";
-        container.Agent("cat deep/file ~/.from-image; [ ! -e fifo ]; stat -c %U deep/file; echo mine >> deep/file; echo new > ~/note; exit 0");
+        container.AgentSays("cat deep/file ~/.from-image; [ ! -e fifo ]; stat -c %U deep/file; echo mine >> deep/file; echo new > ~/note");
         Assert.Equal(0, await container.RunAsync());
         var log = await container.OutputAsync();
         Assert.Contains("\ncontent\nimage\ndiscobot\n", log, StringComparison.Ordinal);
         Assert.Contains("1 FIFOs, sockets or devices left out", log, StringComparison.Ordinal);
         var authority = await container.ReadAsync("/.data/proxy/certs/ca.crt");
 
-        container.Agent("cat deep/file ~/note; cat /workspace/deep/file | wc -l; exit 0");
+        container.AgentSays("cat deep/file ~/note; cat /workspace/deep/file | wc -l");
         Assert.Equal(0, await container.RunAsync());
         log = await container.OutputAsync();
         Assert.Contains("\ncontent\nmine\nnew\n2\n", log, StringComparison.Ordinal);
@@ -50,7 +50,7 @@ public sealed class WorkspaceTests
         container.Prepare($"if command -v git; then {Repository}\nelse mkdir -p /.workspace/.git; fi");
         container.Environment["WORKSPACE_PATH"] = path;
         container.Environment["WORKSPACE_COMMIT"] = "first";
-        container.Agent("cat file; git status -sb | head -1; stat -c %U file; cat /.workspace/untracked; exit 0");
+        container.AgentSays("cat file; git status -sb | head -1; stat -c %U file; cat /.workspace/untracked");
         var (code, log) = (await container.RunAsync(), await container.OutputAsync());
         if (await RepositoryTests.LacksGitAsync(distro, code, log, path))
             return;
@@ -69,7 +69,7 @@ public sealed class WorkspaceTests
             echo '{"additionalPaths": ["/home/discobot/own/cache", "/home/discobot/workspace/elsewhere/x", "/home/discobot/../../etc", "/etc"]}' > /.workspace/.discobot/cache.json
             """);
         container.Environment["WORKSPACE_PATH"] = "/.workspace";
-        container.Agent("echo kept > ~/own/cache/file; echo kept > ~/.cargo/registry/file; ls -ld /etc | cut -c1-10; ls /etc/x; exit 0");
+        container.AgentSays("echo kept > ~/own/cache/file; echo kept > ~/.cargo/registry/file; ls -ld /etc | cut -c1-10; ls /etc/x");
         Assert.Equal(0, await container.RunAsync());
         var log = await container.OutputAsync();
         Assert.Contains("\ndrwxr-xr-x\n", log, StringComparison.Ordinal);
@@ -90,7 +90,7 @@ public sealed class WorkspaceTests
         // Its child keeps the output open; its line is longer than any buffer.
         Hook(container, "30-long", "blocking: true", "sleep 100 & head -c 200000 /dev/zero | tr '\\0' x; echo end");
         container.Environment["WORKSPACE_PATH"] = "/.workspace";
-        container.Agent("cat ~/.discobot/session-1/hooks/status.json; rm -r ~/.discobot; ln -s /etc ~/.discobot; exit 0");
+        container.AgentSays("cat ~/.discobot/session-1/hooks/status.json; rm -r ~/.discobot; ln -s /etc ~/.discobot");
         Assert.Equal(0, await container.RunAsync());
         var log = await container.OutputAsync();
         Assert.Contains("[10-user] 1000", log, StringComparison.Ordinal);
