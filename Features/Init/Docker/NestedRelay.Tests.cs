@@ -1,10 +1,12 @@
 using System.Net;
 using System.Net.Sockets;
+using Discobot.Tests.Fixtures;
 using Xunit.Abstractions;
 
 namespace Discobot.Features.Init.Docker;
 
-/// <summary>Between a client and a listener that stands for the proxy.</summary>
+/// <summary>Between a client and a listener that stands for the proxy. Alone: what others allocate meanwhile would count as the relay's.</summary>
+[Collection(nameof(Alone))]
 public sealed class NestedRelayTests : IDisposable
 {
     private readonly TcpListener _proxy = new(IPAddress.Loopback, 0);
