@@ -257,7 +257,7 @@ public sealed class DifferentialTests : IAsyncLifetime
         public RecordingOrigin()
         {
             _listener.Start();
-            _ = AcceptAsync();
+            _ = _listener.ServeEachAsync(ServeAsync);
         }
 
         public ChannelReader<Message> Requests => _requests.Reader;
@@ -274,19 +274,6 @@ public sealed class DifferentialTests : IAsyncLifetime
         {
             _listener.Dispose();
             return ValueTask.CompletedTask;
-        }
-
-        private async Task AcceptAsync()
-        {
-            try
-            {
-                while (true)
-                    _ = ServeAsync(await _listener.AcceptTcpClientAsync());
-            }
-            catch (Exception e) when (e is SocketException or InvalidOperationException)
-            {
-                // Disposed.
-            }
         }
 
         private async Task ServeAsync(TcpClient client)

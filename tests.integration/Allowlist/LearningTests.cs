@@ -16,15 +16,7 @@ public sealed class LearningTests(NetworkFixture fixture) : IAsyncLifetime
     {
         _server = await PackageServer.StartAsync(fixture.Network, fixture.Authority);
         _proxy = await ProxyContainer.StartWithAsync(fixture.Network, fixture.Authority, "learning", "allowlist: {mode: learn}");
-        _client = Engine.Container(Engine.Tools)
-            .WithEntrypoint("sleep", "infinity")
-            .WithNetwork(fixture.Network)
-            .WithEnvironment("https_proxy", "http://learning:17080").WithEnvironment("http_proxy", "http://learning:17080")
-            .WithEnvironment("NODE_EXTRA_CA_CERTS", "/ca.crt").WithEnvironment("GIT_SSL_CAINFO", "/ca.crt").WithEnvironment("CURL_CA_BUNDLE", "/ca.crt")
-            .WithEnvironment("npm_config_registry", "https://packages.test/npm/")
-            .WithResourceMapping(await _proxy.ReadAuthorityAsync(), "/ca.crt")
-            .Build();
-        await _client.StartAsync();
+        _client = await PackageServer.StartClientAsync(fixture.Network, "learning", await _proxy.ReadAuthorityAsync());
     }
 
     public async Task DisposeAsync()

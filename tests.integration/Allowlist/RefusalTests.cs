@@ -14,14 +14,7 @@ public sealed class RefusalTests(NetworkFixture fixture) : IAsyncLifetime
     public async Task InitializeAsync()
     {
         _proxy = await ProxyContainer.StartWithAsync(fixture.Network, fixture.Authority, "refusing", "allowlist: {enabled: true, domains: [only.test]}");
-        _client = Engine.Container(Engine.Tools)
-            .WithEntrypoint("sleep", "infinity")
-            .WithNetwork(fixture.Network)
-            .WithEnvironment("https_proxy", "http://refusing:17080").WithEnvironment("http_proxy", "http://refusing:17080")
-            .WithEnvironment("NODE_EXTRA_CA_CERTS", "/ca.crt").WithEnvironment("PIP_CERT", "/ca.crt").WithEnvironment("GIT_SSL_CAINFO", "/ca.crt")
-            .WithResourceMapping(await _proxy.ReadAuthorityAsync(), "/ca.crt")
-            .Build();
-        await _client.StartAsync();
+        _client = await PackageServer.StartClientAsync(fixture.Network, "refusing", await _proxy.ReadAuthorityAsync());
     }
 
     public async Task DisposeAsync()

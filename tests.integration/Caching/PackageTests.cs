@@ -15,15 +15,7 @@ public sealed class PackageTests(NetworkFixture fixture) : IAsyncLifetime
     {
         _server = await PackageServer.StartAsync(fixture.Network, fixture.Authority);
         _proxy = await ProxyContainer.StartWithAsync(fixture.Network, fixture.Authority, "packages-proxy", "logging: {level: info}");
-        _client = Engine.Container(Engine.Tools)
-            .WithEntrypoint("sleep", "infinity")
-            .WithNetwork(fixture.Network)
-            .WithEnvironment("https_proxy", "http://packages-proxy:17080")
-            .WithEnvironment("NODE_EXTRA_CA_CERTS", "/ca.crt").WithEnvironment("PIP_CERT", "/ca.crt")
-            .WithEnvironment("npm_config_registry", "https://packages.test/npm/").WithEnvironment("PIP_INDEX_URL", "https://packages.test/simple/")
-            .WithResourceMapping(await _proxy.ReadAuthorityAsync(), "/ca.crt")
-            .Build();
-        await _client.StartAsync();
+        _client = await PackageServer.StartClientAsync(fixture.Network, "packages-proxy", await _proxy.ReadAuthorityAsync());
     }
 
     public async Task DisposeAsync()

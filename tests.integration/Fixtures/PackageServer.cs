@@ -22,4 +22,22 @@ internal static class PackageServer
         await server.StartAsync();
         return server;
     }
+
+    /// <summary>Starts a container with npm, pip, git and curl that knows these servers and reaches them through a proxy alone.</summary>
+    /// <param name="proxy">Its name on the network.</param>
+    /// <param name="authority">Its CA.</param>
+    public static async Task<IContainer> StartClientAsync(INetwork network, string proxy, byte[] authority)
+    {
+        var client = Engine.Container(Engine.Tools)
+            .WithEntrypoint("sleep", "infinity")
+            .WithNetwork(network)
+            .WithEnvironment("https_proxy", $"http://{proxy}:17080").WithEnvironment("http_proxy", $"http://{proxy}:17080")
+            .WithEnvironment("NODE_EXTRA_CA_CERTS", "/ca.crt").WithEnvironment("GIT_SSL_CAINFO", "/ca.crt")
+            .WithEnvironment("CURL_CA_BUNDLE", "/ca.crt").WithEnvironment("PIP_CERT", "/ca.crt")
+            .WithEnvironment("npm_config_registry", "https://packages.test/npm/").WithEnvironment("PIP_INDEX_URL", "https://packages.test/simple/")
+            .WithResourceMapping(authority, "/ca.crt")
+            .Build();
+        await client.StartAsync();
+        return client;
+    }
 }

@@ -19,7 +19,7 @@ internal sealed class RawOrigin : IAsyncDisposable
         _certificate = certificate;
         _listener = new TcpListener(address, 0);
         _listener.Start();
-        _ = AcceptAsync();
+        _ = _listener.ServeEachAsync(ServeAsync);
     }
 
     /// <summary>The head of each request, byte for byte (Latin-1) and without the empty line.</summary>
@@ -38,19 +38,6 @@ internal sealed class RawOrigin : IAsyncDisposable
     {
         _listener.Dispose();
         return ValueTask.CompletedTask;
-    }
-
-    private async Task AcceptAsync()
-    {
-        try
-        {
-            while (true)
-                _ = ServeAsync(await _listener.AcceptTcpClientAsync());
-        }
-        catch (Exception e) when (e is SocketException or InvalidOperationException)
-        {
-            // Disposed.
-        }
     }
 
     private async Task ServeAsync(TcpClient client)

@@ -20,7 +20,7 @@ internal sealed class ScriptedOrigin : IAsyncDisposable
     {
         (_certificate, _script) = (certificate, script);
         _listener.Start();
-        _ = AcceptAsync();
+        _ = _listener.ServeEachAsync(ServeAsync);
     }
 
     /// <summary>How many connections there have been.</summary>
@@ -37,19 +37,6 @@ internal sealed class ScriptedOrigin : IAsyncDisposable
     {
         _listener.Dispose();
         return ValueTask.CompletedTask;
-    }
-
-    private async Task AcceptAsync()
-    {
-        try
-        {
-            while (true)
-                _ = ServeAsync(await _listener.AcceptTcpClientAsync());
-        }
-        catch (Exception e) when (e is SocketException or InvalidOperationException)
-        {
-            // Disposed.
-        }
     }
 
     private async Task ServeAsync(TcpClient client)

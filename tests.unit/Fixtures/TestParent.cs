@@ -18,7 +18,7 @@ internal sealed class TestParent : IAsyncDisposable
     {
         (_answer, _greeting) = (answer, greeting);
         _listener.Start();
-        _ = AcceptAsync();
+        _ = _listener.ServeEachAsync(ServeAsync);
     }
 
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
@@ -34,19 +34,6 @@ internal sealed class TestParent : IAsyncDisposable
     {
         _listener.Dispose();
         return ValueTask.CompletedTask;
-    }
-
-    private async Task AcceptAsync()
-    {
-        try
-        {
-            while (true)
-                _ = ServeAsync(await _listener.AcceptTcpClientAsync());
-        }
-        catch (Exception e) when (e is SocketException or InvalidOperationException)
-        {
-            // Disposed.
-        }
     }
 
     private async Task ServeAsync(TcpClient client)

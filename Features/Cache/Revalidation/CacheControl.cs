@@ -43,6 +43,12 @@ internal sealed class CacheControl
         return control;
     }
 
+    /// <summary>Whether what is stale may not be used without the origin's word (RFC 9111, 4.2.4).</summary>
+    public bool IsStrict => Has("must-revalidate") || Has("proxy-revalidate") || Has("s-maxage");
+
+    /// <summary>Whether an answer to one credential may be used for others (RFC 9111, 3.5).</summary>
+    public bool IsForAll => Has("public") || Has("s-maxage") || Has("must-revalidate");
+
     public bool Has(string directive) => _directives.ContainsKey(directive);
 
     /// <summary>Whether it stands there without an argument, which means more than with one (<c>max-stale</c>).</summary>

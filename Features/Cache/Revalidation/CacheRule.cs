@@ -31,7 +31,7 @@ internal sealed record CacheRule
     /// <summary>Null for any host.</summary>
     public HostPattern? Host { get; init; }
 
-    /// <summary>Of the path without the query, matched without backtracking.</summary>
+    /// <summary>Of the path without the query. A configuration's are matched without backtracking.</summary>
     public required Regex Pattern { get; init; }
 
     /// <summary>Used instead of what the origin says. Null leaves that to the origin.</summary>
@@ -53,7 +53,7 @@ internal sealed record CacheRule
     /// <param name="fields">What the client says; null to leave that out of it.</param>
     public bool Matches(ProxiedRequest request, IHeaderDictionary? fields) =>
         (Host is null || (CanonicalHost.TryParse(request.Target.Host, out var host) && Host.Matches(host)))
-        && Pattern.IsMatch(request.Path) && (fields is null || Client?.Invoke(fields) != false);
+        && (Ecosystem is null || request.Path.Length <= PackageRules.MaxPath) && Pattern.IsMatch(request.Path) && (fields is null || Client?.Invoke(fields) != false);
 
     /// <summary>Seconds that an answer may be used, of those that its origin gives it.</summary>
     public long Lifetime(long fromOrigin) =>

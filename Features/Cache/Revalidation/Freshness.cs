@@ -11,12 +11,15 @@ internal readonly record struct Freshness(long Lifetime, long Age)
     private static readonly TimeSpan ClockTolerance = TimeSpan.FromMinutes(1);
 
     // RFC 9110, 15.1: answers whose status alone lets a cache guess a lifetime.
-    private static readonly HashSet<int> Guessable = [200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501];
+    private static readonly HashSet<int> Guessable = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501];
 
     public bool IsFresh => Lifetime > Age;
 
     /// <summary>Seconds past the lifetime; negative while it lasts.</summary>
     public long Staleness => Age - Lifetime;
+
+    /// <summary>Whether an answer with this status may be kept though it says nothing of a lifetime.</summary>
+    public static bool IsGuessable(int status) => Guessable.Contains(status);
 
     public static Freshness Of(EntryMetadata record, CacheRule rule, DateTimeOffset now)
     {
@@ -59,7 +62,7 @@ internal readonly record struct Freshness(long Lifetime, long Age)
             return all.Length == 1 && Date(all[0]) is { } expires ? Math.Max(0, (long)(expires - made).TotalSeconds) : 0;
         }
 
-        if (!rule.MayGuess || !(Guessable.Contains(record.Status) || control.Has("public")))
+        if (!rule.MayGuess || !(IsGuessable(record.Status) || control.Has("public")))
             return 0;
         return Date(record.LastModified) is { } modified && modified < made
             ? Math.Min((long)(made - modified).TotalSeconds / 10, HeuristicLimit)

@@ -54,4 +54,21 @@ public sealed class PackageRulesTests
         Assert.Equal(expected, rule is null ? "" : $"{rule.Ecosystem} {rule.Mode.ToString().ToLowerInvariant()}");
         Assert.Null(new CacheRules(new CacheOptions { Packages = [] }).RuleOf(request, fields));
     }
+
+    [Theory]
+    [InlineData("/packages/", "/x")]
+    [InlineData("/a/1/a-1-1.1-1.", "/x")]
+    [InlineData("/pool/a.tar.", "?")]
+    public void A_path_that_is_made_to_take_long_is_soon_judged(string piece, string end)
+    {
+        var rules = new CacheRules(new CacheOptions());
+        var took = System.Diagnostics.Stopwatch.StartNew();
+        foreach (var length in new[] { PackageRules.MaxPath - end.Length, 32 << 10 })
+        {
+            var path = string.Concat(Enumerable.Repeat(piece, length / piece.Length)) + end;
+            Assert.Null(rules.RuleOf(new ProxiedRequest { Id = "1", Scheme = "https", Target = new ConnectTarget("mirror.test", 443), PathAndQuery = path }, new HeaderDictionary()));
+        }
+
+        Assert.True(took.Elapsed < TimeSpan.FromSeconds(2), took.Elapsed.ToString());
+    }
 }

@@ -7,10 +7,17 @@ namespace Discobot.Features.Cache.Revalidation;
 /// Recognises the addresses of package registries by the shape of path and request, not by hosts: mirrors and private registries count too. An
 /// origin may always forbid by Cache-Control what a shape suggests.
 /// </summary>
+/// <remarks>
+/// The expressions are compiled with the program: made at the start, without backtracking, they took 23 MB and 50 ms. What bounds their time instead is
+/// <see cref="MaxPath"/>, as some of them are quadratic.
+/// </remarks>
 internal static partial class PackageRules
 {
     /// <summary>What <c>cache.packages</c> may name.</summary>
     public static readonly ImmutableArray<string> Ecosystems = ["npm", "pypi", "crates", "go", "apt", "apk", "rpm", "maven", "gem", "conda"];
+
+    /// <summary>Characters of the longest path that is looked at; a package's has some hundreds.</summary>
+    public const int MaxPath = 2048;
 
     private static readonly ImmutableArray<CacheRule> All =
     [
@@ -64,69 +71,69 @@ internal static partial class PackageRules
         return false;
     }
 
-    [GeneratedRegex(@"/-/[^/]+\.tgz$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"/-/[^/]+\.tgz$", RegexOptions.CultureInvariant)]
     private static partial Regex NpmTarball();
 
     // A package's document: "/name", "/@scope/name" or "/@scope%2fname", also below a mirror's prefix; what lies below "/-/" are services.
-    [GeneratedRegex(@"^(?:/[A-Za-z0-9._~%@-]+)+$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"^(?:/[A-Za-z0-9._~%@-]+)+$", RegexOptions.CultureInvariant)]
     private static partial Regex NpmDocument();
 
-    [GeneratedRegex(@"/packages/.+\.(?:whl|egg|zip|tar\.gz|tar\.bz2|tar\.xz)(?:\.metadata|\.asc)?$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"/packages/.+\.(?:whl|egg|zip|tar\.gz|tar\.bz2|tar\.xz)(?:\.metadata|\.asc)?$", RegexOptions.CultureInvariant)]
     private static partial Regex PythonFile();
 
-    [GeneratedRegex(@"(?:/simple/(?:[A-Za-z0-9._-]+/?)?|/pypi/[^/]+/(?:[^/]+/)?json)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"(?:/simple/(?:[A-Za-z0-9._-]+/?)?|/pypi/[^/]+/(?:[^/]+/)?json)$", RegexOptions.CultureInvariant)]
     private static partial Regex PythonIndex();
 
-    [GeneratedRegex(@"(?:\.crate|/crates/[^/]+/[^/]+/download)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"(?:\.crate|/crates/[^/]+/[^/]+/download)$", RegexOptions.CultureInvariant)]
     private static partial Regex CrateFile();
 
-    [GeneratedRegex(@"(?:/config\.json|/[12]/[A-Za-z0-9_-]{1,2}|/3/[A-Za-z0-9_-]/[A-Za-z0-9_-]{3}|/[A-Za-z0-9_-]{2}/[A-Za-z0-9_-]{2}/[A-Za-z0-9_-]{4,})$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"(?:/config\.json|/[12]/[A-Za-z0-9_-]{1,2}|/3/[A-Za-z0-9_-]/[A-Za-z0-9_-]{3}|/[A-Za-z0-9_-]{2}/[A-Za-z0-9_-]{2}/[A-Za-z0-9_-]{4,})$", RegexOptions.CultureInvariant)]
     private static partial Regex CrateIndex();
 
-    [GeneratedRegex(@"/@v/v[0-9]+\.[0-9]+\.[0-9]+[^/]*\.(?:zip|mod|info)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"/@v/v[0-9]+\.[0-9]+\.[0-9]+[^/]*\.(?:zip|mod|info)$", RegexOptions.CultureInvariant)]
     private static partial Regex GoVersion();
 
     // A tile that is not full ("….p/37") holds what it holds for ever, too.
-    [GeneratedRegex(@"/tile/[0-9]+/[^?]+$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"/tile/[0-9]+/[^?]+$", RegexOptions.CultureInvariant)]
     private static partial Regex GoTile();
 
-    [GeneratedRegex(@"(?:/@v/list|/@latest|/@v/[^/]+\.(?:info|mod|zip))$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"(?:/@v/list|/@latest|/@v/[^/]+\.(?:info|mod|zip))$", RegexOptions.CultureInvariant)]
     private static partial Regex GoIndex();
 
-    [GeneratedRegex(@"(?:/pool/.+\.(?:deb|udeb|ddeb|dsc|tar\.[a-z0-9]+)|/by-hash/(?:SHA256|SHA512|SHA1|MD5Sum)/[0-9a-f]+)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"(?:/pool/.+\.(?:deb|udeb|ddeb|dsc|tar\.[a-z0-9]+)|/by-hash/(?:SHA256|SHA512|SHA1|MD5Sum)/[0-9a-f]+)$", RegexOptions.CultureInvariant)]
     private static partial Regex DebianFile();
 
-    [GeneratedRegex(@"/dists/.+/(?:InRelease|Release|Release\.gpg|(?:Packages|Sources|Contents-[a-z0-9-]+|Translation-[A-Za-z_]+)(?:\.[a-z0-9]+)?)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"/dists/.+/(?:InRelease|Release|Release\.gpg|(?:Packages|Sources|Contents-[a-z0-9-]+|Translation-[A-Za-z_]+)(?:\.[a-z0-9]+)?)$", RegexOptions.CultureInvariant)]
     private static partial Regex DebianIndex();
 
-    [GeneratedRegex(@"/(?:x86_64|aarch64|x86|armhf|armv7|ppc64le|s390x|riscv64|noarch)/[^/]+\.apk$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"/(?:x86_64|aarch64|x86|armhf|armv7|ppc64le|s390x|riscv64|noarch)/[^/]+\.apk$", RegexOptions.CultureInvariant)]
     private static partial Regex AlpinePackage();
 
-    [GeneratedRegex(@"/APKINDEX\.tar\.gz$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"/APKINDEX\.tar\.gz$", RegexOptions.CultureInvariant)]
     private static partial Regex AlpineIndex();
 
-    [GeneratedRegex(@"(?:\.rpm|/repodata/[0-9a-f]{32,128}-[^/]+)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"(?:\.rpm|/repodata/[0-9a-f]{32,128}-[^/]+)$", RegexOptions.CultureInvariant)]
     private static partial Regex RpmFile();
 
-    [GeneratedRegex(@"/repodata/repomd\.xml(?:\.asc|\.key)?$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"/repodata/repomd\.xml(?:\.asc|\.key)?$", RegexOptions.CultureInvariant)]
     private static partial Regex RpmIndex();
 
-    [GeneratedRegex(@"(?:/maven-metadata\.xml(?:\.[a-z0-9]+)?|-SNAPSHOT/[^/]+)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"(?:/maven-metadata\.xml(?:\.[a-z0-9]+)?|-SNAPSHOT/[^/]+)$", RegexOptions.CultureInvariant)]
     private static partial Regex MavenIndex();
 
     // group/artifact/version/artifact-version: a file of a repository repeats the names of its folders.
-    [GeneratedRegex(@"/[A-Za-z0-9._-]+/[0-9][A-Za-z0-9._+-]*/[A-Za-z0-9._-]+-[0-9][A-Za-z0-9._+-]*\.(?:jar|pom|aar|war|module)(?:\.(?:sha1|sha256|sha512|md5|asc))?$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"/[A-Za-z0-9._-]+/[0-9][A-Za-z0-9._+-]*/[A-Za-z0-9._-]+-[0-9][A-Za-z0-9._+-]*\.(?:jar|pom|aar|war|module)(?:\.(?:sha1|sha256|sha512|md5|asc))?$", RegexOptions.CultureInvariant)]
     private static partial Regex MavenFile();
 
-    [GeneratedRegex(@"/gems/[^/]+\.gem$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"/gems/[^/]+\.gem$", RegexOptions.CultureInvariant)]
     private static partial Regex GemFile();
 
-    [GeneratedRegex(@"/(?:versions|names|info/[^/]+|specs\.4\.8\.gz|latest_specs\.4\.8\.gz|prerelease_specs\.4\.8\.gz|quick/.+)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"/(?:versions|names|info/[^/]+|specs\.4\.8\.gz|latest_specs\.4\.8\.gz|prerelease_specs\.4\.8\.gz|quick/.+)$", RegexOptions.CultureInvariant)]
     private static partial Regex GemIndex();
 
-    [GeneratedRegex(@"/(?:noarch|linux-[a-z0-9_]+|osx-[a-z0-9_]+|win-[a-z0-9_]+)/[^/]+\.(?:conda|tar\.bz2)$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"/(?:noarch|linux-[a-z0-9_]+|osx-[a-z0-9_]+|win-[a-z0-9_]+)/[^/]+\.(?:conda|tar\.bz2)$", RegexOptions.CultureInvariant)]
     private static partial Regex CondaPackage();
 
-    [GeneratedRegex(@"/(?:noarch|linux-[a-z0-9_]+|osx-[a-z0-9_]+|win-[a-z0-9_]+)/(?:current_)?repodata(?:_shards)?\.(?:json|msgpack)(?:\.[a-z0-9]+)?$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"/(?:noarch|linux-[a-z0-9_]+|osx-[a-z0-9_]+|win-[a-z0-9_]+)/(?:current_)?repodata(?:_shards)?\.(?:json|msgpack)(?:\.[a-z0-9]+)?$", RegexOptions.CultureInvariant)]
     private static partial Regex CondaIndex();
 }

@@ -12,8 +12,6 @@ internal static class ReusableAnswer
         200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 403, 404, 405, 410, 414, 500, 501, 502, 503, 504,
     }.ToFrozenSet();
 
-    private static readonly FrozenSet<int> GuessableStatus = new[] { 200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501 }.ToFrozenSet();
-
     // A 304 says nothing of the bytes that are here; fields that describe them stay as they are (RFC 9111, 3.2).
     private static readonly FrozenSet<string> OfTheBytes = new[]
     {
@@ -31,7 +29,7 @@ internal static class ReusableAnswer
             return false;
         if (StorableAnswer.Forbids(response, "private") || Vary(response).Split(',').Any(v => v.Trim() == "*"))
             return false;
-        return GuessableStatus.Contains(status) || control.Has("public") || control.Has("s-maxage") || control.Has("max-age")
+        return Freshness.IsGuessable(status) || control.Has("public") || control.Has("s-maxage") || control.Has("max-age")
             || response.Content.Headers.NonValidated.Contains("Expires");
     }
 

@@ -95,32 +95,28 @@ internal sealed partial class Revalidator(
         if (await variants.FindAsync(question.Private, fields, cancel) is { } own)
             return own;
         var stored = await variants.FindAsync(question.Address, fields, cancel);
-        if (stored is null || IsForAll(CacheControl.Of(stored.Record.Metadata)))
+        if (stored is null || CacheControl.Of(stored.Record.Metadata).IsForAll)
             return stored;
         stored.Release();
         return null;
     }
 
-    // RFC 9111, 3.5.
-    private static bool IsForAll(CacheControl control) => control.Has("public") || control.Has("s-maxage") || control.Has("must-revalidate");
-
     private Verdict Judge(Question question, EntryMetadata record)
     {
         var (control, wishes) = (CacheControl.Of(record), question.Wishes);
         var freshness = Freshness.Of(record, question.Rule, time.GetUtcNow());
-        var strict = control.Has("must-revalidate") || control.Has("proxy-revalidate") || control.Has("s-maxage");
         if (control.Has("no-cache") || wishes.Has("no-cache"))
             return Verdict.Ask;
         // RFC 9111, 3.5: what was answered to a credential is used again unasked only where the origin says so.
-        if (question.Private is not null && !IsForAll(control))
+        if (question.Private is not null && !control.IsForAll)
             return Verdict.Ask;
-        if (wishes.Seconds("max-age") is { } most && freshness.Age > most && !(wishes.Has("max-stale") && !strict))
+        if (wishes.Seconds("max-age") is { } most && freshness.Age > most && !(wishes.Has("max-stale") && !control.IsStrict))
             return Verdict.Ask;
         if (wishes.Seconds("min-fresh") is { } least && freshness.Lifetime - freshness.Age < least)
             return Verdict.Ask;
         if (freshness.IsFresh)
             return Verdict.Answer;
-        if (strict)
+        if (control.IsStrict)
             return Verdict.Ask;
         if (wishes.HasBare("max-stale") || wishes.Seconds("max-stale") >= freshness.Staleness)
             return Verdict.Answer;
@@ -234,7 +230,7 @@ internal sealed partial class Revalidator(
         if (serves && question.Rule.Ecosystem is not null)
             return true;
         var control = CacheControl.Of(record);
-        if (control.Has("must-revalidate") || control.Has("proxy-revalidate") || control.Has("s-maxage") || control.Has("no-cache") || question.Wishes.Has("no-cache"))
+        if (control.IsStrict || control.Has("no-cache") || question.Wishes.Has("no-cache"))
             return false;
         // RFC 9111, 4.2.4: a cache that is disconnected may.
         if (serves)
@@ -265,7 +261,7 @@ internal sealed partial class Revalidator(
         if (!ReusableAnswer.Is(response, question.Rule, question.Wishes, question.Options))
             return null;
         var client = new RequestSnapshot(question.Context);
-        var address = question.Private is null || IsForAll(CacheControl.Of(response)) ? question.Address : question.Private;
+        var address = question.Private is null || CacheControl.Of(response).IsForAll ? question.Address : question.Private;
         // Registries answer by Accept, and not all of them say so.
         var vary = ReusableAnswer.Vary(response) + (question.Rule.Ecosystem is null ? "" : ",accept,accept-encoding");
         var key = await variants.KeyForAsync(address, vary, client.Context.Request.Headers, question.Context.RequestAborted);
