@@ -53,14 +53,7 @@ public sealed class PortEntriesTests : IDisposable
     }
 
     private static Task<RunningProxy> StartAsync(string entry, string socks) => RunningProxy.StartAsync(
-        $"egress: {{mode: enforce, port: {FreePort()}, dns_port: {FreePort()}}}\nsocks: {{udp: false{socks}}}\nallowlist: {{enabled: true, domains: [{entry}], allow_private: true}}");
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
+        $"egress: {{mode: enforce, port: {RunningProxy.FreePort()}, dns_port: {RunningProxy.FreePort()}}}\nsocks: {{udp: false{socks}}}\nallowlist: {{enabled: true, domains: [{entry}], allow_private: true}}");
 
     private async Task ServeAsync()
     {

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
@@ -11,6 +12,7 @@ namespace Discobot.Integration.Fixtures;
 /// <summary>The shipped executable as a process of this machine: free ports, a folder of its own, and its log kept.</summary>
 internal sealed class ProxyProcess : IAsyncDisposable
 {
+    private static readonly ConcurrentDictionary<int, bool> GivenPorts = new();
     private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(15);
     private readonly StringBuilder _log = new();
@@ -158,11 +160,16 @@ internal sealed class ProxyProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>A port that is free, and given to nobody else of this run: one that was closed again is soon the kernel's next choice.</summary>
     public static int FreePort()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        while (true)
+        {
+            using var listener = new TcpListener(IPAddress.Loopback, 0);
+            listener.Start();
+            if (GivenPorts.TryAdd(((IPEndPoint)listener.LocalEndpoint).Port, true))
+                return ((IPEndPoint)listener.LocalEndpoint).Port;
+        }
     }
 
     private async Task LaunchAsync()

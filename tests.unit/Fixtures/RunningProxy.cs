@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
@@ -11,6 +12,7 @@ namespace Discobot.Tests.Fixtures;
 /// <summary>The whole proxy in this process, on free ports, with a directory of its own, trusting one test CA upstream.</summary>
 internal sealed class RunningProxy : IAsyncDisposable
 {
+    private static readonly ConcurrentDictionary<int, bool> GivenPorts = new();
     private readonly string _directory = Directory.CreateTempSubdirectory("discobot-test-").FullName;
     private WebApplication? _app;
 
@@ -86,10 +88,15 @@ internal sealed class RunningProxy : IAsyncDisposable
         Directory.Delete(_directory, recursive: true);
     }
 
+    /// <summary>A port that is free, and given to nobody else of this run: one that was closed again is soon the kernel's next choice.</summary>
     public static int FreePort()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        while (true)
+        {
+            using var listener = new TcpListener(IPAddress.Loopback, 0);
+            listener.Start();
+            if (GivenPorts.TryAdd(((IPEndPoint)listener.LocalEndpoint).Port, true))
+                return ((IPEndPoint)listener.LocalEndpoint).Port;
+        }
     }
 }
