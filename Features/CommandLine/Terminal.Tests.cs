@@ -6,7 +6,7 @@ namespace Discobot.Features.CommandLine;
 /// <summary>The executable on a terminal of its own: what it leaves there for the program after it.</summary>
 public sealed class TerminalTests : IDisposable
 {
-    // Prints the terminal's settings before and after, and what was written in between, escapes as \033.
+    // Prints the terminal's settings before and after, and what was written in between, escapes as \033; all of it when it took too long.
     private const string Script = """
         import os, pty, select, signal, sys, termios, time
         kill, argv = sys.argv[1], sys.argv[2:]
@@ -28,7 +28,8 @@ public sealed class TerminalTests : IDisposable
             if os.waitpid(pid, os.WNOHANG)[0]: break
             if time.time() > limit: os.kill(pid, signal.SIGKILL); text += b'TOO LONG'; limit += 1000
         while select.select([master], [], [], 0.2)[0]: text += os.read(master, 65536)
-        print('same' if termios.tcgetattr(slave) == before else 'changed', text.count(b'\x1b'), len(text) > 0, b'TOO LONG' in text)
+        print('same' if termios.tcgetattr(slave) == before else 'changed', text.count(b'\x1b'), len(text) > 0, b'TOO LONG' in text,
+              *([text] if b'TOO LONG' in text else []))
         """;
 
     private readonly string _directory = Directory.CreateTempSubdirectory("discobot-test-").FullName;
