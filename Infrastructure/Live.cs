@@ -12,6 +12,9 @@ internal sealed class Live<T>(T initial) where T : class
     /// <summary>Raised after each replacement, on the thread that replaced it. Handlers must not throw.</summary>
     public event Action<T>? Changed;
 
+    /// <summary>The same without telling anybody: what goes on stays as it was begun.</summary>
+    public void ReplaceQuietly(T next) => _value = next;
+
     /// <summary>Puts <paramref name="next"/> in force at once: requests that begin after this call see it.</summary>
     public void Replace(T next)
     {

@@ -19,7 +19,7 @@ BLOB_MIB = int(os.environ.get("BENCH_BLOB_MIB", "1024"))
 CROWD = int(os.environ.get("BENCH_CROWD", "1000"))
 HOSTS = int(os.environ.get("BENCH_HOSTS", "10000"))
 ENTRIES = [int(n) for n in os.environ.get("BENCH_ENTRIES", "0,100,10000,100000,1000000").split(",")]
-PEERS = os.environ.get("BENCH_PEERS", "nginx,discobot,squid,mitmproxy,registry,dante,microsocks").split(",")
+PEERS = os.environ.get("BENCH_PEERS", "nginx,discobot,connect,squid,mitmproxy,registry,dante,microsocks").split(",")
 CHOSEN = [line for line in os.environ.get("BENCH_LINES", "").split(",") if line]
 
 PROXIES = ["nginx", "discobot", "squid", "mitmproxy"]
@@ -35,6 +35,8 @@ WORK = {
     "plain": (PROXIES, ROUNDS),
     "miss": (PROXIES, ROUNDS),
     "socks": (["nginx", "discobot", "dante", "microsocks"], ROUNDS),
+    "transparent": (["discobot", "connect"], ROUNDS),
+    "dns": (["nginx", "discobot"], ROUNDS),
     "pulls": (PROXIES + ["registry"], 1),
     "hosts": (PROXIES, 1),
     "tunnels": (PROXIES, 1),
@@ -87,7 +89,7 @@ def full(directory, binary):
     if unknown := set(chosen) - {*WORK, *OTHER}:
         raise SystemExit(f"BENCH_LINES: there is no {', '.join(sorted(unknown))}; there are {', '.join([*WORK, *OTHER])}")
     lines = {line: ([n for n in names if n in PEERS], rounds) for line, (names, rounds) in WORK.items() if line in chosen}
-    names = list(dict.fromkeys(["nginx", "discobot"] + [n for members, _ in lines.values() for n in members]))
+    names = list(dict.fromkeys(["nginx", "discobot"] + [n for members, _ in lines.values() for n in members] + ["connect"] * ("dns" in lines)))
     rig = r.Rig(directory, binary, BLOB_MIB << 20)
     results, memory, grown = {}, {}, {}
     try:

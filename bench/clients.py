@@ -3,6 +3,8 @@ import csv
 import re
 import socket
 import ssl
+import struct
+import time
 
 import rig as r
 
@@ -46,6 +48,48 @@ def hey_times(name, address, clients, seconds, rate):
     if {row["status-code"] for row in rows} != {"200"}:
         raise SystemExit(f"{name}: {address} answered {({row['status-code'] for row in rows})}")
     return sorted(float(row["response-time"]) * 1000 for row in rows)
+
+
+def question(number, name):
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    return struct.pack("!HHHHHH", number, 256, 1, 0, 0, 0) + labels + b"\0\0\1\0\1"
+
+
+def names(server, asked, clients, seconds):
+    """Answers a second, with as many questions on their way; each of the names first once, so that it is known."""
+    names_times(server, asked)
+    questions = [question(number, name) for number, name in enumerate(asked)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(5)
+        s.connect(server)
+        for number in range(clients):
+            s.send(questions[number])
+        answers, begun = 0, time.perf_counter()
+        while time.perf_counter() - begun < seconds:
+            check(s.recv(512))
+            s.send(questions[answers % len(questions)])
+            answers += 1
+        return answers / (time.perf_counter() - begun)
+
+
+def names_times(server, asked):
+    """The milliseconds that each answer takes, one after the other."""
+    times = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(5)
+        s.connect(server)
+        for number, name in enumerate(asked):
+            begun = time.perf_counter()
+            s.send(question(number, name))
+            check(s.recv(512))
+            times.append((time.perf_counter() - begun) * 1000)
+    return times
+
+
+def check(answer):
+    """An answer with an address in it."""
+    if answer[3] & 15 or answer[6:8] != b"\0\1":
+        raise SystemExit(f"a name server answered {answer}")
 
 
 def percentile(ordered, share):

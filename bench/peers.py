@@ -1,8 +1,20 @@
 """The programs that are compared, each configured as its documentation advises. `start_NAME(rig)` starts one."""
+import contextlib
 import json
 import re
 
 from rig import HOSTS, ORIGIN, WAYS, Server, run
+
+LED_PORT, DNS_PORT, LED_USER = 17092, 17093, 4242
+LED = f"""
+table inet led {{
+  chain leave {{
+    type nat hook output priority -101
+    meta skuid {LED_USER} accept
+    ip daddr 127.0.0.6 tcp dport 443 counter redirect to :{LED_PORT}
+  }}
+}}
+"""
 
 
 def start_nginx(rig):
@@ -17,7 +29,8 @@ http {{
   ssl_certificate {rig.work}/tls/origin.crt; ssl_certificate_key {rig.work}/tls/origin.key; ssl_protocols TLSv1.2 TLSv1.3;
   client_body_temp_path {rig.work}/nginx-body; proxy_temp_path {rig.work}/nginx-proxy;
   server {{
-    listen 127.0.0.2:80 backlog=4096; listen 127.0.0.2:443 ssl http2 backlog=4096; server_name {ORIGIN} *.{HOSTS}; root {rig.work}/www;
+    listen 127.0.0.2:80 backlog=4096; listen 127.0.0.2:443 ssl http2 backlog=4096; listen 127.0.0.6:443 ssl http2 backlog=4096;
+    server_name {ORIGIN} led.bench *.{HOSTS}; root {rig.work}/www;
     # As registries do: what an address with a digest names never changes.
     location /v2/ {{ add_header Cache-Control "max-age=31536000, immutable"; }}
     location = /v2/ {{ return 200 "{{}}"; }}
@@ -33,8 +46,8 @@ http {{
     return Server("nginx", ["nginx", "-c", str(conf)], rig.work / "nginx.log", 443, "127.0.0.2")
 
 
-def discobot_command(rig, name, port):
-    """The built-in configuration; only ports, directories and the origin's CA are set."""
+def discobot_command(rig, name, port, more=None):
+    """The built-in configuration; only ports, directories and the origin's CA are set, and what a line is about."""
     home = rig.work / name
     home.mkdir(exist_ok=True)
     conf = home / "config.yaml"
@@ -43,13 +56,32 @@ def discobot_command(rig, name, port):
         "api": {"token_file": f"{home}/token"},
         "tls": {"cert_dir": f"{home}/certs", "extra_ca": [f"{rig.work}/tls/origin-ca.crt"]},
         "cache": {"dir": f"{home}/cache", "max_size": "40GiB"},
-    }))
+    } | (more or {})))
     return [rig.binary, "proxy", "-config", str(conf)]
 
 
 def start_discobot(rig):
     port = WAYS["discobot"].port
     return Server("discobot", discobot_command(rig, "discobot", port), rig.work / "discobot.log", port)
+
+
+def start_connect(rig):
+    """discobot once more, as in a container: a user of its own, the entry that redirected connections arrive at, and the resolver. What is led to it by
+    LED is measured as "discobot", what uses it as a proxy as "connect"."""
+    port = WAYS["connect"].port
+    command = discobot_command(rig, "connect", port, {"egress": {"mode": "redirect", "port": LED_PORT, "dns_port": DNS_PORT}})
+    run("chown", "-R", f"{LED_USER}:{LED_USER}", rig.work / "connect")
+    return Server("connect", ["setpriv", "--reuid", LED_USER, "--regid", LED_USER, "--clear-groups", *command], rig.work / "connect.log", port)
+
+
+@contextlib.contextmanager
+def led():
+    """The packet filter leads connections to led.bench to the proxy, as the init's rules do. It costs every connection, so it is there for a line alone."""
+    run("nft", "-f", "-", input=LED)
+    try:
+        yield
+    finally:
+        run("nft", "delete", "table", "inet", "led")
 
 
 def start_squid(rig):

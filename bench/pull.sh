@@ -48,7 +48,7 @@ YAML
 docker run -d --name $name-proxy --network $name --network-alias proxy -v "$work/config.yaml:/etc/discobot.yaml:ro" \
     -v "$work/ca.crt:/etc/upstream-ca.crt:ro" discobot:scratch proxy -config /etc/discobot.yaml >/dev/null
 until docker cp $name-proxy:/data/certs/ca.crt "$work/proxy-ca.crt" >/dev/null 2>&1; do sleep 0.2; done
-docker run -d --name $name-engine --network $name -e HTTPS_PROXY=http://proxy:17080 -v "$work:/tls:ro" -v /sys/fs/cgroup:/sys/fs/cgroup \
+docker run -d --name $name-engine --network $name -e HTTPS_PROXY=http://proxy:17080 -v "$work:/tls:ro" --cgroupns private \
     -v /var/lib/docker --cap-add SYS_ADMIN --cap-add NET_ADMIN --cap-add SYS_PTRACE --cap-add MKNOD \
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined discobot-test/tools /tools/dockerd.sh >/dev/null
 until docker exec $name-engine docker version >/dev/null 2>&1; do sleep 0.2; done

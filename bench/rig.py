@@ -13,7 +13,7 @@ ORIGIN, HOSTS = "origin.bench", "hosts.bench"
 SLOW_MBIT, SLOW_ROUND_TRIP_MS = 400, 20
 TICKS = os.sysconf("SC_CLK_TCK")
 # Name: address; beside them, every name below HOSTS is the origin.
-ADDRESSES = {ORIGIN: "127.0.0.2", "slow.bench": "127.0.0.3", "mirror.bench": "127.0.0.4", "echo.bench": "127.0.0.5"}
+ADDRESSES = {ORIGIN: "127.0.0.2", "slow.bench": "127.0.0.3", "mirror.bench": "127.0.0.4", "echo.bench": "127.0.0.5", "led.bench": "127.0.0.6"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Way:
 
 WAYS = {
     "nginx": Way(), "discobot": Way(17080), "squid": Way(17083), "mitmproxy": Way(17084), "registry": Way(host="mirror.bench"),
-    "dante": Way(17085), "microsocks": Way(17086),
+    "dante": Way(17085), "microsocks": Way(17086), "connect": Way(17087),
 }
 
 
@@ -169,7 +169,7 @@ class Rig:
                 self.start_origin()
         tls = self.work / "tls"
         with open(tls / "all.pem", "w") as all_roots:
-            for root in (tls / "origin-ca.crt", tls / "squid-ca.crt", self.work / "mitmproxy/mitmproxy-ca-cert.pem", self.work / "discobot/certs/ca.crt"):
+            for root in (tls / "origin-ca.crt", tls / "squid-ca.crt", self.work / "mitmproxy/mitmproxy-ca-cert.pem", self.work / "discobot/certs/ca.crt", self.work / "connect/certs/ca.crt"):
                 if root.exists():
                     all_roots.write(root.read_text())
 

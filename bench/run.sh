@@ -15,7 +15,7 @@ if ! unshare --mount --net --pid --fork --mount-proc true 2>/dev/null; then
     exit 0
 fi
 
-packages=(curl hey iproute2 nginx-light openssl python3 util-linux)
+packages=(curl hey iproute2 nftables nginx-light openssl python3 util-linux)
 binary=${BENCH_BINARY:-artifacts/discobot}
 case ${1:-} in
     "") packages+=(dante-server docker-registry microsocks mitmproxy squid-openssl) ;;
@@ -30,7 +30,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/discobot-bench.XXXXXX")
 inside='ip link set lo up
     echo "20000 65535" >/proc/sys/net/ipv4/ip_local_port_range
     echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse
-    printf "127.0.0.1 localhost\n127.0.0.2 origin.bench\n127.0.0.3 slow.bench\n127.0.0.4 mirror.bench\n127.0.0.5 echo.bench\n" >"$0/hosts"
+    printf "127.0.0.1 localhost\n127.0.0.2 origin.bench\n127.0.0.3 slow.bench\n127.0.0.4 mirror.bench\n127.0.0.5 echo.bench\n127.0.0.6 led.bench\n" >"$0/hosts"
     mount --bind "$0/hosts" /etc/hosts
     echo "nameserver 127.0.0.1" >"$0/resolv.conf" && mount --bind "$0/resolv.conf" /etc/resolv.conf
     exec /usr/bin/python3 -B bench/bench.py "$@"'

@@ -5,6 +5,7 @@ import time
 import urllib.request
 
 import clients as c
+import peers
 import rig as r
 
 
@@ -13,7 +14,7 @@ class Work:
 
     def __init__(self, rig, seconds):
         self.rig, self.seconds = rig, seconds
-        self.misses = 0
+        self.misses = self.asked = 0
         self.rates = {}
 
     def prime(self, names):
@@ -52,6 +53,27 @@ class Work:
     def streams(self, name):
         """One HTTP/2 connection with 100 streams, as many as servers commonly allow (RFC 9113, 6.5.2)."""
         return self.requests("streams", name, c.url(name, self.rig.small), 100, "-h2")
+
+    def transparent(self, name):
+        """Small cached blobs by redirected connections ("discobot"), and the same through CONNECT of the same process."""
+        with peers.led():
+            return self.led("transparent", name, 32) | self.led("transparent_connects", name, 16, "-disable-keepalive")
+
+    def led(self, line, name, clients, *more):
+        way, host = ("connect", r.ORIGIN) if name == "connect" else ("nginx", "led.bench")
+        address = f"https://{host}{self.rig.small}"
+        c.curl(self.rig, [address], 4096, "--http1.1", *c.proxy(way))
+        before = self.rig.servers["connect"].cpu()
+        rate, answers = c.hey(way, address, clients, self.seconds, *more)
+        return {line: rate, f"{line}_cpu": (self.rig.servers["connect"].cpu() - before) / answers * 1000}
+
+    def dns(self, name):
+        """Questions for names, at our resolver and at the name server that it asks: of names that it knows by now, and one at a time of new ones."""
+        server = ("127.0.0.1", peers.DNS_PORT if name == "discobot" else 53)
+        rate = c.names(server, [f"h{i}.{r.HOSTS}" for i in range(200)], 32, self.seconds)
+        self.asked += 1
+        times = c.names_times(server, [f"h{i}.round-{self.asked}.{r.HOSTS}" for i in range(1000)])
+        return {"dns": rate, "dns_new": statistics.median(times)}
 
     def plain(self, name):
         return self.requests("plain", name, f"http://{r.ORIGIN}/two", 32)

@@ -1,7 +1,13 @@
 #!/usr/bin/env bash
 # build/count.sh SUITE... — adds up artifacts/test-results/SUITE.trx and prints one line, "N passed, N failed".
-# A suite without a result counts as one failure; so does any failure in the exit code.
+# Before it stands a line for each test that failed. A suite without a result counts as one failure; so does any failure in the exit code.
 . "$(dirname "$0")/common.sh"
+
+# Its name and the first line of what it said: whoever sees only the end of a long output must find out too.
+tell_failed() {
+    awk '/<UnitTestResult /{ name = $0; sub(/.* testName="/, "", name); sub(/".*/, "", name); bad = /outcome="Failed"/ }
+        bad && /<Message>/{ text = $0; sub(/.*<Message>/, "", text); sub(/<\/Message>.*/, "", text); print substr("failed: " name ": " text, 1, 400); bad = 0 }' "$1" | head -40 || true
+}
 
 passed=0 failed=0
 for suite in "$@"; do
@@ -13,6 +19,7 @@ for suite in "$@"; do
         failed=$((failed + 1))
         continue
     fi
+    [ "$ok" = "$total" ] || tell_failed "artifacts/test-results/$suite.trx" >&2
     passed=$((passed + ok))
     failed=$((failed + total - ok))
 done

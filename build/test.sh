@@ -20,11 +20,14 @@ if [ "$suite" = unit ]; then
     need_programs curl:curl git:git gnutls-cli:gnutls-bin ip:iproute2 java:default-jre-headless nc:netcat-openbsd nft:nftables node:nodejs openssl:openssl ping:iputils-ping python3:python3 sysctl:procps
 else
     need curl
+    docker compose version >/dev/null 2>&1 || need_programs docker-compose:docker-compose
     [ -e /dev/fuse ] || modprobe fuse 2>/dev/null || say "there is no /dev/fuse: the tests of AgentFS will fail"
     trap sweep EXIT
     export TESTCONTAINERS_RYUK_DISABLED=true
 fi
 
 say "running $project"
-dotnet test "$project" -nologo -v quiet --results-directory artifacts/test-results \
-    --logger "trx;LogFileName=$suite.trx" --logger "console;verbosity=minimal"
+# A test that hangs is named and ended. Under nohup or in the background of a script signals are ignored, which programs inherit and which tests send.
+env --default-signal=HUP,INT,QUIT dotnet test "$project" -nologo -v quiet --results-directory artifacts/test-results \
+    --logger "trx;LogFileName=$suite.trx" --logger "console;verbosity=minimal" \
+    --blame-hang-timeout 10m --blame-hang-dump-type none

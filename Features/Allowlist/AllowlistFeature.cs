@@ -7,8 +7,7 @@ namespace Discobot.Features.Allowlist;
 internal static class AllowlistFeature
 {
     /// <summary>
-    /// Registers the policy and its <see cref="Live{T}"/> <see cref="AllowlistRules"/>; a reload replaces them whole with
-    /// <c>new AllowlistRules(options)</c>.
+    /// Registers the policy and its <see cref="Live{T}"/> <see cref="AllowlistRules"/>; a reload replaces them whole by <see cref="Approvals.Follow"/>.
     /// </summary>
     /// <param name="services">Where they are registered.</param>
     /// <param name="options">The <c>allowlist</c> section.</param>
@@ -16,11 +15,19 @@ internal static class AllowlistFeature
     public static IServiceCollection AddAllowlist(this IServiceCollection services, AllowlistOptions options, string learnedFile) => services
         .AddPrometheus()
         .AddSingleton(new Live<AllowlistRules>(new AllowlistRules(options)))
+        .AddSingleton(provider => CreateApprovals(provider, options))
         .AddSingleton<LearnedTraffic>()
         .AddHostedService(provider => ActivatorUtilities.CreateInstance<LearnedFile>(provider, learnedFile))
         .AddSingleton<BlockMetrics>()
         .AddSingleton<IEgressPolicy, AllowlistPolicy>()
         .AddSingleton(CreateTraffic);
+
+    private static Approvals CreateApprovals(IServiceProvider provider, AllowlistOptions options)
+    {
+        var approvals = ActivatorUtilities.CreateInstance<Approvals>(provider, options);
+        provider.GetService<IHostApplicationLifetime>()?.ApplicationStopping.Register(approvals.Close);
+        return approvals;
+    }
 
     // What new rules forbid ends at once, also where it has begun.
     private static OpenTraffic CreateTraffic(IServiceProvider provider)
@@ -30,12 +37,13 @@ internal static class AllowlistFeature
         return traffic;
     }
 
-    /// <summary><c>GET /api/allowlist/learned</c>: what passed in learn mode.</summary>
+    /// <summary><c>GET /api/allowlist/learned</c>: what passed in learn mode; and what is asked and answered.</summary>
     public static void MapAllowlist(this IEndpointRouteBuilder endpoints)
     {
         var learned = endpoints.ServiceProvider.GetRequiredService<LearnedTraffic>();
         var live = endpoints.ServiceProvider.GetRequiredService<Live<AllowlistRules>>();
         RequestDelegate answer = context => context.Response.WriteAsJsonAsync(learned.Report() with { Learning = live.Value.Learns }, LearnedJson.Default.LearnedReport);
         endpoints.MapGet("/api/allowlist/learned", answer);
+        endpoints.MapApprovals();
     }
 }

@@ -9,7 +9,7 @@ internal sealed partial record AllowlistOptions
     {
         if (!Enabled)
             yield break;
-        foreach (var rule in wish.Domains.Where(rule => !Domains.Any(limit => Covers(limit, rule))))
+        foreach (var rule in wish.AllDomains.Where(rule => !AllDomains.Any(limit => Covers(limit, rule))))
             yield return $"allowlist.domains: {rule} is more than the operator's policy allows";
         foreach (var range in wish.Ips.Where(range => !Ips.Any(limit => Covers(limit, range))))
             yield return $"allowlist.ips: {range} is more than the operator's policy allows";

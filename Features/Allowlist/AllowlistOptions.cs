@@ -12,6 +12,9 @@ internal enum AllowlistMode
 
     /// <summary>Everything passes and is recorded, for <c>discobot allowlist export</c>, whether enabled or not.</summary>
     Learn,
+
+    /// <summary>What no entry decides waits for whoever watches; without an answer it is refused.</summary>
+    Ask,
 }
 
 /// <summary>The <c>allowlist</c> section. All of it is live.</summary>
@@ -21,6 +24,9 @@ internal sealed partial record AllowlistOptions
     public bool Enabled { get; init; }
 
     public AllowlistMode Mode { get; init; } = AllowlistMode.Enforce;
+
+    /// <summary>While asking: how long a request waits for an answer.</summary>
+    public TimeSpan AskTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>Names may resolve to private, loopback and link-local addresses; metadata services still need an entry in
     /// <see cref="Ips"/>.</summary>
@@ -33,8 +39,23 @@ internal sealed partial record AllowlistOptions
     /// <summary>What names may be reached, in the file's order.</summary>
     public ImmutableArray<DomainRule> Domains { get; init; } = [];
 
+    /// <summary>Names of sets of further entries.</summary>
+    public ImmutableArray<string> Presets { get; init; } = [];
+
+    /// <summary>What names may be reached, by the entries that are written and by those of the presets.</summary>
+    public IEnumerable<DomainRule> AllDomains => Domains.Concat(Presets.SelectMany(name => AllowlistPreset.Named(name).Domains));
+
     /// <summary>What address literals may be reached, and what private addresses names may resolve to.</summary>
     public ImmutableArray<IpRange> Ips { get; init; } = [];
+
+    /// <summary>What may not be reached, whatever else is written.</summary>
+    public ImmutableArray<DomainRule> Deny { get; init; } = [];
+
+    /// <summary>Whether entries that allow are written and count for nothing, as the allowlist is off.</summary>
+    public bool IsIdle => !Enabled && !(Domains.IsEmpty && Presets.IsEmpty && Ips.IsEmpty);
+
+    /// <summary>What is to be said of that.</summary>
+    public const string Idle = "allowlist.enabled is not true: everything may leave that allowlist.deny does not name, whatever the other entries say";
 
     /// <summary>Reads the section; what is not written is as in <paramref name="fallback"/>.</summary>
     public static AllowlistOptions Read(ConfigNode section, AllowlistOptions? fallback = null)
@@ -43,10 +64,13 @@ internal sealed partial record AllowlistOptions
         return new AllowlistOptions
         {
             Enabled = section["enabled"].AsBool(fallback.Enabled),
-            Mode = section["mode"].AsWord(fallback.Mode, ("enforce", AllowlistMode.Enforce), ("learn", AllowlistMode.Learn)),
+            Mode = section["mode"].AsWord(fallback.Mode, ("enforce", AllowlistMode.Enforce), ("learn", AllowlistMode.Learn), ("ask", AllowlistMode.Ask)),
+            AskTimeout = section["ask_timeout"].AsDuration(fallback.AskTimeout, min: TimeSpan.FromSeconds(1), max: TimeSpan.FromHours(1)),
             AllowPrivate = section["allow_private"].AsBool(fallback.AllowPrivate),
             Domains = section["domains"].AsList(fallback.Domains, DomainRule.Read),
+            Presets = section["presets"].AsStrings(fallback.Presets, AllowlistPreset.Problem),
             Ips = section["ips"].AsRanges(fallback.Ips),
+            Deny = section["deny"].AsList(fallback.Deny, DomainRule.Read),
         };
     }
 
@@ -55,13 +79,19 @@ internal sealed partial record AllowlistOptions
     {
         json.WriteStartObject();
         json.WriteBoolean("enabled", Enabled);
-        json.WriteString("mode", Mode == AllowlistMode.Learn ? "learn" : "enforce");
+        json.WriteString("mode", Mode switch { AllowlistMode.Learn => "learn", AllowlistMode.Ask => "ask", _ => "enforce" });
+        json.WriteString("ask_timeout", Quantity.Format(AskTimeout));
         json.WriteBoolean("allow_private", AllowPrivate);
         json.WriteStartArray("domains");
         foreach (var rule in Domains)
             rule.Write(json);
         json.WriteEndArray();
+        json.WriteList("presets", Presets);
         json.WriteList("ips", Ips);
+        json.WriteStartArray("deny");
+        foreach (var rule in Deny)
+            rule.Write(json);
+        json.WriteEndArray();
         json.WriteEndObject();
     }
 }

@@ -219,7 +219,7 @@ public class AllowlistPolicyTests
     public void A_reload_holds_at_once_and_never_leaves_a_gap()
     {
         var live = new Live<AllowlistRules>(Rules("enabled: true\ndomains: [a.com]"));
-        var policy = new AllowlistPolicy(live, new LearnedTraffic(), new BlockMetrics(TestMetrics.New()));
+        var policy = PolicyOver.Rules(live);
         AllowlistRules[] rules = [Rules("enabled: true\ndomains: [b.com]"), Rules("enabled: true\ndomains: [a.com]")];
         var stop = false;
         var reloads = new Thread(() =>
@@ -251,7 +251,7 @@ public class AllowlistPolicyTests
     }
 
     private static AllowlistPolicy Policy(string yaml) =>
-        new(new Live<AllowlistRules>(Rules(yaml)), new LearnedTraffic(), new BlockMetrics(TestMetrics.New()));
+        PolicyOver.Rules(new Live<AllowlistRules>(Rules(yaml)));
 
     private static AllowlistRules Rules(string yaml) =>
         new(ConfigDocument.Parse(yaml, "t").Read(n => AllowlistOptions.Read(n)) is { IsValid: true } read

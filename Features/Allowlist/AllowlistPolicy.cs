@@ -7,7 +7,7 @@ namespace Discobot.Features.Allowlist;
 
 /// <summary>The allowlist as the wire asks it. Each question takes the rules in force once; refusals are counted, and while learning
 /// what passes is remembered.</summary>
-internal sealed class AllowlistPolicy(Live<AllowlistRules> live, LearnedTraffic learned, BlockMetrics blocks) : IEgressPolicy
+internal sealed class AllowlistPolicy(Live<AllowlistRules> live, Approvals approvals, LearnedTraffic learned, BlockMetrics blocks) : IEgressPolicy
 {
     public EgressVerdict JudgeTunnel(ConnectTarget target)
     {
@@ -33,6 +33,8 @@ internal sealed class AllowlistPolicy(Live<AllowlistRules> live, LearnedTraffic 
         return blocks.Count(rules.JudgeRawTunnel(target), "not_inspected");
     }
 
+    public bool WouldPassRaw(ConnectTarget target) => live.Value.JudgeRawTunnel(target).Allowed;
+
     public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path)
     {
         var rules = live.Value;
@@ -48,5 +50,14 @@ internal sealed class AllowlistPolicy(Live<AllowlistRules> live, LearnedTraffic 
             learned.RecordAddress(address);
         var verdict = rules.JudgeAddress(target, address);
         return blocks.Count(verdict, verdict.Rule);
+    }
+
+    public async ValueTask<Approval> AskAsync(EgressVerdict refusal, EgressQuestion question, CancellationToken cancellation)
+    {
+        if (refusal.Asks is null)
+            return new Approval(refusal);
+        var approval = await approvals.AskAsync(refusal, question, cancellation);
+        blocks.Count(approval.Verdict with { Rule = AllowlistRules.Default }, "");
+        return approval;
     }
 }

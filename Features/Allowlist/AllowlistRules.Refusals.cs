@@ -10,6 +10,9 @@ internal sealed partial class AllowlistRules
     /// <summary>The rule named when no entry matched.</summary>
     public const string Default = "default";
 
+    /// <summary>What the rule named begins with when an entry denied.</summary>
+    public const string Denied = "deny ";
+
     private const int MaxPathShown = 200;
 
     /// <summary>For what is no host in any spelling.</summary>

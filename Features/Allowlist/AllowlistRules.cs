@@ -11,18 +11,28 @@ internal sealed partial class AllowlistRules
     private readonly AllowlistOptions _options;
     private readonly HostPatternSet<CompiledRule> _domains;
     private readonly IpRangeSet _ips;
+    private readonly DenyRules? _deny;
     private readonly bool _hasPorts;
 
-    public AllowlistRules(AllowlistOptions options)
+    /// <param name="options">What is written.</param>
+    /// <param name="grants">What somebody allowed beyond.</param>
+    public AllowlistRules(AllowlistOptions options, IReadOnlyList<Grant>? grants = null)
     {
         _options = options;
-        _domains = new HostPatternSet<CompiledRule>(options.Domains.Select(d => KeyValuePair.Create(d.Host, new CompiledRule(d))));
+        grants ??= [];
+        _domains = new HostPatternSet<CompiledRule>(
+            options.AllDomains.Select(d => KeyValuePair.Create(d.Host, new CompiledRule(d, d.ToString(), isGrant: false)))
+                .Concat(grants.Select(g => KeyValuePair.Create(g.Entry.Host, new CompiledRule(g.Entry, g.Text, isGrant: true)))));
         _ips = new IpRangeSet(options.Ips);
-        _hasPorts = options.Domains.Any(d => !d.Ports.IsEmpty);
+        _deny = options.Deny.IsEmpty ? null : new DenyRules(options.Deny);
+        _hasPorts = options.AllDomains.Concat(grants.Select(g => g.Entry)).Any(d => !d.Ports.IsEmpty);
     }
 
     /// <summary>False: whatever is asked is allowed.</summary>
-    public bool Enforces => _options is { Enabled: true, Mode: AllowlistMode.Enforce };
+    public bool Enforces => _options is { Enabled: true, Mode: not AllowlistMode.Learn };
+
+    /// <summary>Whether what no entry decides waits for an answer.</summary>
+    public bool Asks => _options is { Enabled: true, Mode: AllowlistMode.Ask };
 
     public bool Learns => _options.Mode == AllowlistMode.Learn;
 
@@ -53,7 +63,7 @@ internal sealed partial class AllowlistRules
                 return EgressVerdict.Allow(rule.Text);
         }
 
-        return needsPort ? RefuseRaw(host, port, rules.Count > 0 ? rules[0].Text : Default)
+        return needsPort ? RefuseRaw(host, port, rules.Count > 0 ? rules[0].Text : Default) with { Asks = Asks && rules.All(r => r.IsGrant) && port != ConnectTarget.AnyPort ? port : null }
             : rules.Count > 0 ? RefuseBlind(host, rules[0].Text) : Refuse(host, port);
     }
 
@@ -129,14 +139,19 @@ internal sealed partial class AllowlistRules
     }
 
     private EgressVerdict Refuse(in CanonicalHost host, int port)
-        => RulesFor(host, ConnectTarget.AnyPort) is [var other, ..] ? RefusePort(host, port, other.Text) : RefuseHost(host);
+        => RulesFor(host, ConnectTarget.AnyPort).FirstOrDefault(r => !r.IsGrant) is { } other ? RefusePort(host, port, other.Text) : RefuseHost(host) with { Asks = Asks ? 0 : null };
 
-    private sealed class CompiledRule(DomainRule rule)
+    /// <param name="rule">The entry.</param>
+    /// <param name="text">As it is told.</param>
+    /// <param name="isGrant">Whether somebody gave it who was asked: they can be asked for more.</param>
+    private sealed class CompiledRule(DomainRule rule, string text, bool isGrant)
     {
         private readonly FrozenSet<string> _methods = rule.Methods.ToFrozenSet(StringComparer.Ordinal);
-        private readonly PathGlob[] _paths = [.. rule.Paths.Select(Parse)];
+        private readonly PathGlob[] _paths = [.. rule.Paths.Select(PathGlob.Parse)];
 
-        public string Text { get; } = rule.ToString();
+        public string Text { get; } = text;
+
+        public bool IsGrant => isGrant;
 
         public bool IsExact => rule.Host.Kind == HostPatternKind.Exact;
 
@@ -163,8 +178,5 @@ internal sealed partial class AllowlistRules
 
             return false;
         }
-
-        private static PathGlob Parse(string text) =>
-            PathGlob.TryParse(text, out var glob, out var problem) ? glob : throw new FormatException($"{text}: {problem}");
     }
 }

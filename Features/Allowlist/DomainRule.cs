@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Hosts;
 
@@ -11,13 +12,16 @@ namespace Discobot.Features.Allowlist;
 /// <param name="Host">Whom it allows.</param>
 /// <param name="Methods">Upper case; empty allows every method.</param>
 /// <param name="Paths">Globs such as <c>/api/**</c> (<c>*</c> within a segment, <c>**</c> across); empty allows every path.</param>
-internal sealed record DomainRule(HostPattern Host, ImmutableArray<string> Methods, ImmutableArray<string> Paths)
+internal sealed partial record DomainRule(HostPattern Host, ImmutableArray<string> Methods, ImmutableArray<string> Paths)
 {
     /// <summary>The only ports it is for, whatever is spoken there; empty is every port for what is HTTP or TLS.</summary>
     public ImmutableArray<int> Ports { get; init; } = [];
 
     /// <summary>Whether it speaks of methods or paths, which nobody sees in a tunnel that is not intercepted.</summary>
     public bool IsRestricted => Methods.Length + Paths.Length > 0;
+
+    // Longer ones would make a line of the log that nobody reads.
+    private const int MaxAdvisedPath = 100;
 
     /// <summary>The entry as it stands in the file.</summary>
     public override string ToString()
@@ -31,7 +35,7 @@ internal sealed record DomainRule(HostPattern Host, ImmutableArray<string> Metho
     public static DomainRule? Read(ConfigNode node)
     {
         if (!node.IsMapping)
-            return node.AsHostPattern() is { } pattern ? new DomainRule(pattern, [], []) : null;
+            return AddressProblem(node.Written) is { } problem ? Refuse(node, problem) : node.AsHostPattern() is { } pattern ? new DomainRule(pattern, [], []) : null;
         var host = node["host"];
         if (host.IsAbsent)
             host.Error($"is needed: {HostPattern.Allowed}");
@@ -44,6 +48,27 @@ internal sealed record DomainRule(HostPattern Host, ImmutableArray<string> Metho
         }
 
         return rule.Host is null ? null : new DomainRule(rule.Host, rule.Methods, rule.Paths) { Ports = ports };
+    }
+
+    // What the lists of others take: the address of a page, a name with a port. What is advised would be taken as it stands.
+    private static string? AddressProblem(string? text)
+    {
+        if (text is null || HostPattern.TryParse(text, out _) || IpRange.TryParse(text, out _) || Address().Match(text) is not { Success: true } parts
+            || !HostPattern.TryParse(parts.Groups["host"].Value, out var host) || IpRange.TryParse(host.Text, out _))
+            return null;
+        var (path, port) = (parts.Groups["path"].Value, parts.Groups["port"].Value);
+        if ((port.Length > 0 && PortProblem(port) is not null) || (path.Length > 0 && PathProblem(path) is not null) || path.Length > MaxAdvisedPath || path.Contains('"'))
+            return null;
+        return $"is no host alone; write {new DomainRule(host, [], path is "" or "/" ? [] : [path]) { Ports = port.Length == 0 ? [] : [int.Parse(port, CultureInfo.InvariantCulture)] }}";
+    }
+
+    [GeneratedRegex("^(?:https?://)?(?<host>[^/:]+)(?::(?<port>[0-9]{1,5}))?(?<path>/[^?#]*)?$", RegexOptions.CultureInvariant)]
+    private static partial Regex Address();
+
+    private static DomainRule? Refuse(ConfigNode node, string problem)
+    {
+        node.Error($"{problem}, not {ConfigPath.Quote(node.Written!)}");
+        return null;
     }
 
     public void Write(Utf8JsonWriter json)

@@ -7,19 +7,26 @@ internal sealed class ApiAuthorization(RequestDelegate next, ApiToken token, Api
 {
     public Task InvokeAsync(HttpContext context)
     {
-        if (!IsProtected(context.Request) || token.IsCarriedBy(context.Request.Headers.Authorization))
+        if (!IsProtected(context) || token.IsCarriedBy(context.Request.Headers.Authorization))
             return next(context);
         context.Response.Headers.WWWAuthenticate = "Bearer realm=\"discobot\"";
         return ApiErrors.WriteAsync(context, StatusCodes.Status401Unauthorized,
             $"this needs the header \"Authorization: Bearer TOKEN\"; the token is in {options.TokenFile}");
     }
 
-    private bool IsProtected(HttpRequest request) => options.Protect switch
+    private bool IsProtected(HttpContext context) => IsProtected(context.Request, options.IsOpenTo(context.Connection) ? options.Protect : ApiProtection.All);
+
+    private static bool IsProtected(HttpRequest request, ApiProtection protection) => protection switch
     {
         ApiProtection.None => false,
         // Whoever checks a certificate, or is about to trust the CA, has no token.
         ApiProtection.All => !request.Path.StartsWithSegments("/health") && !request.Path.StartsWithSegments(RevocationList.Path)
             && !request.Path.StartsWithSegments(AuthorityEndpoint.Path),
-        _ => request.Path.StartsWithSegments("/api/config") && !HttpMethods.IsGet(request.Method) && !HttpMethods.IsHead(request.Method),
+        _ => !HttpMethods.IsGet(request.Method) && !HttpMethods.IsHead(request.Method) && IsChange(request.Path),
     };
+
+    // Emptying the whole cache asks for none: agents that fill a disk may do so.
+    private static bool IsChange(PathString path) =>
+        path.StartsWithSegments("/api/config") || path.StartsWithSegments("/api/cache/entries") || path.StartsWithSegments("/api/cache/warm")
+        || path.StartsWithSegments("/api/approvals") || path.StartsWithSegments("/api/grants");
 }

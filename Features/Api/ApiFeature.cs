@@ -73,7 +73,9 @@ internal sealed record ApiError(string Error);
 [JsonSerializable(typeof(Health))]
 [JsonSerializable(typeof(ApiError))]
 [JsonSerializable(typeof(ConfigRefusal))]
+[JsonSerializable(typeof(IReadOnlyList<ConfigMistake>))]
 [JsonSerializable(typeof(Explanation))]
+[JsonSerializable(typeof(TransparentExplanation))]
 [JsonSerializable(typeof(JsonElement))]
 internal sealed partial class ApiJson : JsonSerializerContext
 {

@@ -81,8 +81,8 @@ public sealed class ApiGuardTests : IAsyncLifetime
         foreach (var path in Paths.Where(path => path != "/api/config"))
         {
             var response = await SendAsync("DELETE", path);
-            Assert.Equal(["GET"], response.Content.Headers.Allow);
-            await ExpectErrorAsync(405, response, "DELETE is not allowed here; allowed: GET");
+            Assert.Equal(["GET", "HEAD"], response.Content.Headers.Allow);
+            await ExpectErrorAsync(405, response, "DELETE is not allowed here; allowed: GET, HEAD");
         }
 
         var cleared = await SendAsync("GET", "/api/cache");
@@ -116,6 +116,37 @@ public sealed class ApiGuardTests : IAsyncLifetime
         using var client = new HttpClient();
         await ExpectErrorAsync(500, await client.GetAsync($"http://127.0.0.1:{port}/broken"), "the request failed; the log says why");
         directory.Delete(recursive: true);
+    }
+
+    [Theory]
+    [InlineData("GET http://localhost/health HTTP/1.1\r\nHost: localhost\r\n")]
+    [InlineData("GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\n")]
+    [InlineData("CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n")]
+    public async Task Who_takes_it_for_the_proxy_is_told_where_that_is(string request)
+    {
+        using var tcp = new TcpClient();
+        await tcp.ConnectAsync(IPAddress.Loopback, _proxy.ApiPort);
+        await tcp.GetStream().WriteAsync(Encoding.ASCII.GetBytes(request + "Connection: close\r\n\r\n"));
+        using var reader = new StreamReader(tcp.GetStream(), Encoding.ASCII);
+        var answer = await reader.ReadToEndAsync();
+        Assert.StartsWith("HTTP/1.1 421 ", answer, StringComparison.Ordinal);
+        Assert.Contains("\"this is the API of the proxy and not the proxy, which listens on the port that proxy.port says", answer, StringComparison.Ordinal);
+    }
+
+    /// <summary>RFC 9112, 3.2.2: a server has to accept it.</summary>
+    [Theory]
+    [InlineData("http://localhost:PORT/health", 200)]
+    [InlineData("http://127.0.0.1:PORT/health", 200)]
+    [InlineData("http://evil.example:PORT/health", 421)]
+    [InlineData("https://localhost:PORT/health", 421)]
+    public async Task The_absolute_form_of_its_own_address_is_answered(string target, int status)
+    {
+        using var tcp = new TcpClient();
+        await tcp.ConnectAsync(IPAddress.Loopback, _proxy.ApiPort);
+        var address = target.Replace("PORT", $"{_proxy.ApiPort}", StringComparison.Ordinal);
+        await tcp.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"GET {address} HTTP/1.1\r\nHost: {new Uri(address).Authority}\r\nConnection: close\r\n\r\n"));
+        using var reader = new StreamReader(tcp.GetStream(), Encoding.ASCII);
+        Assert.StartsWith($"HTTP/1.1 {status} ", await reader.ReadToEndAsync(), StringComparison.Ordinal);
     }
 
     private async Task<HttpResponseMessage> SendAsync(string method, string path, string? host = null)

@@ -1,5 +1,6 @@
 using System.Net;
 using Discobot.Infrastructure.Hosts;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace Discobot.Features.Api;
 
@@ -17,8 +18,17 @@ internal sealed partial class ApiGuard(RequestDelegate next, ApiOptions options,
 
     private async Task AnswerAsync(HttpContext context)
     {
+        // RFC 9112, 3.2.2 and 3.2.3: only a proxy is asked to connect, or for what is another server's.
+        if (HttpMethods.IsConnect(context.Request.Method) || IsElsewhere(context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget, context.Connection.LocalPort))
+        {
+            await ApiErrors.WriteAsync(context, StatusCodes.Status421MisdirectedRequest,
+                "this is the API of the proxy and not the proxy, which listens on the port that proxy.port says (17080 without it)");
+            return;
+        }
+
         // RFC 9110, 7.4: a request for another authority than ours is misdirected.
-        if (!IsOwnName(new HostString(context.Request.Headers.Host.ToString()).Host))
+        // Where everything needs the token, a web page gains nothing by it, and agents know a gateway by whatever name.
+        if (options.IsOpenTo(context.Connection) && !IsOwnName(new HostString(context.Request.Headers.Host.ToString()).Host))
         {
             await ApiErrors.WriteAsync(context, StatusCodes.Status421MisdirectedRequest,
                 "the Host header must name this machine: localhost, a loopback address, the host name, or one of api.hosts");
@@ -42,10 +52,16 @@ internal sealed partial class ApiGuard(RequestDelegate next, ApiOptions options,
             await ApiErrors.WriteAsync(context, StatusCodes.Status500InternalServerError, "the request failed; the log says why");
         }
 
+        if (context.Response is { HasStarted: false, StatusCode: StatusCodes.Status405MethodNotAllowed, Headers.Allow: var allowed } && allowed.ToString().Split(", ").Contains("GET"))
+            context.Response.Headers.Allow = string.Join(", ", allowed.ToString().Split(", ").Append("HEAD").Order(StringComparer.Ordinal));
         // Routing's own 404 and 405 come without a body.
         if (!context.Response.HasStarted && context.Response.StatusCode >= 400 && context.Response.ContentLength is null)
             await ApiErrors.WriteAsync(context, context.Response.StatusCode, Reason(context));
     }
+
+    // RFC 9112, 3.2.2: a server has to accept the absolute form of its own addresses.
+    private bool IsElsewhere(string target, int port) => target is not ['/' or '*', ..]
+        && !(Uri.TryCreate(target, UriKind.Absolute, out var uri) && uri.Scheme == Uri.UriSchemeHttp && uri.Port == port && IsOwnName(uri.Host));
 
     private static bool IsJson(string? type) => type?.StartsWith("application/json", StringComparison.Ordinal) == true;
 

@@ -35,8 +35,14 @@ internal sealed record ApiOptions
 
     public ApiProtection Protect { get; init; } = ApiProtection.Config;
 
+    /// <summary>No key: a gateway's API listens where agents are. Those get nothing without the token but <c>/health</c> and what is public.</summary>
+    public bool GuardsAgainstOthers { get; init; }
+
+    /// <summary>Whether what <see cref="Protect"/> says counts for this connection.</summary>
+    public bool IsOpenTo(ConnectionInfo connection) => !GuardsAgainstOthers || connection.LocalIpAddress is not { } address || IPAddress.IsLoopback(address);
+
     /// <summary>Whether changing the configuration needs the token.</summary>
-    public bool IsProtected => Protect != ApiProtection.None;
+    public bool IsProtected => Protect != ApiProtection.None || GuardsAgainstOthers;
 
     /// <summary>Reads the section; what is not written is as in <paramref name="fallback"/>.</summary>
     /// <param name="section"><c>api</c>.</param>

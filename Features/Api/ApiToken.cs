@@ -17,7 +17,7 @@ internal sealed class ApiToken
 
     public ApiToken(ApiOptions options, ILogger<ApiToken> log)
     {
-        if (options.Protect == ApiProtection.None)
+        if (!options.IsProtected)
             return;
         try
         {

@@ -13,7 +13,11 @@ internal static class ConfigEndpoints
         RequestDelegate show = context => ShowAsync(context, configuration.Running);
         RequestDelegate replace = context => ChangeAsync(context, configuration, merge: false);
         RequestDelegate merge = context => ChangeAsync(context, configuration, merge: true);
+        var secrets = endpoints.ServiceProvider.GetRequiredService<MissingSecrets>();
         endpoints.MapGet("/api/config", show);
+        RequestDelegate missing = async context => await context.Response.WriteAsJsonAsync(
+            [.. (await secrets.FindAsync(context.RequestAborted)).Select(ConfigMistake.Of)], ApiJson.Readable.IReadOnlyListConfigMistake, cancellationToken: context.RequestAborted);
+        endpoints.MapGet("/api/config/missing", missing);
         endpoints.MapPost("/api/config", replace);
         endpoints.MapPatch("/api/config", merge);
     }
@@ -52,6 +56,17 @@ internal static class ConfigEndpoints
         await context.Response.WriteAsJsonAsync(
             new ConfigRefusal("nothing was changed", [.. result.Errors.Select(e => e.ToString())]), ApiJson.Readable.ConfigRefusal);
     }
+}
+
+/// <param name="Line">From 1; left out where the source has no lines.</param>
+/// <param name="Column">From 1, in characters.</param>
+/// <param name="Key">The key's path; empty when the file as a whole is meant.</param>
+internal sealed record ConfigMistake(string File, int? Line, int? Column, string Key, string Message)
+{
+    public static ConfigMistake Of(ConfigError error) => new(
+        error.Place.Source, error.Place.Line > 0 ? error.Place.Line : null, error.Place.Line > 0 ? error.Place.Column : null, error.Path, error.Message);
+
+    public override string ToString() => new ConfigError(new ConfigPlace(File, Line ?? 0, Column ?? 0), Key, Message).ToString();
 }
 
 /// <param name="Errors">Every mistake with its place in the body.</param>

@@ -29,13 +29,13 @@ internal sealed class Explainer(
             request.Uri.OriginalString.Split('?')[0],
             method,
             target.Host,
-            !verdict.Allowed ? "blocked"
+            verdict.Asks is not null ? "asked" : !verdict.Allowed ? "blocked"
                 : literal is not null && own.Contains(new IPEndPoint(literal, target.Port)) ? "loop"
                 : isBlind ? "tunnelled"
-                : cached!.State switch { "hit" => "cached", "miss" => "fetched", _ => "forwarded" },
+                : cached!.State switch { "hit" => "cached", "miss" => "fetched", "revalidate" => "revalidated", _ => "forwarded" },
             isPlain ? "plain" : isBlind ? "passthrough" : "inspected",
             new AllowlistExplanation(
-                rules.Enforces ? "enforce" : rules.Learns ? "learn" : "off", verdict.Allowed, verdict.Rule, verdict.Allowed ? null : verdict.Reason),
+                rules.Asks ? "ask" : rules.Enforces ? "enforce" : rules.Learns ? "learn" : "off", verdict.Allowed, verdict.Rule, verdict.Allowed ? null : verdict.Reason),
             literal?.ToString() ?? (parent is not null ? "resolved by the parent proxy"
                 : rules.Enforces ? "resolved and judged when dialled" : "resolved when dialled"),
             cached,

@@ -8,8 +8,9 @@ namespace Discobot.Features.Api;
 /// <param name="Method">As asked.</param>
 /// <param name="Host">The host that rules are compared with: a lower-case name, or an address.</param>
 /// <param name="Outcome">
-/// What would happen: <c>blocked</c> (403), <c>loop</c> (508), <c>tunnelled</c> (unopened), <c>cached</c> (answered from the cache),
-/// <c>fetched</c> (from upstream, and stored if it may be), <c>forwarded</c> (to upstream).
+/// What would happen: <c>blocked</c> (403), <c>asked</c> (waits for whoever watches), <c>loop</c> (508), <c>tunnelled</c> (unopened), <c>cached</c> (answered from the cache),
+/// <c>revalidated</c> (from the cache once its host has confirmed it), <c>fetched</c> (from upstream, and stored if it may be), <c>forwarded</c> (to
+/// upstream).
 /// </param>
 /// <param name="Interception"><c>plain</c> HTTP, <c>inspected</c> TLS, or <c>passthrough</c>: TLS that nobody opens.</param>
 /// <param name="Allowlist">Whether it may leave.</param>
@@ -29,7 +30,7 @@ internal sealed record Explanation(
     HeaderExplanation? Headers,
     string Upstream);
 
-/// <param name="Mode"><c>enforce</c>, <c>learn</c> or <c>off</c>.</param>
+/// <param name="Mode"><c>enforce</c>, <c>ask</c>, <c>learn</c> or <c>off</c>.</param>
 /// <param name="Allowed">Whether it may leave.</param>
 /// <param name="Rule">The entry that decided, or a word such as <c>default</c>.</param>
 /// <param name="Reason">For refusals: why, and which entry would allow it.</param>

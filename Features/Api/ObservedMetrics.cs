@@ -1,5 +1,7 @@
 using Discobot.Features.Cache;
 using Discobot.Features.Certificates;
+using Discobot.Features.Configuration;
+using Discobot.Infrastructure;
 using Prometheus;
 
 namespace Discobot.Features.Api;
@@ -32,6 +34,8 @@ internal static class ObservedMetrics
         var metrics = services.GetRequiredService<IMetricFactory>();
         ObserveCache(registry, metrics, services.GetRequiredService<ContentCache>());
         ObserveCertificates(registry, metrics, services);
+        if (services.GetRequiredService<ProxySettings>().Egress.IsServed)
+            ObservePacketFilter(registry, metrics);
     }
 
     private static void ObserveCache(CollectorRegistry registry, IMetricFactory metrics, ContentCache cache)
@@ -45,6 +49,38 @@ internal static class ObservedMetrics
                 counted[i].IncTo(Counted[i].Value(now));
             for (var i = 0; i < Held.Length; i++)
                 held[i].Set(Held[i].Value(now));
+        });
+    }
+
+    // Process 1 knows; the proxy may not ask the kernel.
+    private static void ObservePacketFilter(CollectorRegistry registry, IMetricFactory metrics)
+    {
+        var refused = metrics.CreateCounter("discobot_bypass_packets_total", "Packets that the kernel refused, as no rule can allow them.", ["protocol"]);
+        var attacks = metrics.CreateCounter("discobot_egress_attacks_total", "Tables of the packet filter that somebody took away.");
+        var connections = metrics.CreateGauge("discobot_egress_connections", "Entries in the kernel's table of connections of this network.");
+        var most = metrics.CreateGauge("discobot_egress_connections_max", "From how many on the kernel drops what begins a new one; 0: there is no limit.");
+        foreach (var kind in (string[])["udp", "icmp", "other"])
+            refused.WithLabels(kind).Inc(0);
+        registry.AddBeforeCollectCallback(async cancellation =>
+        {
+            foreach (var (kind, number) in await OwnerService.AskRefusedAsync(cancellation))
+            {
+                switch (kind)
+                {
+                    case "attack":
+                        attacks.IncTo(number);
+                        break;
+                    case "connections":
+                        connections.Set(number);
+                        break;
+                    case "connections_max":
+                        most.Set(number);
+                        break;
+                    default:
+                        refused.WithLabels(kind).IncTo(number);
+                        break;
+                }
+            }
         });
     }
 

@@ -17,6 +17,8 @@ internal static class CacheEndpoints
         };
         endpoints.MapGet("/api/cache/stats", show);
         endpoints.MapDelete("/api/cache", clear);
+        endpoints.MapContents();
+        endpoints.MapWarming();
     }
 }
 

@@ -1,12 +1,11 @@
-using Discobot.Features.Cache.Revalidation;
-
 namespace Discobot.Features.Cache;
 
 /// <summary>What the cache would do with a request.</summary>
-/// <param name="State"><c>hit</c>, <c>miss</c>, <c>revalidate</c>: kept as its host allows, or <c>bypass</c>: the cache has nothing to do with it.</param>
+/// <param name="State"><c>hit</c>, <c>miss</c>, <c>revalidate</c>: stored, and its host is asked whether it still holds, or <c>bypass</c>: the cache
+/// has nothing to do with it.</param>
 /// <param name="Key">The address under which the answer is, or would be, stored.</param>
-/// <param name="Stored">For a hit: the record that answers.</param>
-/// <param name="Reason">For the others: why, or what happens to the answer.</param>
+/// <param name="Stored">The record that answers, or that its host has to confirm.</param>
+/// <param name="Reason">Why, or what happens to the answer; null where a record answers for ever.</param>
 internal sealed record CacheExplanation(string State, string? Key, StoredExplanation? Stored, string? Reason)
 {
     public static CacheExplanation Bypass(string reason) => new("bypass", null, null, reason);
@@ -16,19 +15,25 @@ internal sealed record CacheExplanation(string State, string? Key, StoredExplana
         : isHere ? "a body with this digest is here; it is sent once the host has said that it has it too"
         : "the answer is stored if it is a complete 200 that may be");
 
-    /// <summary>Of what may change: the client's fields, and so Vary, are not known here.</summary>
-    public static CacheExplanation ByRule(string key, CacheRule rule) => new("revalidate", key, null,
-        (rule.Ecosystem is { } ecosystem ? $"an address of a package registry ({ecosystem})" : $"cache.rules, pattern {rule.Pattern}")
-        + (rule.Mode == CacheMode.Immutable ? ": fresh for a day at least, then its host is asked whether it still holds"
-            : ": a fresh record answers, a stale one once its host has confirmed it"));
-
-    public static CacheExplanation Hit(CacheTarget target, CacheEntry entry) => new("hit", target.Key.Text, new StoredExplanation(
-        entry.Key.ToString(), entry.Origin, $"sha256:{entry.Digest}", entry.Size, DateTimeOffset.FromUnixTimeMilliseconds(entry.StoredAt)), null);
+    public static CacheExplanation Hit(CacheTarget target, CacheEntry entry) => new("hit", target.Key.Text, StoredExplanation.Of(entry), null);
 }
 
 /// <param name="File">The body's file in <c>cache.dir</c>.</param>
 /// <param name="Host">The host it came from.</param>
 /// <param name="Digest">Of the body.</param>
 /// <param name="Size">Bytes.</param>
-/// <param name="StoredAt">When it was stored.</param>
-internal sealed record StoredExplanation(string File, string Host, string Digest, long Size, DateTimeOffset StoredAt);
+/// <param name="StoredAt">When it was stored, or last confirmed.</param>
+internal sealed record StoredExplanation(string File, string Host, string Digest, long Size, DateTimeOffset StoredAt)
+{
+    /// <summary>Seconds since its host made or confirmed it; null for what never changes.</summary>
+    public long? Age { get; init; }
+
+    /// <summary>Seconds for which it answers unasked, negative since then; null for what never changes.</summary>
+    public long? Ttl { get; init; }
+
+    /// <summary>The request's fields that have to be as they were when it was stored; null where none count.</summary>
+    public string? Vary { get; init; }
+
+    public static StoredExplanation Of(CacheEntry entry) =>
+        new(entry.Key.ToString(), entry.Origin, $"sha256:{entry.Digest}", entry.Size, DateTimeOffset.FromUnixTimeMilliseconds(entry.StoredAt));
+}

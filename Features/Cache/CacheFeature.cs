@@ -23,11 +23,24 @@ internal static class CacheFeature
         .AddSingleton<OriginProof>()
         .AddSingleton<StaleTags>()
         .AddSingleton<Variants>()
+        .AddSingleton<IndexHashes>()
+        .AddSingleton<CredentialDigest>()
+        .AddSingleton<OriginReach>()
+        .AddSingleton<DocumentSets>()
         .AddSingleton<Revalidator>()
         .AddSingleton<Invalidation>()
         .AddSingleton<CacheScrub>()
         .AddSingleton<ContentCache>()
+        .AddSingleton<CacheListing>()
         .AddHostedService<CacheLifetime>();
+
+    /// <summary>Registers what brings things in by itself.</summary>
+    /// <param name="services">Where it is registered.</param>
+    /// <param name="client">Makes a client that asks the proxy itself.</param>
+    public static IServiceCollection AddWarming(this IServiceCollection services, Func<IServiceProvider, HttpClient> client) => services
+        .AddSingleton(provider => new WarmClient(() => client(provider)))
+        .AddSingleton<CacheWarmer>()
+        .AddHostedService<WarmAtStart>();
 
     /// <summary>After the request gate, before the forwarding.</summary>
     public static IApplicationBuilder UseCache(this IApplicationBuilder app) => app.UseMiddleware<CacheMiddleware>();

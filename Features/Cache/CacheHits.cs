@@ -56,6 +56,8 @@ internal sealed partial class CacheHits(CacheStore store, CacheStats stats, ILog
         foreach (var (name, value) in record.Fields)
             response.Headers[name] = value;
         response.Headers["X-Cache"] = "HIT";
+        if (Flow.Of(context) is { Cache: FlowCache.None or FlowCache.Miss } flow)
+            flow.Cache = FlowCache.Hit;
         response.Headers["X-Cache-Date"] = record.StoredAt;
         response.Headers.AcceptRanges = "bytes";
         RegistryFields.Complete(response.Headers, target, body, context);
@@ -63,9 +65,11 @@ internal sealed partial class CacheHits(CacheStore store, CacheStats stats, ILog
         end = body.Length;
         long from = 0;
         // Conditions and ranges are about a 200 (RFC 9110, 13.2.1 and 14.2).
-        response.StatusCode = record.Metadata.Status == 200 ? Precondition.Evaluate(request, record.Metadata) : record.Metadata.Status;
+        var metadata = record.Metadata;
+        // RFC 9111, 4.3.2: where the origin did not say when it was changed, when it was sent counts.
+        response.StatusCode = metadata.Status == 200 ? Precondition.Evaluate(request, metadata.ETag, metadata.LastModified ?? metadata.Header("Date")) : metadata.Status;
         if (response.StatusCode == StatusCodes.Status200OK)
-            (from, end) = ApplyRange(request, response, body, record.Metadata);
+            (from, end) = ApplyRange(request, response, body, metadata);
         var hasBody = response.StatusCode is not (204 or 304 or 412 or 416);
         if (hasBody)
             response.ContentLength = end - from;
@@ -105,11 +109,11 @@ internal sealed partial class CacheHits(CacheStore store, CacheStats stats, ILog
     {
         stats.Hit();
         stats.Served(bytes);
-        LogHit(ProxiedRequest.Of(context).Path);
+        LogHit(ProxiedRequest.Of(context).Path, ProxiedRequest.Of(context).Id);
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "cache hit {Path}")]
-    private partial void LogHit(string path);
+    [LoggerMessage(Level = LogLevel.Information, Message = "cache hit {Path} {Id}")]
+    private partial void LogHit(string path, string id);
 }
 
 /// <summary>What registry clients expect on answers under <c>/v2/</c>, also when the body was stored from a CDN's answer.</summary>

@@ -26,6 +26,7 @@ internal sealed class CacheLifetime(CacheStore store, Fills fills, CacheScrub sc
         await _upkeep.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (rules.Value.Options.Enabled)
             store.SaveSnapshot();
+        store.Release();
     }
 
     public void Dispose() => _stopping.Dispose();

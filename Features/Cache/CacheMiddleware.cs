@@ -1,5 +1,6 @@
 using Discobot.Features.Cache.Revalidation;
 using Discobot.Infrastructure;
+using Discobot.Infrastructure.Http1;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -28,15 +29,17 @@ internal sealed class CacheMiddleware(
         var target = current.Classify(proxied) ?? redirects.Expect(current.Options, proxied, null);
         if (target is null && !current.Options.Enabled)
             return next(context);
-        if (context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true || request.Headers.ContainsKey("Upgrade"))
+        if (context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true || HopByHop.Offers("upgrade", request.Headers.Upgrade.ToString()) is not null
+            || Identity.IsProved(context))
             return next(context);
         if (target is not null)
             return AnswerAsync(context, proxied, target, current.Options);
         if (absent.Concerns(proxied))
             return absent.AskAsync(context);
-        if (current.RuleOf(proxied, request.Headers) is { } rule)
+        // A signature is its bearer's credential, for as long as whoever gave it says: what may change, or names no digest, is not kept for it.
+        if (!PackageWrites.IsRead(proxied.PathAndQuery) && current.RuleOf(proxied, request.Headers) is { } rule && !CountedQuery.IsSigned(rule.Query(proxied.PathAndQuery.AsSpan(proxied.Path.Length))))
             return revalidator.AskAsync(context, rule, current.Options, next);
-        return StaleTags.Of(current.Options, proxied) is { } tag ? tags.AskAsync(context, tag) : next(context);
+        return StaleTags.Of(current.Options, proxied) is { } tag ? tags.AskAsync(context, tag, current.Options) : next(context);
     }
 
     private async Task AnswerAsync(HttpContext context, ProxiedRequest proxied, CacheTarget target, CacheOptions options)
@@ -48,12 +51,14 @@ internal sealed class CacheMiddleware(
         if (HttpMethods.IsGet(context.Request.Method)
             && (await proof.TryAnswerAsync(context, target) || await misses.TrySendAsync(context, target, options)))
             return;
-        context.Response.OnStarting(() => Mark(context.Response, target, proxied));
+        context.Response.OnStarting(() => Mark(context, target, proxied));
         await next(context);
     }
 
-    private Task Mark(HttpResponse response, CacheTarget target, ProxiedRequest proxied)
+    private Task Mark(HttpContext context, CacheTarget target, ProxiedRequest proxied)
     {
+        var response = context.Response;
+        Flow.Of(context)?.Cache = FlowCache.Miss;
         response.Headers["X-Cache"] = "MISS";
         redirects.Remember(target, proxied, response.StatusCode, response.Headers.Location);
         return Task.CompletedTask;

@@ -36,12 +36,20 @@ internal sealed class CacheStage : IAsyncDisposable
     /// <summary>How long an upstream may be silent.</summary>
     public TimeSpan Silence { get; set; } = TimeSpan.FromMinutes(10);
 
+    /// <summary>How long a connection is waited for where something is stored.</summary>
+    public TimeSpan Connecting { get; set; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>Ends when there is a connection to the origin: at once, unless a test holds it up.</summary>
+    public Func<CancellationToken, Task> Connect { get; set; } = _ => Task.CompletedTask;
+
     /// <summary>What may leave: everything, unless a test forbids a path.</summary>
     public PathPolicy Policy { get; } = new();
 
     public OpenTraffic Traffic => _proxy!.Services.GetRequiredService<OpenTraffic>();
 
     public CacheOptions Options { get => _cache.Options; set => _cache.Options = value; }
+
+    public Registries.Invalidation Invalidation => _proxy!.Services.GetRequiredService<Registries.Invalidation>();
 
     public CacheStore Store => _proxy!.Services.GetRequiredService<CacheStore>();
 
@@ -78,7 +86,8 @@ internal sealed class CacheStage : IAsyncDisposable
                 app.UseCache();
                 app.Run(ForwardAsync);
             },
-            services => services.AddCache(Options, Silence).AddSingleton(StreamIdle.Unlimited).AddSingleton<IUpstream, DirectUpstream>().AddSingleton<UpstreamRequests>()
+            services => services.AddCache(Options, Silence).AddSingleton(new Downloads.CacheLimits(Silence == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : Silence) { Connecting = Connecting }).AddSingleton(StreamIdle.Unlimited)
+                .AddSingleton<IUpstream>(_ => new DirectUpstream(this)).AddSingleton<UpstreamRequests>()
                 .AddSingleton<IRequestRewriter>(new Rewriter(this)).AddSingleton<OpenTraffic>().AddSingleton<UpstreamBytes>().AddSingleton<IEgressPolicy>(Policy)
                 .AddSingleton(Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()))
                 .AddSingleton<Prometheus.IMetricFactory>(s => s.GetRequiredService<Prometheus.MetricFactory>()));
@@ -223,12 +232,16 @@ internal sealed class CacheStage : IAsyncDisposable
         }
     }
 
-    private sealed class DirectUpstream : IUpstream, IDisposable
+    private sealed class DirectUpstream(CacheStage stage) : IUpstream, IDisposable
     {
         private readonly HttpMessageInvoker _invoker = new(new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false, UseCookies = false });
 
-        public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellation) =>
-            _invoker.SendAsync(request, cancellation);
+        public async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellation)
+        {
+            await stage.Connect(cancellation);
+            UpstreamRequests.ConnectedOf(request)?.Invoke();
+            return await _invoker.SendAsync(request, cancellation);
+        }
 
         public void Dispose() => _invoker.Dispose();
     }

@@ -5,12 +5,27 @@ using Discobot.Infrastructure.Wire;
 namespace Discobot.Features.Cache;
 
 /// <summary>The cache as the API and the command line see it.</summary>
-internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectMemory redirects, Live<CacheRules> rules)
+internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectMemory redirects, Live<CacheRules> rules, TimeProvider time)
 {
     public CacheStatistics Statistics() => stats.Read(store.Index, rules.Value.Options.MaxSize);
 
     /// <summary>Empties it; the directory stays, downloads being read go on.</summary>
     public Task ClearAsync(CancellationToken cancel) => store.ClearAsync(cancel);
+
+    /// <summary>Ends all that is stored for an address, whoever it was stored for, once what is on its way has come in.</summary>
+    public async Task DropAsync(ProxiedRequest request, CancellationToken cancel)
+    {
+        await store.CommittedAsync().WaitAsync(cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
+        cancel.ThrowIfCancellationRequested();
+        var current = rules.Value;
+        var (own, variants) = (current.Classify(request)?.Key.Text, current.RuleOf(request, null) is { } rule ? Variants.AddressOf(request, rule) : null);
+        var origin = CacheKey.OriginOf(request);
+        foreach (var entry in store.Index.ToArray().Where(e => e.Origin == origin))
+        {
+            if (store.Describe(entry)?.Key is { } key && (key == own || (variants is not null && key.StartsWith(variants, StringComparison.Ordinal))))
+                store.Evict(entry);
+        }
+    }
 
     /// <summary>What the cache would do with a request. Nothing is sent, counted or marked as used.</summary>
     public CacheExplanation Explain(string method, ProxiedRequest request)
@@ -22,8 +37,10 @@ internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectM
             return CacheExplanation.Bypass("only GET and HEAD are answered from the cache");
         if ((current.Classify(request) ?? redirects.Expect(current.Options, request, null)) is not { } target)
         {
-            return current.RuleOf(request, new HeaderDictionary()) is { } rule
-                ? CacheExplanation.ByRule(Variants.AddressOf(request, rule).TrimEnd('#'), rule)
+            // Some addresses are a registry's only for its own clients, and those are not asked here.
+            var any = current.RuleOf(request, new HeaderDictionary());
+            return (any ?? current.RuleOf(request, null)) is { } rule
+                ? new RuleExplanation(store, time).Explain(request, rule, isForAll: any is not null, HttpMethods.IsGet(method))
                 : CacheExplanation.Bypass("the path matches none of cache.patterns and cache.rules, and is no package registry's");
         }
 

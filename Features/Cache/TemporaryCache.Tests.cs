@@ -10,6 +10,8 @@ internal sealed class TemporaryCache : IDisposable
 {
     public TemporaryCache() => Options = new CacheOptions { Dir = Dir };
 
+    private CacheStore? _store;
+
     public string Dir { get; } = Directory.CreateTempSubdirectory("discobot-cache-").FullName;
 
     public CacheOptions Options { get; set; }
@@ -18,11 +20,13 @@ internal sealed class TemporaryCache : IDisposable
 
     public Live<CacheRules> Rules { get; private set; } = null!;
 
+    /// <summary>A store over the directory, in place of the former one.</summary>
     public async Task<CacheStore> OpenAsync()
     {
+        _store?.Release();
         Stats = new CacheStats();
         Rules = new Live<CacheRules>(new CacheRules(Options));
-        var store = new CacheStore(Rules, Stats, TimeProvider.System, NullLogger<CacheStore>.Instance);
+        var store = _store = new CacheStore(Rules, Stats, TimeProvider.System, NullLogger<CacheStore>.Instance);
         Assert.True(store.Start());
         await store.Loaded;
         return store;
@@ -98,7 +102,7 @@ internal sealed class TemporaryCache : IDisposable
 
     /// <summary>The names of all files under the directory, the snapshot aside.</summary>
     public string[] Files() =>
-        [.. Directory.EnumerateFiles(Dir, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(Dir, f)).Where(f => f != ".index").Order()];
+        [.. Directory.EnumerateFiles(Dir, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(Dir, f)).Where(f => f is not (".index" or ".lock" or ".owner")).Order()];
 
     public void Dispose() => Directory.Delete(Dir, recursive: true);
 }

@@ -1,10 +1,11 @@
 using System.CommandLine;
+using System.Security.Cryptography.X509Certificates;
 using Discobot.Features.Api;
 
 namespace Discobot.Features.CommandLine;
 
 /// <summary>Where commands that work on the CA look for it.</summary>
-/// <param name="asksProxy">Whether the proxy that runs may say so: only for commands that read, as any process may listen on its port.</param>
+/// <param name="asksProxy">Whether the proxy that runs may say so unasked: only for commands that read, as any process may listen on its port.</param>
 internal sealed class CertDirectoryOption(bool asksProxy)
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
@@ -17,33 +18,34 @@ internal sealed class CertDirectoryOption(bool asksProxy)
         HelpName = "DIR",
     };
 
-    private readonly Option<string?> _config = new("--config", "-config", "-c")
-    {
-        Description = "The configuration file of the proxy that is meant, where several run.",
-        HelpName = "FILE",
-    };
-
     public void AddTo(Command command)
     {
         command.Options.Add(_directory);
-        if (asksProxy)
-            _api.AddTo(command);
-        else
-            command.Options.Add(_config);
+        _api.AddTo(command);
     }
 
-    /// <exception cref="IOException">The configuration that names it has mistakes, or the proxy that is named does not answer.</exception>
+    /// <exception cref="IOException">The configuration that names it has mistakes, the proxy that is named does not answer, or what is to be changed
+    /// is not the proxy's that runs.</exception>
     public async Task<string> FindAsync(ParseResult parsed, CancellationToken cancellation)
     {
         if (parsed.GetValue(_directory) is { } named)
             return named;
-        if (!asksProxy)
-            return ChosenProxy.Find(parsed.GetValue(_config)).State.CertDir;
+        if (_api.HasAddress(parsed))
+            return await AskAsync(parsed, cancellation) ?? throw new IOException($"the proxy at {_api.Address(parsed)} names no CA");
         var config = _api.Config(parsed);
-        if (config is not null || Environment.GetEnvironmentVariable("CERT_DIR") is { Length: > 0 })
-            return ChosenProxy.Find(config).State.CertDir;
-        return await AskAsync(parsed, cancellation) ?? ChosenProxy.Find().State.CertDir;
+        var isChosen = config is not null || Environment.GetEnvironmentVariable("CERT_DIR") is { Length: > 0 };
+        var found = ChosenProxy.Find(config).State.CertDir;
+        if (isChosen || await AskAsync(parsed, cancellation) is not { } running)
+            return found;
+        if (asksProxy || running == found)
+            return running;
+        // Its word alone moves nothing; but what would be made elsewhere is nobody's.
+        throw new IOException($"the proxy that runs has its CA in {running}, and this user's would be in {found}: run it as root (sudo), or name the directory with --cert-dir");
     }
+
+    /// <summary>What the proxy that runs signs with; null where a directory was named, or nobody answers.</summary>
+    public async Task<X509Certificate2?> ServedAsync(ParseResult parsed, CancellationToken cancellation) =>
+        parsed.GetValue(_directory) is not null ? null : await ServedAuthority.AskAsync(_api.Address(parsed), Limit, cancellation);
 
     private async Task<string?> AskAsync(ParseResult parsed, CancellationToken cancellation)
     {
@@ -54,7 +56,7 @@ internal sealed class CertDirectoryOption(bool asksProxy)
             var health = await _api.AskAsync(parsed, HttpMethod.Get, "/health", ApiJson.Default.Health, limit.Token);
             return Path.GetDirectoryName(health.CaCert);
         }
-        catch (Exception e) when (!_api.IsNamed(parsed) && !cancellation.IsCancellationRequested
+        catch (Exception e) when (!_api.HasAddress(parsed) && !cancellation.IsCancellationRequested
             && e is HttpRequestException or IOException or System.Text.Json.JsonException or OperationCanceledException)
         {
             return null;

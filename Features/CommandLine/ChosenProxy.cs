@@ -49,7 +49,9 @@ internal sealed record ChosenProxy(ProxyState State, SettingsSources Sources)
             Api = new IPEndPoint(Reachable(settings.Api.Listen[0]), settings.Api.Port).ToString(),
             CertDir = settings.Tls.CertDir,
             CacheDir = settings.Cache.Dir,
+            AuditFile = settings.Audit.Path(settings.Api.TokenFile),
             TokenFile = settings.Api.TokenFile,
+            LogFile = settings.Logging.File,
             NestedDocker = settings.Init.NestedDocker,
         },
         SettingsSources.OfProcess());

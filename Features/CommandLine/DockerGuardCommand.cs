@@ -14,10 +14,10 @@ internal static class DockerGuardCommand
 
     public static Command Create()
     {
-        var listen = new Option<string>("--listen") { Description = "The socket that clients use.", Required = true };
-        var group = new Option<uint>("--group") { Description = "Whose group it is." };
-        var daemon = new Option<string>("--daemon") { Description = "dockerd's own socket.", Required = true };
-        var sources = new Option<string[]>("--source") { Description = "A directory below which bind mounts may come from." };
+        var listen = new Option<string>("--listen") { Description = "The socket that clients use.", HelpName = "PATH", Required = true };
+        var group = new Option<uint>("--group") { Description = "Whose group it is.", HelpName = "NUMBER" };
+        var daemon = new Option<string>("--daemon") { Description = "dockerd's own socket.", HelpName = "PATH", Required = true };
+        var sources = new Option<string[]>("--source") { Description = "A directory below which bind mounts may come from.", HelpName = "DIR" };
         var command = new Command(Name, "Pass requests on to dockerd that stay inside the container.") { listen, group, daemon, sources };
         command.Hidden = true;
         command.SetAction((parsed, cancellation) => RunAsync(

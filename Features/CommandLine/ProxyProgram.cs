@@ -3,12 +3,14 @@ using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
 using Discobot.Features.Allowlist;
 using Discobot.Features.Api;
+using Discobot.Features.Audit;
 using Discobot.Features.Cache;
 using Discobot.Features.Certificates;
 using Discobot.Features.Configuration;
 using Discobot.Features.Egress;
 using Discobot.Features.Headers;
 using Discobot.Features.Interception;
+using Discobot.Features.Packages;
 using Discobot.Features.Socks5;
 using Discobot.Infrastructure.Hosts;
 using Discobot.Infrastructure.Logging;
@@ -22,28 +24,36 @@ internal static class ProxyProgram
     /// <summary>Builds the proxy; nothing listens before it is started.</summary>
     /// <param name="settings">What is in force at the start.</param>
     /// <param name="sources">Where they come from; the file among them is followed. Null: nothing is.</param>
+    /// <param name="gateway">The network whose only way out it is; null: it serves this machine alone.</param>
     /// <exception cref="IOException">A file or directory that the settings name cannot be used; the message says which.</exception>
-    public static WebApplication Build(ProxySettings settings, SettingsSources? sources = null)
+    public static WebApplication Build(ProxySettings settings, SettingsSources? sources = null, Gateway? gateway = null)
     {
         var proxy = ListenAddresses.Usable(settings.Proxy.Listen, settings.Proxy.Port);
         var api = ListenAddresses.Usable(settings.Api.Listen, settings.Api.Port);
-        var redirected = settings.Egress.IsServed ? EgressFeature.Loopback(settings.Egress.Port) : [];
+        IPEndPoint[] redirected = gateway is { Options.Routed: true } ? [.. gateway.At(settings.Egress.Port)]
+            : gateway is null && settings.Egress.IsServed ? EgressFeature.Loopback(settings.Egress.Port) : [];
+        IPEndPoint[] named = [.. gateway?.Named ?? []];
+        if (gateway is not null)
+            (proxy, api) = (gateway.Beside(proxy, settings.Proxy.Port), gateway.Beside(api, settings.Api.Port));
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         sources ??= SettingsSources.Of(null, new Dictionary<string, string>());
 
         builder.Services
             .AddSingleton(settings)
             .AddConfiguration(sources, settings)
-            .AddApi(settings.Api)
+            .AddApi(settings.Api with { GuardsAgainstOthers = gateway is not null })
             .AddLineLogging(settings.Logging)
             .AddRoutingCore()
             .AddCertificates(settings.Tls.CertDir, settings.Api.Port)
             .AddAllowlist(settings.AllowlistInForce, Path.Combine(Path.GetDirectoryName(settings.Api.TokenFile) ?? "/", "learned.json"))
             .AddCache(settings.Cache, settings.Proxy.UpstreamTimeout)
+            .AddPackages(settings.Packages)
+            .AddWarming(services => OwnClient(settings, proxy[0], services.GetRequiredService<CertificateAuthority>()))
             .AddHeaders(settings.Headers, new HostSet(settings.Tls.InsecureHosts))
             .AddSocks5(settings.Socks, settings.Proxy.ReadTimeout)
-            .AddEgress(settings.Egress)
-            .AddInterception(settings.Proxy, settings.Tls, new OwnListeners([.. proxy, .. api, .. redirected]), sources.Environment, UpstreamRoots);
+            .AddWayOut(settings, gateway)
+            .AddAudit(settings.Audit, settings.Api.TokenFile, sources.Environment.GetValueOrDefault("SESSION_ID", ""))
+            .AddInterception(settings.Proxy, settings.Tls, new OwnListeners([.. proxy, .. api, .. redirected, .. named]), sources.Environment, UpstreamRoots);
 
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration();
         builder.WebHost.ConfigureKestrel(kestrel =>
@@ -51,6 +61,7 @@ internal static class ProxyProgram
             kestrel.UseLimits(settings.Proxy);
             kestrel.ListenForProxying(proxy);
             kestrel.ListenForRedirected(redirected);
+            kestrel.ListenForNamed(named);
             kestrel.ListenForApi(api);
         });
 
@@ -66,12 +77,34 @@ internal static class ProxyProgram
             endpoints.MapConfiguration();
             endpoints.MapAllowlist();
             endpoints.MapCache();
+            endpoints.MapFlows();
         });
         app.UseRequestGate();
         app.UseHeaders();
+        app.UsePackages();
         app.UseCache();
         app.RunForwarding();
         return app;
+    }
+
+    private static IServiceCollection AddWayOut(this IServiceCollection services, ProxySettings settings, Gateway? gateway) =>
+        gateway is null ? services.AddEgress(settings.Egress) : services.AddGateway(gateway, settings.Egress.Mode ?? EgressMode.Redirect);
+
+    // As any client: through the listener, with a name and password where they are asked for, trusting our CA.
+    private static HttpClient OwnClient(ProxySettings settings, IPEndPoint listener, CertificateAuthority authority)
+    {
+        var address = listener.Address.Equals(IPAddress.Any) ? IPAddress.Loopback : listener.Address.Equals(IPAddress.IPv6Any) ? IPAddress.IPv6Loopback : listener.Address;
+        var trust = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+        trust.CustomTrustStore.Add(authority.Certificate);
+        return new HttpClient(new SocketsHttpHandler
+        {
+            Proxy = new WebProxy($"http://{new IPEndPoint(address, listener.Port)}")
+            {
+                Credentials = settings.Socks.Users.Select(user => user.Password.TryResolve(out var password) ? new NetworkCredential(user.Name, password) : null).FirstOrDefault(user => user is not null),
+            },
+            SslOptions = { CertificateChainPolicy = trust },
+        })
+        { Timeout = Timeout.InfiniteTimeSpan };
     }
 
     // Our own CA is trusted by the system once it is installed; nothing upstream may be signed by it.

@@ -18,6 +18,8 @@ public sealed class TerminalTests : IDisposable
             import fcntl
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
             for i in range(3): os.dup2(slave, i)
+            # As a terminal's shell leaves them. Whoever runs the tests in the background of a script has them ignored, and that is inherited.
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP): signal.signal(number, signal.SIG_DFL)
             os.execvp(argv[0], argv)
         text, sent, limit = b'', False, time.time() + 30
         while True:

@@ -12,17 +12,18 @@ internal static class UsageErrors
     {
         var command = parsed.CommandResult.Command;
         var name = NameOf(parsed.CommandResult);
+        var more = $"; `{name} --help` tells more";
         var stray = command.TreatUnmatchedTokensAsErrors && parsed.UnmatchedTokens is { Count: > 0 } unmatched ? unmatched[0] : null;
         if (stray is not null)
-            return $"{name}: {Unmatched(command, stray)}; `{name} --help` tells more";
+            return $"{name}: {Unmatched(command, stray)}{more}";
         if (parsed.Errors.Count == 0)
             return null;
         if (command.Subcommands.Any(c => !c.Hidden) && command.Action is null)
-            return $"{name}: a command is needed: {Names(command)}; `{name} --help` tells more";
+            return $"{name}: a command is needed: {Names(command)}{more}";
         var reason = command.Arguments.FirstOrDefault(a => a.Arity.MinimumNumberOfValues > 0 && parsed.GetResult(a) is not { Tokens.Count: > 0 }) is { } missing
             ? $"{missing.Name} is needed"
-            : parsed.Errors[0].Message.TrimEnd('.');
-        return $"{name}: {reason}; `{name} --help` tells more";
+            : OneLine(parsed.Errors[0].Message);
+        return $"{name}: {reason}{more}";
     }
 
     /// <summary>The command with all before it, as it was typed: <c>discobot cache stats</c>.</summary>
@@ -38,9 +39,26 @@ internal static class UsageErrors
             return $"there is no option {shown}{NearestWord.Suggestion(word.Split('=')[0], options)}";
         }
 
-        return command.Subcommands.Count > 0
-            ? $"there is no command {shown}{NearestWord.Suggestion(word, command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name))}; there are {Names(command)}"
-            : $"{shown} is one argument too many";
+        if (command.Subcommands.Count == 0)
+        {
+            return $"{shown} is one argument too many"
+                + (File.Exists(word) && command.Options.Any(o => o.Name == "--config") ? $"; a configuration file is named with --config, as in --config {word}" : "");
+        }
+
+        var meant = Below(command, word) is { Length: > 0 } below ? $"; did you mean {below}?"
+            : NearestWord.Suggestion(word, command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name));
+        return $"there is no command {shown}{meant}; there are {Names(command)}";
+    }
+
+    // Commands of this name that stand behind another word: "stats" is one of the cache.
+    private static string Below(Command command, string name) => string.Join(" or ", command.Subcommands.Where(c => !c.Hidden).SelectMany(child =>
+        child.Subcommands.Where(c => c.Name == name).Select(c => $"`{child.Name} {c.Name}`")));
+
+    // The library puts each of the words that would do on a line of its own.
+    private static string OneLine(string message)
+    {
+        var lines = message.Split(['\n', '\r', '\t'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        return (lines[0] + " " + string.Join(", ", lines[1..])).TrimEnd(' ', '.');
     }
 
     private static string Names(Command command) => string.Join(", ", command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name));

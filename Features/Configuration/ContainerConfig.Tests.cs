@@ -42,6 +42,8 @@ public sealed class ContainerConfigTests : IDisposable
     [InlineData("logging:\n  file: /etc/cron.d/x\n")]
     [InlineData("logging:\n  file: /.data/proxy/certs/ca.key\n")]
     [InlineData("logging:\n  file: /.data/proxy/config.yaml\n")]
+    [InlineData("audit:\n  enabled: false\n")]
+    [InlineData("audit:\n  file: /etc/cron.d/x\n")]
     [InlineData("api:\n  token_file: /.data/proxy/certs/ca.crt\n")]
     [InlineData("api:\n  listen: [0.0.0.0]\n")]
     [InlineData("proxy:\n  listen: ['::']\n")]
@@ -72,8 +74,18 @@ public sealed class ContainerConfigTests : IDisposable
     }
 
     [Theory]
-    [InlineData(null, null, "open")]
+    [InlineData(null, null, "redirect")]
+    [InlineData(null, "egress: {mode: open}", "redirect", 1)]
+    [InlineData(null, "egress: {mode: auto}", "redirect")]
     [InlineData(null, "egress: {mode: enforce}", "enforce")]
+    [InlineData(null, "allowlist: {enabled: true}", "enforce")]
+    [InlineData(null, "allowlist: {enabled: true, mode: learn}", "redirect")]
+    [InlineData(null, "{allowlist: {enabled: true}, egress: {mode: redirect}}", "redirect")]
+    [InlineData("allowlist: {enabled: true}", null, "enforce")]
+    [InlineData("allowlist: {enabled: true}", "allowlist: {enabled: false}", "enforce")]
+    [InlineData("allowlist: {enabled: true}", "egress: {mode: redirect}", "enforce", 1)]
+    [InlineData("{allowlist: {enabled: true}, egress: {mode: redirect}}", "egress: {mode: enforce}", "enforce")]
+    [InlineData("egress: {mode: open}", "allowlist: {enabled: true}", "open")]
     [InlineData("egress: {mode: redirect}", "egress: {mode: open}", "redirect", 1)]
     [InlineData("egress: {mode: open}", "egress: {mode: redirect}", "redirect")]
     [InlineData("egress: {mode: enforce}", "egress: {mode: redirect}", "enforce", 1)]
@@ -83,7 +95,7 @@ public sealed class ContainerConfigTests : IDisposable
         if (policy is not null)
             Policy(policy);
         var choice = Choose(workspace);
-        Assert.Equal((expected, refused), (EgressOptions.Word(choice.Settings.EgressMode), choice.Refused.Count));
+        Assert.Equal((expected, refused), (EgressOptions.Word(choice.Settings.ContainerEgress), choice.Refused.Count));
     }
 
     [Theory]
@@ -93,7 +105,31 @@ public sealed class ContainerConfigTests : IDisposable
     public void The_word_of_the_environment_is_the_operators(string variable, string workspace, string expected, int refused = 0)
     {
         var choice = ContainerConfig.Choose(workspace, "/none", new Dictionary<string, string> { ["DISCOBOT_EGRESS"] = variable });
-        Assert.Equal((expected, refused), (EgressOptions.Word(choice.Settings.EgressMode), choice.Refused.Count));
+        Assert.Equal((expected, refused), (EgressOptions.Word(choice.Settings.ContainerEgress), choice.Refused.Count));
+    }
+
+    [Theory]
+    [InlineData("docker: {guard: off}", "docker: {guard: on}", true)]
+    [InlineData("docker: {guard: off}", "docker: {guard: auto}", false)]
+    [InlineData("docker: {guard: off}", "cache: {enabled: false}", false)]
+    [InlineData("docker: {guard: on}", "docker: {guard: auto}", true)]
+    [InlineData("cache: {enabled: false}", "docker: {guard: on}", true)]
+    public void A_workspace_may_have_Dockers_socket_guarded_whatever_the_policy_says(string policy, string workspace, bool expected)
+    {
+        Policy(policy);
+        var choice = Choose(workspace);
+        Assert.Equal((expected, 0), (choice.Settings.Docker.Guard, choice.Refused.Count));
+    }
+
+    [Theory]
+    [InlineData("egress: {trust_agent: true, no_new_privs: false}", "egress: {trust_agent: false}", false, false)]
+    [InlineData("egress: {trust_agent: true, no_new_privs: false}", "egress: {no_new_privs: true}", true, true)]
+    [InlineData("egress: {trust_agent: true, no_new_privs: false}", "cache: {enabled: false}", true, false)]
+    public void A_workspace_may_trust_its_agent_less_than_the_policy_does(string policy, string workspace, bool trusts, bool confines)
+    {
+        Policy(policy);
+        var choice = Choose(workspace);
+        Assert.Equal((trusts, confines, 0), (choice.Settings.Egress.TrustAgent, choice.Settings.Egress.NoNewPrivileges, choice.Refused.Count));
     }
 
     [Theory]
@@ -156,6 +192,49 @@ public sealed class ContainerConfigTests : IDisposable
     [Fact]
     public void What_only_a_workspace_names_is_no_secret_of_the_operators() =>
         Assert.Empty(Choose("headers: {h.example: {set: {Authorization: \"env:TOKEN\"}}}").SecretVariables);
+
+    [Theory]
+    [InlineData("proxy: {upstream: \"http://elsewhere.example:3128\"}", "proxy.upstream")]
+    [InlineData("proxy: {upstream: \"socks5://10.0.0.1:1080\"}", "proxy.upstream")]
+    [InlineData("proxy: {upstream: \"env:THEIRS\"}", "proxy.upstream")]
+    [InlineData("proxy: {upstream: direct}", "proxy.upstream")]
+    [InlineData("tls: {insecure_hosts: [good.example]}", "tls.insecure_hosts")]
+    [InlineData("tls: {extra_ca: [/.data/proxy/theirs.pem]}", "tls.extra_ca")]
+    public void No_workspace_leads_past_what_the_operator_lets_out(string workspace, string key)
+    {
+        // Where nothing is limited, it is a workspace's to say.
+        Assert.Empty(Choose(workspace).Refused);
+        foreach (var word in (string[])["redirect", "enforce"])
+            AssertRefused(ContainerConfig.Choose(workspace, "/none", new Dictionary<string, string> { ["DISCOBOT_EGRESS"] = word }));
+        foreach (var policy in (string[])[Allowlist, "egress: {mode: enforce}", "cache: {max_size: 1GiB}"])
+        {
+            Policy(policy);
+            AssertRefused(Choose(workspace));
+        }
+
+        void AssertRefused(ContainerConfig choice)
+        {
+            Assert.StartsWith($"{key}: ", Assert.Single(choice.Refused), StringComparison.Ordinal);
+            var written = Written(choice);
+            Assert.True(written.Proxy.UpstreamFromEnvironment && written.Tls.InsecureHosts.IsEmpty && written.Tls.ExtraCa.IsEmpty);
+        }
+    }
+
+    [Fact]
+    public void What_the_operator_says_of_the_way_out_counts_and_a_workspace_may_say_the_same()
+    {
+        const string Way = "proxy: {upstream: \"http://gate:3128\"}\ntls: {insecure_hosts: [b.example, a.example], extra_ca: [/.data/proxy/a.pem]}\n";
+        Policy(Way);
+        foreach (var workspace in (string?[])[null, "cache: {enabled: false}", Way, "proxy: {upstream: direct}\ntls: {insecure_hosts: [c.example], extra_ca: [/.data/proxy/c.pem]}\n"])
+        {
+            var choice = Choose(workspace);
+            Assert.Empty(choice.Refused);
+            var written = Written(choice);
+            Assert.Equal("gate", written.Proxy.Upstream!.Target.Host);
+            Assert.Equal(["a.example", "b.example"], written.Tls.InsecureHosts.Select(h => h.Text).Order());
+            Assert.Equal("/.data/proxy/a.pem", Assert.Single(written.Tls.ExtraCa));
+        }
+    }
 
     private const string Allowlist = """
         allowlist:

@@ -1,3 +1,4 @@
+using Discobot.Features.DockerGuard;
 using Discobot.Features.Egress;
 using Discobot.Infrastructure.Config;
 
@@ -30,7 +31,7 @@ internal sealed record ContainerConfig(string Text, string Source, ProxySettings
         OperatorPolicy? policy = null;
         if (Path.Exists(policyFile))
         {
-            var document = ConfigDocument.Load(policyFile);
+            var document = ConfigDocument.LoadRegular(policyFile);
             var settings = sources.Load(document);
             if (!settings.IsValid)
                 return Fixed(Closed, $"nothing is allowed, as {policyFile} cannot be used", sources, [.. settings.Errors.Select(e => e.ToString())]);
@@ -38,11 +39,24 @@ internal sealed record ContainerConfig(string Text, string Source, ProxySettings
         }
 
         var refused = new List<string>();
-        if (workspace is not null && FromWorkspace(workspace, policy, policy?.EgressMode ?? Fixed(DefaultConfiguration.Text(), BuiltInName, sources, []).Settings.EgressMode, sources, refused) is { } chosen)
+        var loosest = policy?.Egress ?? Fixed(DefaultConfiguration.Text(), BuiltInName, sources, []).Settings.ContainerEgress;
+        if (workspace is not null && FromWorkspace(workspace, policy, loosest, sources, refused) is { } chosen)
             return chosen with { SecretVariables = policy?.SecretVariables ?? [] };
         return policy is null
             ? Fixed(DefaultConfiguration.Text(), BuiltInName, sources, refused)
             : Fixed(policy.ApplyToDefault(builtIn), $"{BuiltInName} and {policyFile}", sources, refused) with { SecretVariables = policy.SecretVariables };
+    }
+
+    /// <summary>
+    /// What is wrong with the operator's own words, the policy and the variables. A container with one of these does not start: what they
+    /// were to keep, a way out above all, would not be kept.
+    /// </summary>
+    /// <param name="policyFile">The operator's file; need not exist.</param>
+    /// <param name="environment">The container's variables.</param>
+    public static IReadOnlyList<string> OperatorErrors(string policyFile, IReadOnlyDictionary<string, string> environment)
+    {
+        var document = Path.Exists(policyFile) ? ConfigDocument.LoadRegular(policyFile) : ConfigDocument.Parse(DefaultConfiguration.Text(), BuiltInName);
+        return [.. SettingsSources.Of(null, environment).Load(document).Errors.Select(e => e.ToString())];
     }
 
     /// <param name="loosest">What may be let out at most; a workspace may ask for less.</param>
@@ -53,28 +67,45 @@ internal sealed record ContainerConfig(string Text, string Source, ProxySettings
         refused.AddRange(own.Errors.Select(e => e.ToString()));
         if (own.Value is { } settings)
             refused.AddRange([.. WorkspaceRules.Violations(settings), .. policy?.Objections(settings) ?? []]);
-        var asked = AskedEgress(document, sources);
-        if (asked < loosest)
-            refused.Add($"egress.mode: {EgressOptions.Word(asked)} lets out more than {EgressOptions.Word(loosest)}, which is the operator's to change");
+        // What the text itself says; the environment's word is the operator's.
+        var asked = document.Read(root => EgressOptions.Read(root["egress"])).Value;
+        if (asked?.Mode < loosest)
+            refused.Add($"egress.mode: {EgressOptions.Word(asked.Mode)} lets out more than {EgressOptions.Word(loosest)}, which is the operator's to change");
         if (refused.Count > 0)
             return null;
         if (policy is null)
-            return new ContainerConfig(text, WorkspaceName, Tightened(own.Value!, asked), []);
+        {
+            // A mode that nobody named limits nothing that a workspace may say of its own way out.
+            var operators = Fixed(DefaultConfiguration.Text(), BuiltInName, sources, []).Settings;
+            if (operators.Egress.Mode >= EgressMode.Redirect)
+                refused.AddRange(WorkspaceRules.Detours(own.Value!, operators));
+            return refused.Count > 0 ? null : new ContainerConfig(text, WorkspaceName, Tightened(own.Value!, document), []);
+        }
+
         var merged = policy.ApplyToWorkspace(document);
         var result = sources.Load(ConfigDocument.Parse(merged, $"{WorkspaceName} with the operator's policy"));
         refused.AddRange(result.Errors.Select(e => e.ToString()));
-        return result.Value is { } both ? new ContainerConfig(merged, $"{WorkspaceName}, within the operator's policy", Tightened(both, asked), []) : null;
+        if (result.Value is { } within)
+            refused.AddRange(WorkspaceRules.Detours(within, Fixed(policy.ApplyToDefault(ConfigDocument.Parse(DefaultConfiguration.Text(), BuiltInName)), BuiltInName, sources, []).Settings));
+        return refused.Count == 0 && result.Value is { } both ? new ContainerConfig(merged, $"{WorkspaceName}, within the operator's policy", Tightened(both, document), []) : null;
     }
 
-    // What the text itself says; the environment's word is the operator's.
-    private static EgressMode? AskedEgress(ConfigDocument document, SettingsSources sources)
+    // Of each key the tighter word counts, the workspace's or the operator's; the init asks for these itself, so they need not be in the text.
+    private static ProxySettings Tightened(ProxySettings settings, ConfigDocument workspace)
     {
-        var without = sources.Environment.Where(v => v.Key != "DISCOBOT_EGRESS").ToDictionary(StringComparer.Ordinal);
-        return (sources with { Environment = without }).Load(document).Value?.Egress.Mode;
+        var (egress, docker) = (settings.Egress, settings.Docker);
+        var own = workspace.Read(root => EgressOptions.Read(root["egress"], egress)).Value ?? egress;
+        return settings with
+        {
+            Egress = egress with
+            {
+                Mode = own.Mode > settings.ContainerEgress ? own.Mode : egress.Mode,
+                TrustAgent = egress.TrustAgent && own.TrustAgent,
+                NoNewPrivileges = egress.NoNewPrivileges || own.NoNewPrivileges,
+            },
+            Docker = workspace.Read(root => GuardOptions.Read(root["docker"])).Value?.Guard == true ? docker with { Guard = true } : docker,
+        };
     }
-
-    private static ProxySettings Tightened(ProxySettings settings, EgressMode? asked)
-        => asked > settings.EgressMode ? settings with { Egress = settings.Egress with { Mode = asked } } : settings;
 
     // A variable of the environment may be wrong: the text without it still means something.
     private static ContainerConfig Fixed(string text, string source, SettingsSources sources, IReadOnlyList<string> refused)

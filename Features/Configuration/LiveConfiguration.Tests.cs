@@ -187,7 +187,7 @@ public sealed class LiveConfigurationTests : IDisposable
         string[] live =
         [
             "headers", "allowlist", "cache.max_size", "cache.patterns", "cache.content_aware", "cache.fill_after_abort", "cache.stale_tags",
-            "cache.rules", "cache.packages", "cache.offline",
+            "cache.rules", "cache.packages", "cache.offline", "packages.min_age", "packages.min_age_exclude",
             "tls.passthrough", "logging.level",
         ];
         using var shown = JsonDocument.Parse(SettingsJson.ToText(ProxySettings.Default("/data")));

@@ -9,10 +9,10 @@ namespace Discobot.Features.Configuration;
 /// </summary>
 internal sealed class OperatorPolicy(ConfigDocument document, ProxySettings settings)
 {
-    private static readonly string[] Choosable = ["allowlist.domains", "allowlist.ips"];
+    private static readonly string[] Choosable = ["allowlist.domains", "allowlist.presets", "allowlist.ips"];
 
     /// <summary>What may be let out at most.</summary>
-    public EgressMode EgressMode => settings.EgressMode;
+    public EgressMode Egress => settings.ContainerEgress;
 
     /// <summary>The variables that the policy's secrets are in: nobody else is to see or to use them.</summary>
     public IReadOnlyCollection<string> SecretVariables { get; } =

@@ -163,11 +163,29 @@ public sealed class ProxySettingsTests
     [InlineData("ips: [10.0.0.1/8]", "1:19: allowlist.ips[0]: \"10.0.0.1/8\" has bits beyond its prefix; write 10.0.0.0/8 for the range, or the address alone for one address")]
     [InlineData("ips: '2001:db8::1/32'", "1:18: allowlist.ips: \"2001:db8::1/32\" has bits beyond its prefix; write 2001:db8::/32 for the range, or the address alone for one address")]
     [InlineData("ips: 192.168.1.1/0", "1:18: allowlist.ips: \"192.168.1.1/0\" has bits beyond its prefix; write 0.0.0.0/0 for the range, or the address alone for one address")]
+    [InlineData("domains: a.com:443", "1:22: allowlist.domains: is no host alone; write {host: \"a.com\", ports: [443]}, not \"a.com:443\"")]
+    [InlineData("domains: ['https://*.a.com/x/**']",
+        "1:23: allowlist.domains[0]: is no host alone; write {host: \"*.a.com\", paths: [\"/x/**\"]}, not \"https://*.a.com/x/**\"")]
+    [InlineData("deny: ['http://a.com/']", "1:20: allowlist.deny[0]: is no host alone; write \"a.com\", not \"http://a.com/\"")]
+    [InlineData("domains: 'a.com:99999'", "1:22: allowlist.domains: must be a host: \"*\", \"example.com\", \"*.example.com\" or \"api.*\", not \"a.com:99999\"")]
+    [InlineData("domains: 'http://a.com/../x'", "1:22: allowlist.domains: must be a host: \"*\", \"example.com\", \"*.example.com\" or \"api.*\", not \"http://a.com/../x\"")]
+    [InlineData("domains: \"a.com/\\x01\"", "1:22: allowlist.domains: must be a host: \"*\", \"example.com\", \"*.example.com\" or \"api.*\", not \"a.com/?\"")]
+    [InlineData("domains: '10.0.0.1:80'", "1:22: allowlist.domains: must be a host: \"*\", \"example.com\", \"*.example.com\" or \"api.*\", not \"10.0.0.1:80\"")]
+    [InlineData("domains: '**'", "1:22: allowlist.domains: must be a host: \"*\", \"example.com\", \"*.example.com\" or \"api.*\", not \"**\"")]
     [InlineData("domains: [{host: a.com, methods: [GTE]}]", "1:47: allowlist.domains[0].methods[0]: no method has the name \"GTE\"; did you mean \"GET\"?")]
     [InlineData("domains: [{host: a.com, methods: dlete}]", "1:46: allowlist.domains[0].methods: no method has the name \"dlete\"; did you mean \"DELETE\"?")]
     [InlineData("domains: [{host: a.com, methods: [ANY]}]", "1:47: allowlist.domains[0].methods[0]: no method has the name \"ANY\"; leave methods out to allow all")]
     public void A_slip_in_the_allowlist_that_would_mean_something_else_is_a_mistake(string entry, string error) =>
         Assert.Equal($"config.yaml:{error}", Load($"allowlist: {{{entry}}}").ErrorText());
+
+    [Theory]
+    [InlineData("127.0.0.1:80", " without a port, which has a key of its own")]
+    [InlineData("127.1", "")]
+    [InlineData("'8080'", "")]
+    public void An_address_to_listen_on_is_told_to_have_a_port_only_where_it_has_one(string address, string why) =>
+        Assert.Equal(
+            $"config.yaml:1:17: proxy.listen: must be an IP address{why}, as in 127.0.0.1 or ::1, not \"{address.Trim('\'')}\"",
+            Load($"proxy: {{listen: {address}}}").ErrorText());
 
     [Fact]
     public void A_single_value_is_a_list_of_one()
@@ -288,7 +306,12 @@ public sealed class ProxySettingsTests
             - {host: "*.example.com", pattern: "^/pool/", mode: immutable, max_age: 1h, ignore_query: [sig]}
             - {pattern: "^/blob/", mode: digest}
           packages: [npm, go]
+          warm: ["alpine:3", /work/go.sum]
           offline: fail
+        packages:
+          min_age: 3d
+          before: 2026-01-01
+          min_age_exclude: ["@ours/*"]
         headers:
           "*.example.com":
             set: {Authorization: "Bearer s3cret", X-Token: "env:TOKEN"}
@@ -304,7 +327,9 @@ public sealed class ProxySettingsTests
             - {host: "*.github.com", methods: [get, HEAD], paths: ["/api/**"]}
             - example.com
             - api.*
+          presets: [pypi]
           ips: [10.0.0.0/8, "::1"]
+          deny: [{host: evil.example, methods: [post]}]
         logging:
           level: debug
           format: json
@@ -317,6 +342,11 @@ public sealed class ProxySettingsTests
           hosts: [Sandbox.test]
           token_file: /token
           protect: all
+        audit:
+          enabled: false
+          file: /audit/of/its/own.jsonl
+          max_size: 1MiB
+          keep: 2
         socks:
           users: {agent: s3cret}
           inspect: true
@@ -327,6 +357,13 @@ public sealed class ProxySettingsTests
           dns_port: 17153
           trust_agent: true
           no_new_privs: false
+          probe: [203.0.113.9]
+        gateway:
+          listen: [172.28.0.0/16, fd00::1]
+          ports: [80, 443, 5432]
+          dns_port: 5353
+          addresses: [172.28.0.2]
+          routed: true
         docker:
           guard: on
         init:

@@ -1,11 +1,14 @@
+using System.Collections.Immutable;
 using Discobot.Features.Allowlist;
 using Discobot.Features.Api;
+using Discobot.Features.Audit;
 using Discobot.Features.Cache;
 using Discobot.Features.DockerGuard;
 using Discobot.Features.Egress;
 using Discobot.Features.Headers;
 using Discobot.Features.Init;
 using Discobot.Features.Interception;
+using Discobot.Features.Packages;
 using Discobot.Features.Socks5;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Logging;
@@ -21,6 +24,8 @@ internal sealed record ProxySettings
 
     public required CacheOptions Cache { get; init; }
 
+    public required PackageOptions Packages { get; init; }
+
     public required HeaderOptions Headers { get; init; }
 
     public required AllowlistOptions Allowlist { get; init; }
@@ -29,25 +34,31 @@ internal sealed record ProxySettings
 
     public required ApiOptions Api { get; init; }
 
+    public required AuditOptions Audit { get; init; }
+
     public required SocksOptions Socks { get; init; }
 
     public required EgressOptions Egress { get; init; }
+
+    public required GatewayOptions Gateway { get; init; }
 
     public required GuardOptions Docker { get; init; }
 
     public required InitOptions Init { get; init; }
 
-    /// <summary>The mode in force in a container.</summary>
-    public EgressMode EgressMode => Egress.Mode ?? EgressMode.Open;
+    /// <summary>The mode that a container is to have: the one that somebody named, else what the allowlist needs to bind everybody. Whether it can
+    /// have it the init finds out, and tells its proxy (<c>DISCOBOT_EGRESS</c>).</summary>
+    public EgressMode ContainerEgress
+        => Egress.Mode ?? (Allowlist is { Enabled: true, Mode: not AllowlistMode.Learn } ? EgressMode.Enforce : EgressMode.Redirect);
 
-    /// <summary>The allowlist, as tight as the way out.</summary>
-    public AllowlistOptions AllowlistInForce => EgressMode == EgressMode.Enforce ? Allowlist with { NeedsPorts = true } : Allowlist;
-
-    /// <summary>Whether the agent's Docker socket is guarded in a container.</summary>
-    public bool GuardsDocker => Docker.Guard ?? EgressMode == EgressMode.Enforce;
+    /// <summary>The allowlist, as tight as the way out that this proxy stands in.</summary>
+    public AllowlistOptions AllowlistInForce => Egress.Mode == EgressMode.Enforce ? Allowlist with { NeedsPorts = true } : Allowlist;
 
     /// <summary>Of the text these were read from: <see cref="ConfigDocument.Fingerprint"/>.</summary>
     public string Fingerprint { get; init; } = "";
+
+    /// <summary>Where the text they were read from names secrets that are kept elsewhere.</summary>
+    public ImmutableArray<SecretPlace> WrittenSecrets { get; init; } = [];
 
     /// <summary>All values that are kept elsewhere or must not be shown, and the key of each.</summary>
     public IEnumerable<(string Key, SecretText Value)> Secrets() => [.. Headers.Secrets(), .. Socks.Secrets(), .. Proxy.Secrets()];
@@ -58,12 +69,15 @@ internal sealed record ProxySettings
         Proxy = new ProxyOptions(),
         Tls = new TlsOptions { CertDir = Path.Combine(dataDirectory, "certs") },
         Cache = new CacheOptions { Dir = Path.Combine(dataDirectory, "cache") },
+        Packages = new PackageOptions(),
         Headers = new HeaderOptions(),
         Allowlist = new AllowlistOptions(),
         Logging = new LoggingOptions(),
         Api = new ApiOptions { TokenFile = Path.Combine(dataDirectory, "api.token") },
+        Audit = new AuditOptions(),
         Socks = new SocksOptions(),
         Egress = new EgressOptions(),
+        Gateway = new GatewayOptions(),
         Docker = new GuardOptions(),
         Init = new InitOptions(),
     };
@@ -74,12 +88,15 @@ internal sealed record ProxySettings
         Proxy = ProxyOptions.Read(root["proxy"], fallback.Proxy),
         Tls = TlsOptions.Read(root["tls"], fallback.Tls),
         Cache = CacheOptions.Read(root["cache"], fallback.Cache),
+        Packages = PackageOptions.Read(root["packages"], fallback.Packages),
         Headers = HeaderOptions.Read(root["headers"], fallback.Headers),
         Allowlist = AllowlistOptions.Read(root["allowlist"], fallback.Allowlist),
         Logging = LoggingOptions.Read(root["logging"], fallback.Logging),
         Api = ApiOptions.Read(root["api"], root["proxy"]["api_port"], fallback.Api),
+        Audit = AuditOptions.Read(root["audit"], fallback.Audit),
         Socks = SocksOptions.Read(root["socks"], fallback.Socks),
         Egress = EgressOptions.Read(root["egress"], fallback.Egress),
+        Gateway = GatewayOptions.Read(root["gateway"], fallback.Gateway),
         Docker = GuardOptions.Read(root["docker"], fallback.Docker),
         Init = InitOptions.Read(root["init"], fallback.Init),
     };

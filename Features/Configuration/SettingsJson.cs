@@ -14,12 +14,15 @@ internal static class SettingsJson
         Section(json, "proxy", j => settings.Proxy.Write(j, settings.Api.Port));
         Section(json, "tls", settings.Tls.Write);
         Section(json, "cache", settings.Cache.Write);
+        Section(json, "packages", settings.Packages.Write);
         Section(json, "headers", settings.Headers.Write);
         Section(json, "allowlist", settings.Allowlist.Write);
         Section(json, "logging", settings.Logging.Write);
         Section(json, "api", settings.Api.Write);
+        Section(json, "audit", j => settings.Audit.Write(j, settings.Api.TokenFile));
         Section(json, "socks", settings.Socks.Write);
         Section(json, "egress", settings.Egress.Write);
+        Section(json, "gateway", settings.Gateway.Write);
         Section(json, "docker", settings.Docker.Write);
         Section(json, "init", settings.Init.Write);
         json.WriteEndObject();

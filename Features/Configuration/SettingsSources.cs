@@ -26,6 +26,10 @@ internal sealed record SettingsSources(
         new("LOG_FORMAT", "--log-format", (all, n) =>
             all with { Logging = all.Logging with { Format = LoggingOptions.ReadFormat(n, all.Logging.Format) } }),
         new("LOG_FILE", "--log-file", (all, n) => all with { Logging = all.Logging with { File = n.AsPath(all.Logging.File) } }),
+        new("", "--listen", (all, n) => all with { Gateway = all.Gateway with { Listen = GatewayOptions.ReadListen(n, all.Gateway.Listen) } }),
+        new("", "--ports", (all, n) => all with { Gateway = all.Gateway with { Ports = GatewayOptions.ReadPorts(n, all.Gateway.Ports) } }),
+        new("", "--dns-port", (all, n) => all with { Gateway = all.Gateway with { DnsPort = n.AsInt(all.Gateway.DnsPort, 1, 65535) } }),
+        new("", "--routed", (all, n) => all with { Gateway = all.Gateway with { Routed = n.AsBool(all.Gateway.Routed) } }),
         new("DISCOBOT_EGRESS", "--egress", (all, n) => all with { Egress = all.Egress with { Mode = EgressOptions.ReadMode(n, all.Egress.Mode) } }),
     ];
 
@@ -85,11 +89,12 @@ internal sealed record SettingsSources(
         }
 
         if (files != FileChecks.None)
-            NamedFiles.CheckForStart(root, certDir, logFile, settings, writtenOnly: files == FileChecks.All);
+            NamedFiles.CheckForStart(root, certDir, logFile, settings, files);
         if (files == FileChecks.All)
-            NamedFiles.CheckForUse(root, certDir, settings);
-        return settings with { Fingerprint = document.Fingerprint };
+            NamedFiles.CheckForUse(root, certDir, logFile, settings);
+        return settings with { Fingerprint = document.Fingerprint, WrittenSecrets = [.. WrittenSecret.Of(root).Select(found => new SecretPlace(found.Node.Path, found.Node.Place, found.Secret, found.IsHeader))] };
     });
 
+    /// <param name="Variable">Empty where there is none.</param>
     private sealed record Overlay(string Variable, string Option, Func<ProxySettings, ConfigNode, ProxySettings> Apply);
 }

@@ -1,5 +1,7 @@
 using System.Net;
+using Discobot.Features.Audit;
 using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Wire.Dialling;
 
 namespace Discobot.Features.Configuration;
 
@@ -23,6 +25,8 @@ internal static class WorkspaceRules
                 yield return problem;
         }
 
+        if (settings.Audit != new AuditOptions())
+            yield return "audit: what is recorded is the operator's to change";
         if (settings.Egress.TrustAgent || !settings.Egress.NoNewPrivileges)
             yield return "egress: trust_agent and no_new_privs are the operator's to change";
         if (settings.Docker.Guard == false)
@@ -38,6 +42,23 @@ internal static class WorkspaceRules
         foreach (var key in settings.Secrets().Where(s => s.Value.Source == SecretSource.File).Select(s => s.Key).Distinct())
             yield return $"{key}: a workspace cannot name files for secrets; env:NAME takes them from the container's environment";
     }
+
+    /// <summary>What is the operator's where the operator limits what may leave: a parent proxy is dialled whatever the allowlist says, and takes
+    /// everything on from there; whom upstreams may be taken for decides who reads what is sent to them.</summary>
+    /// <param name="chosen">With the workspace's text.</param>
+    /// <param name="without">With the operator's alone.</param>
+    public static IEnumerable<string> Detours(ProxySettings chosen, ProxySettings without)
+    {
+        if (WayOut(chosen) != WayOut(without))
+            yield return "proxy.upstream: is the operator's to choose where a policy or enforced egress limits what may leave";
+        if (!chosen.Tls.InsecureHosts.Select(h => h.Text).Order().SequenceEqual(without.Tls.InsecureHosts.Select(h => h.Text).Order()))
+            yield return "tls.insecure_hosts: are the operator's to choose where a policy or enforced egress limits what may leave";
+        if (!chosen.Tls.ExtraCa.Order().SequenceEqual(without.Tls.ExtraCa.Order()))
+            yield return "tls.extra_ca: is the operator's to choose where a policy or enforced egress limits what may leave";
+    }
+
+    private static (bool, ParentAddress?, SecretText?) WayOut(ProxySettings settings) =>
+        (settings.Proxy.UpstreamFromEnvironment, settings.Proxy.Upstream, settings.Proxy.UpstreamSecret);
 
     private static string? OwnFile(string key, string? path)
     {

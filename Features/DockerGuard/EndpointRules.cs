@@ -24,6 +24,12 @@ internal enum Passage
 /// </summary>
 internal sealed class EndpointRules(AllowedSources sources, string? hostNetworkId)
 {
+    // All but Privileged.
+    private static readonly HashSet<string> HarmlessInExec = new(StringComparer.OrdinalIgnoreCase)
+    {
+        "User", "Tty", "ConsoleSize", "AttachStdin", "AttachStdout", "AttachStderr", "Detach", "DetachKeys", "Env", "WorkingDir", "Cmd", "Container",
+    };
+
     private readonly NetworkRules _networks = new(hostNetworkId);
     private readonly ContainerRules _containers = new(sources, new NetworkRules(hostNetworkId));
 
@@ -61,10 +67,11 @@ internal sealed class EndpointRules(AllowedSources sources, string? hostNetworkI
                 return (path.First, path.Last) switch
                 {
                     _ when root.ValueKind != JsonValueKind.Object => "a body that is no object",
-                    ("containers", "exec") => GoJson.Member(root, "Privileged") is { } privileged && !GoJson.IsEmpty(privileged) ? "Privileged" : null,
+                    ("containers", "exec") => GoJson.Unknown(root, HarmlessInExec),
                     ("containers", _) => _containers.Refusal(root),
                     ("volumes", _) => VolumeRules.Refusal(root),
                     ("networks", "create") => NetworkRules.Refusal(root),
+                    ("networks", "connect") => _networks.ConnectionRefusal(root),
                     _ => "a body that nobody looks at",
                 };
             }
@@ -90,7 +97,7 @@ internal sealed class EndpointRules(AllowedSources sources, string? hostNetworkI
         ("GET" or "POST" or "DELETE", "images", > 1) => FindImage(method, path),
         ("GET" or "DELETE", "networks", <= 2) => Passage.Stream,
         ("POST", "networks", 2) => path.Last switch { "create" => Passage.Body, "prune" => Passage.Stream, _ => Passage.None },
-        ("POST", "networks", > 2) when path.Last is "connect" or "disconnect" => Passage.Stream,
+        ("POST", "networks", > 2) => path.Last switch { "connect" => Passage.Body, "disconnect" => Passage.Stream, _ => Passage.None },
         ("GET" or "DELETE", "volumes", <= 2) => Passage.Stream,
         ("POST", "volumes", 2) => path.Last switch { "create" => Passage.Body, "prune" => Passage.Stream, _ => Passage.None },
         // What asks only what there is of them: compose and `docker info` do.

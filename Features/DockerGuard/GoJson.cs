@@ -67,6 +67,12 @@ internal static class GoJson
     public static string Text(JsonElement value, string name)
         => Member(value, name) is { ValueKind: not JsonValueKind.Null } member ? member.GetString() ?? "" : "";
 
+    /// <summary>The first member that says something and is none of those that are known: it may be one of a later version; null when there is none.</summary>
+    /// <param name="value">An object.</param>
+    /// <param name="known">Names, compared as Go does.</param>
+    public static string? Unknown(JsonElement value, IReadOnlySet<string> known)
+        => value.EnumerateObject().Where(member => !known.Contains(member.Name) && !IsEmpty(member.Value)).Select(member => member.Name).FirstOrDefault();
+
     private static string? Ambiguity(JsonElement value, bool isMap)
     {
         if (value.ValueKind == JsonValueKind.Array)

@@ -5,10 +5,12 @@ namespace Discobot.Features.DockerGuard;
 /// <summary>What a volume may not be: with options, Docker's local driver mounts any directory, device or share of a network.</summary>
 internal static class VolumeRules
 {
+    private static readonly HashSet<string> Harmless = new(StringComparer.OrdinalIgnoreCase) { "Name", "Driver", "DriverOpts", "Labels" };
+
     /// <summary>Why a volume may not be made as <c>POST /volumes/create</c> describes it; null when it may.</summary>
     public static string? Refusal(JsonElement volume)
-        => GoJson.Member(volume, "ClusterVolumeSpec") is { ValueKind: not JsonValueKind.Null } ? "a cluster volume"
-            : Refusal(GoJson.Text(volume, "Driver"), GoJson.Member(volume, "DriverOpts"));
+        => GoJson.Member(volume, "ClusterVolumeSpec") is { ValueKind: not JsonValueKind.Null } ? "a cluster volume" : GoJson.Unknown(volume, Harmless)
+            ?? Refusal(GoJson.Text(volume, "Driver"), GoJson.Member(volume, "DriverOpts"));
 
     /// <param name="driver">Empty is the local one.</param>
     /// <param name="options">The driver's.</param>

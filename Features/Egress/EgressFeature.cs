@@ -7,21 +7,33 @@ namespace Discobot.Features.Egress;
 /// <summary>The proxy's side of enforced egress: it answers questions for names, and knows which name an address was given for.</summary>
 internal static class EgressFeature
 {
+    /// <summary>The table of the packet filter that is ours, of family inet.</summary>
+    public const string Table = "discobot";
+
     private const string ResolverFile = "/etc/resolv.conf";
 
     public static IServiceCollection AddEgress(this IServiceCollection services, EgressOptions options)
     {
-        services.AddSingleton<LearnedNames>().AddSingleton<IAddressNames>(provider => provider.GetRequiredService<LearnedNames>());
         if (!options.IsServed)
-            return services;
+            return services.AddLearnedNames();
         return services
-            .AddSingleton(new NameServers(ResolverFile))
-            .AddSingleton(provider => new DnsResolver(
-                provider.GetRequiredService<IEgressPolicy>(), options.Mode!.Value, provider.GetRequiredService<NameServers>(),
-                provider.GetRequiredService<LearnedNames>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<DnsResolver>>()))
+            .AddResolver(options.Mode!.Value)
             .AddHostedService(provider => new DnsServer(
                 provider.GetRequiredService<DnsResolver>(), Loopback(options.DnsPort), provider.GetRequiredService<ILogger<DnsServer>>()));
     }
+
+    /// <summary>The resolver and what it remembers.</summary>
+    public static IServiceCollection AddResolver(this IServiceCollection services, EgressMode mode) => services
+        .AddLearnedNames()
+        .AddSingleton(new NameServers(ResolverFile))
+        .AddSingleton(provider => new DnsResolver(
+            provider.GetRequiredService<IEgressPolicy>(), mode, provider.GetRequiredService<NameServers>(),
+            provider.GetRequiredService<LearnedNames>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<FlowRecorder>(),
+            provider.GetRequiredService<ILogger<DnsResolver>>()));
+
+    private static IServiceCollection AddLearnedNames(this IServiceCollection services) => services
+        .AddSingleton<LearnedNames>()
+        .AddSingleton<IAddressNames>(provider => provider.GetRequiredService<LearnedNames>());
 
     /// <summary>Where the connections of nested containers are led, as they cannot be to the loopback's own addresses: two that the init gives to
     /// the loopback interface (RFC 3927 and RFC 4193).</summary>

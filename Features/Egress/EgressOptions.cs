@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+using System.Net;
 using System.Text.Json;
 using Discobot.Infrastructure.Config;
 
@@ -19,7 +21,7 @@ internal enum EgressMode
 /// <summary>The <c>egress</c> section. All of it needs a restart.</summary>
 internal sealed record EgressOptions
 {
-    /// <summary>Null (<c>auto</c>): nobody chose, which is <see cref="EgressMode.Open"/>.</summary>
+    /// <summary>Null (<c>auto</c>): nobody chose. Outside a container nothing is then led here; in one the init chooses.</summary>
     public EgressMode? Mode { get; init; }
 
     /// <summary>Where redirected connections arrive, on 127.0.0.1 and ::1.</summary>
@@ -33,6 +35,9 @@ internal sealed record EgressOptions
 
     /// <summary>Whether set-user-ID programs give the agent nothing where egress is enforced.</summary>
     public bool NoNewPrivileges { get; init; } = true;
+
+    /// <summary>Whom <c>discobot doctor</c> tries to reach past the proxy; empty: addresses that are nobody's.</summary>
+    public ImmutableArray<IPAddress> Probe { get; init; } = [];
 
     /// <summary>Whether this proxy serves what a packet filter leads to it.</summary>
     public bool IsServed => Mode is EgressMode.Redirect or EgressMode.Enforce;
@@ -48,6 +53,7 @@ internal sealed record EgressOptions
             DnsPort = section["dns_port"].AsInt(fallback.DnsPort, 1, 65535),
             TrustAgent = section["trust_agent"].AsBool(fallback.TrustAgent),
             NoNewPrivileges = section["no_new_privs"].AsBool(fallback.NoNewPrivileges),
+            Probe = section["probe"] is { IsList: true } list && !list.Items().Any() ? [] : section["probe"].AsAddresses(fallback.Probe),
         };
     }
 
@@ -73,6 +79,7 @@ internal sealed record EgressOptions
         json.WriteNumber("dns_port", DnsPort);
         json.WriteBoolean("trust_agent", TrustAgent);
         json.WriteBoolean("no_new_privs", NoNewPrivileges);
+        json.WriteList("probe", Probe);
         json.WriteEndObject();
     }
 }

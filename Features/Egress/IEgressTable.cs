@@ -24,4 +24,16 @@ internal interface IEgressTable : IDisposable
     /// <summary>Puts the plan into force, in place of the one before, in one transaction.</summary>
     /// <exception cref="Infrastructure.Native.LibcException">EPERM without CAP_NET_ADMIN in this network namespace; nothing was changed.</exception>
     void Set(EgressPlan plan);
+
+    /// <summary>How many packets were refused since the table is there, by kind: <c>udp</c>, <c>icmp</c>, <c>other</c>.</summary>
+    /// <exception cref="Infrastructure.Native.LibcException">The kernel does not tell.</exception>
+    IReadOnlyDictionary<string, long> Refused();
+
+    /// <summary>Where TCP went that was let past the proxy by a mode that does so, in the last hour.</summary>
+    /// <exception cref="Infrastructure.Native.LibcException">The kernel does not tell.</exception>
+    IReadOnlyList<IPEndPoint> Passed();
+
+    /// <summary>Whether the rules that refuse are there.</summary>
+    /// <exception cref="Infrastructure.Native.LibcException">The kernel does not tell.</exception>
+    bool IsThere { get; }
 }

@@ -26,16 +26,21 @@ internal sealed partial class HeaderRewriter(Live<HeaderRules> live, HostSet unv
             return;
         }
 
+        var flow = Flow.Of(request.HttpContext);
         foreach (var header in rule.Set)
         {
-            if (TryRead(rule, header, out var value))
-                fields.Set(header.Name, value);
+            if (!TryRead(rule, header, out var value))
+                continue;
+            fields.Set(header.Name, value);
+            flow?.Offer(header.Name);
         }
 
         foreach (var header in rule.Append)
         {
-            if (TryRead(rule, header, out var value))
-                fields.Append(header.Name, value);
+            if (!TryRead(rule, header, out var value))
+                continue;
+            fields.Append(header.Name, value);
+            flow?.Offer(header.Name);
         }
     }
 

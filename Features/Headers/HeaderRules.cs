@@ -105,11 +105,7 @@ internal sealed class ActiveValue(string name, SecretText secret, SecretFiles fi
         return Interlocked.CompareExchange(ref _last, told, last) == last ? reading : told;
     }
 
-    private string? ProblemOf(SecretReading held) => held.Problem
-        ?? (held.Value.Length == 0 ? $"{secret} is empty"
-            // RFC 9110, 5.5: what ends a line would begin another header.
-            : held.Value.Any(c => c is < ' ' and not '\t' or '\x7f' or > '\u00ff') ? $"{secret} holds line breaks or characters that no header may have"
-            : null);
+    private string? ProblemOf(SecretReading held) => held.Problem ?? secret.HeaderProblem(held.Value);
 
     /// <param name="Held">What was read.</param>
     /// <param name="Problem">Fit for a log line, or null.</param>

@@ -36,7 +36,7 @@ public sealed class AgentAccessTests : IDisposable
             ln -s /victim $2/docker; ln -s /victim $2/cache; mkdir -p $2/discobot; chown -R 1000:1000 $2
             """);
         _inside.Program("/usr/local/bin/dockerd", "exit 1");
-        _inside.Variables["CACHE_ENABLED"] = "true";
+        _inside.Environment["CACHE_ENABLED"] = "true";
         _inside.Agent("""
             cd ~; rm -rf .discobot in-image; ln -s /victim .discobot; ln -s /victim/file in-image; ln -s /victim .docker; ln -s /victim .npm
             mkdir -p workspace/.discobot/hooks; ln -s /victim workspace/.discobot/proxy; ln -s /victim/file workspace/.discobot/cache.json

@@ -85,5 +85,10 @@ internal sealed class Container(
         return environment;
     }
 
-    private TrustedPath Trusted => new(Paths.Root, [.. Agent.Groups.Where(group => group != 0)], ["/home", Paths.Home, Paths.In(Agent.Home)]);
+    private TrustedPath Trusted => new(Paths.Root, [.. Agent.Groups.Where(group => group != 0)],
+        IsOfTheSystem(Agent.Home) ? ["/home", Paths.Home] : ["/home", Paths.Home, Paths.In(Agent.Home)]);
+
+    // Users of the system have root's directories for a home (daemon: /usr/sbin): those never become theirs.
+    private bool IsOfTheSystem(string home)
+        => home.StartsWith("/usr/", StringComparison.Ordinal) && Libc.StatusOf(Paths.In(home)) is { Kind: FileKind.Directory, Owner.User: 0 };
 }

@@ -46,6 +46,7 @@ internal sealed class ContainerFixture : IDisposable
         EnsureAuthority = (directory, cancellation) => File.WriteAllTextAsync(Path.Combine(directory, "ca.crt"), "a certificate", cancellation),
         InstallTrust = (_, _) => Task.FromResult(new TrustOutcome("/bundle.pem", "the CA is trusted", true)),
         FollowBundleForJava = static (_, _) => { },
+        OperatorErrors = static () => [],
         ChooseConfig = text =>
         {
             ChosenFrom = text;
@@ -53,7 +54,10 @@ internal sealed class ContainerFixture : IDisposable
         },
         IsMachinesNetwork = static () => true,
         OpenEgressTable = static () => throw new InvalidOperationException("the packet filter of the test's own machine"),
+        WatchRuleset = static _ => _ => Task.CompletedTask,
         AddLoopbackAddress = static _ => throw new InvalidOperationException("the network of the test's own machine"),
+        AddLoopbackRoutes = static _ => throw new InvalidOperationException("the network of the test's own machine"),
+        WatchInterfaces = static _ => _ => Task.CompletedTask,
     };
 
     public string At(string path) => Path.Combine(Root, path.TrimStart('/'));

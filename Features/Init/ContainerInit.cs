@@ -23,12 +23,13 @@ internal sealed class ContainerInit(ContainerPaths paths, InitServices services,
         var outcome = new InitOutcome(container.Running, null, container.Session.StopBudget);
         try
         {
-            if (!await Startup.RunAsync(Startup.Steps(container), log, signals.Requested))
+            if (!await Startup.RunAsync(Startup.Steps(container), log, patience: null, signals.Requested))
             {
                 await HoldAsync(environment, signals);
                 return outcome;
             }
 
+            // No limit: the agent works for as long as it likes.
             var agent = container.Running.AgentApi!;
             await Task.WhenAny(agent.Exited, Task.Delay(Timeout.Infinite, signals.Requested));
         }
@@ -44,10 +45,9 @@ internal sealed class ContainerInit(ContainerPaths paths, InitServices services,
     {
         var errors = new List<string>();
         var session = SessionOptions.Read(environment, errors);
-        var user = session is null ? null : new UserDatabase(paths.Etc).Find(session.AgentUser);
+        var user = session is null ? null : FindUser(session.AgentUser, errors);
         errors.InsertRange(0, new StartConditions(paths).Broken());
-        if (session is not null && user is null)
-            errors.Add($"AGENT_USER {session.AgentUser} is not in {paths.Etc}/passwd");
+        errors.AddRange(services.OperatorErrors());
         foreach (var error in errors)
             log.Error(error);
         foreach (var ignored in session?.Ignored ?? [])
@@ -57,10 +57,27 @@ internal sealed class ContainerInit(ContainerPaths paths, InitServices services,
             : new Container(paths, session, user, environment, services, log, spawner) { AgentArguments = agentArguments };
     }
 
+    private UserRecord? FindUser(string name, List<string> errors)
+    {
+        try
+        {
+            if (new UserDatabase(paths.Etc).Find(name) is { } user)
+                return user;
+            errors.Add($"AGENT_USER {name} is not in {paths.Etc}/passwd");
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            errors.Add($"AGENT_USER {name} cannot be looked up: {error.Message}");
+        }
+
+        return null;
+    }
+
     private async Task HoldAsync(IReadOnlyDictionary<string, string> environment, StopSignals signals)
     {
         if (environment.GetValueOrDefault("DISCOBOT_DEBUG_HOLD") != "1")
             return;
+        // No limit: who asked for the hold ends it by a signal.
         log.Info("startup failed; held for inspection (DISCOBOT_DEBUG_HOLD=1) until a signal asks to stop");
         await Task.WhenAny(Task.Delay(Timeout.Infinite, signals.Requested));
     }

@@ -1,3 +1,5 @@
+using Discobot.Infrastructure.Config;
+
 namespace Discobot.Features.Init;
 
 /// <summary>Where things are in the container. With another root everything moves below it: a test then touches nothing else.</summary>
@@ -17,7 +19,7 @@ internal sealed record ContainerPaths(string Root = "/")
 
     public string Proxy => In("/.data/proxy");
 
-    public string ProxyConfig => In("/.data/proxy/config.yaml");
+    public string ProxyConfig => In(ConfigOverlay.Places[0]);
 
     /// <summary>What the tools are told of the proxy. Not on the volume, which another container may share.</summary>
     public string ProxyState => In("/run/discobot/proxy.json");

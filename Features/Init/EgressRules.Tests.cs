@@ -1,5 +1,6 @@
 using System.Net;
 using Discobot.Features.Egress;
+using Discobot.Features.Egress.Nftables;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init;
@@ -9,6 +10,10 @@ public sealed class EgressRulesTests : IDisposable
     private readonly ContainerFixture _fixture = new();
     private readonly List<EgressPlan> _plans = [];
     private readonly List<IPAddress> _addresses = [];
+    private readonly List<IPAddress> _routes = [];
+    private Action<string, string> _loses = (_, _) => Assert.Fail("nobody listens");
+    private Action _interfaceComes = () => Assert.Fail("nobody listens");
+    private bool _isThere = true;
 
     public void Dispose() => _fixture.Dispose();
 
@@ -21,6 +26,16 @@ public sealed class EgressRulesTests : IDisposable
         Assert.Equal([(mode, false), (mode, true)], _plans.Select(p => (EgressOptions.Word(p.Mode), p.IsServed)));
         Assert.Equal(mode, EgressOptions.Word(rules.Mode));
         Assert.Equal(EgressFeature.Nested, _addresses);
+        Assert.Equal([IPAddress.Loopback, IPAddress.IPv6Loopback], _routes);
+    }
+
+    [Fact]
+    public async Task An_interface_that_comes_later_gets_its_ways_to_the_entry_too()
+    {
+        await Rules("enforce", isNamed: true).CloseAsync();
+        _routes.Clear();
+        _interfaceComes();
+        Assert.Equal([IPAddress.Loopback, IPAddress.IPv6Loopback], _routes);
     }
 
     [Theory]
@@ -45,6 +60,17 @@ public sealed class EgressRulesTests : IDisposable
     }
 
     [Fact]
+    public async Task Open_there_are_no_rules_and_nothing_is_said_of_them()
+    {
+        var rules = Rules("open", isNamed: true, error: 1);
+        await rules.CloseAsync();
+        await rules.LeadAsync();
+        Assert.Empty(_plans);
+        Assert.Equal(EgressMode.Open, rules.Mode);
+        Assert.DoesNotContain("warning", _fixture.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task The_machines_own_network_is_left_alone()
     {
         await Rules("redirect", isNamed: true, isMachines: true).CloseAsync();
@@ -66,14 +92,83 @@ public sealed class EgressRulesTests : IDisposable
     [Fact]
     public async Task Containers_inside_that_get_no_authority_are_led_nowhere_unless_it_is_enforced()
     {
+        // Under a policy clients are led to the proxy whether they can trust it or not.
+        _fixture.Write("/etc/discobot/policy.yaml", "");
         foreach (var mode in (string[])["redirect", "enforce"])
         {
             var rules = Rules(mode, isNamed: true);
             await rules.CloseAsync();
-            await rules.LeadAsync();
+            await rules.LeadAsync(isTrusted: false);
         }
 
         Assert.Equal([false, true], _plans.Where(p => p.IsServed).Select(p => p.LeadsContainers));
+    }
+
+    [Fact]
+    public async Task Programs_that_could_not_trust_the_proxy_are_not_led_to_it_unless_that_is_enforced()
+    {
+        var redirect = Rules("redirect", isNamed: false);
+        await redirect.CloseAsync();
+        await redirect.LeadAsync(isTrusted: false);
+        var enforce = Rules("enforce", isNamed: false);
+        await enforce.CloseAsync();
+        await enforce.LeadAsync(isTrusted: false);
+        Assert.Equal((EgressMode.Open, EgressMode.Enforce), (redirect.Mode, enforce.Mode));
+        Assert.Equal(EgressMode.Enforce, Assert.Single(_plans, p => p.IsServed).Mode);
+        Assert.Contains("warning: programs that do not use the proxy go out directly: there is no way by which they could trust it", _fixture.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("enforce", 0, null, true)]
+    [InlineData("enforce", 1, null, false)]
+    [InlineData("enforce", 1, true, true)]
+    [InlineData("enforce", 0, false, false)]
+    [InlineData("redirect", 0, null, false)]
+    public async Task Dockers_socket_is_guarded_as_somebody_said_or_where_egress_is_enforced_in_fact(string mode, int error, bool? guard, bool expected)
+    {
+        var rules = Rules(mode, isNamed: false, error);
+        await (rules with { Settings = rules.Settings with { DockerGuard = guard } }).CloseAsync();
+        Assert.Equal(expected, rules.Rules.GuardsDocker);
+    }
+
+    [Fact]
+    public async Task What_the_operator_said_is_not_forgotten_with_a_configuration_that_cannot_be_put_in_place()
+    {
+        var rules = Rules("redirect", isNamed: false);
+        rules = rules with { Settings = new ProxySummary() };
+        await rules.CloseAsync();
+        Assert.Empty(_plans);
+        _fixture.Write("/etc/discobot/policy.yaml", "allowlist: {enabled: true}\n");
+        await Assert.ThrowsAsync<StartupException>(rules.CloseAsync);
+    }
+
+    [Fact]
+    public async Task A_kernel_without_the_packet_filter_is_told_from_a_missing_capability()
+    {
+        await Rules("redirect", isNamed: false, error: 2).CloseAsync();
+        Assert.Contains("the kernel needs nf_tables", _fixture.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("--cap-add", _fixture.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_table_that_somebody_takes_away_is_told_as_an_attack_and_ours_is_put_back()
+    {
+        var rules = Rules("enforce", isNamed: true);
+        await rules.CloseAsync();
+        // Of our own, of the inner Docker's, of somebody's.
+        _loses("discobot", "discobot");
+        _loses("docker-bridges", "dockerd");
+        Assert.DoesNotContain("attack", _fixture.Output, StringComparison.Ordinal);
+        _loses("nat", "nft");
+        Assert.Contains("warning: attack: nft took the table nat out of the packet filter; the rules of the way out are untouched", _fixture.Output, StringComparison.Ordinal);
+        Assert.Single(_plans);
+
+        _isThere = false;
+        rules = Rules("enforce", isNamed: true);
+        await rules.CloseAsync();
+        _loses("discobot", "nft");
+        Assert.Contains("nft took the table discobot out of the packet filter; the rules of the way out are put back", _fixture.Output, StringComparison.Ordinal);
+        Assert.Equal(_plans[^2], _plans[^1]);
     }
 
     private Subject Rules(string mode, bool isNamed, int error = 0, bool isMachines = false, UserRecord? agent = null, bool trusts = false)
@@ -82,10 +177,21 @@ public sealed class EgressRulesTests : IDisposable
         var services = c.Services with
         {
             IsMachinesNetwork = () => isMachines,
-            OpenEgressTable = () => new Table(_plans, error),
+            OpenEgressTable = () => new Table(_plans, error, _isThere),
+            WatchRuleset = tell =>
+            {
+                _loses = (name, program) => tell(new TableLoss(name, program));
+                return _ => Task.CompletedTask;
+            },
             AddLoopbackAddress = _addresses.Add,
+            AddLoopbackRoutes = _routes.Add,
+            WatchInterfaces = changed =>
+            {
+                _interfaceComes = changed;
+                return _ => Task.CompletedTask;
+            },
         };
-        var egress = new EgressOptions { Mode = mode == "enforce" ? EgressMode.Enforce : EgressMode.Redirect, TrustAgent = trusts };
+        var egress = new EgressOptions { Mode = mode switch { "enforce" => EgressMode.Enforce, "open" => EgressMode.Open, _ => EgressMode.Redirect }, TrustAgent = trusts };
         var container = new Container(c.Paths, c.Session, agent ?? c.Agent, c.Environment, services, c.Log, c.Spawner);
         return new Subject(new EgressRules(container), container, new ProxySummary { Egress = egress, EgressIsNamed = isNamed });
     }
@@ -96,15 +202,15 @@ public sealed class EgressRulesTests : IDisposable
 
         public Task CloseAsync() => Rules.CloseAsync(new DataVolume("proxy", new Owner(4242, 4242), Task.CompletedTask), Settings);
 
-        public Task LeadAsync()
+        public Task LeadAsync(bool isTrusted = true)
         {
-            var proxy = new ClientProxy(Container, Settings, new ClientTrust());
+            var proxy = new ClientProxy(Container, Settings, new ClientTrust { Bundle = isTrusted ? "/etc/ssl/certs/ca-certificates.crt" : null });
             proxy.BeginServing();
             return Rules.LeadAsync(proxy);
         }
     }
 
-    private sealed class Table(List<EgressPlan> plans, int error) : IEgressTable
+    private sealed class Table(List<EgressPlan> plans, int error, bool isThere) : IEgressTable
     {
         public void Set(EgressPlan plan)
         {
@@ -112,6 +218,12 @@ public sealed class EgressRulesTests : IDisposable
                 throw new LibcException("nftables", "table inet discobot", error);
             plans.Add(plan);
         }
+
+        public IReadOnlyDictionary<string, long> Refused() => new Dictionary<string, long>();
+
+        public IReadOnlyList<IPEndPoint> Passed() => [];
+
+        public bool IsThere => isThere;
 
         public void Dispose()
         {

@@ -27,11 +27,11 @@ public sealed class FirstStartTests : IDisposable
     {
         _inside.Program("/opt/discobot/bin/proxy", "[ -e /tmp/go ] || exit 3; " + Proxy);
         _inside.Agent("echo agent has $HTTP_PROXY.; : > /tmp/go; sleep 1000");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("\nagent has .\n");
         await _inside.SeeAsync("HTTP proxy ready on port 17080");
         await _inside.SeeAsync("warning: what runs already was started without the proxy's environment; new logins get it");
-        Assert.Contains("http://localhost:17080", await _inside.InsideAsync(". /etc/profile; echo $HTTP_PROXY"), StringComparison.Ordinal);
+        Assert.Contains("http://localhost:17080", await _inside.ShellAsync(". /etc/profile; echo $HTTP_PROXY"), StringComparison.Ordinal);
     }
 
     [Theory]
@@ -56,7 +56,7 @@ public sealed class FirstStartTests : IDisposable
     {
         _inside.Program("/usr/local/bin/dockerd", "[ -e /tmp/once ] || { : > /tmp/once; exit 3; }\n" + DockerDaemonTests.Daemon);
         _inside.Agent("sleep 1000");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("warning: Docker daemon did not become ready: it ended with exit code 3");
         await _inside.SeeAsync("Docker daemon ready\n");
     }
@@ -65,7 +65,7 @@ public sealed class FirstStartTests : IDisposable
     [Fact]
     public async Task A_proxy_of_another_container_on_the_same_ports_is_not_ours_for_the_start_nor_for_health()
     {
-        _inside.Program("/opt/discobot/bin/proxy", "[ -e /tmp/served ] || { : > /tmp/served; DISCOBOT_START_TOKEN=other setsid /opt/discobot/lib/discobot proxy \"$@\" & sleep 1; }; echo pid $$; " + Proxy);
+        _inside.Program("/opt/discobot/bin/proxy", "[ -e /tmp/served ] || { : > /tmp/served; DISCOBOT_START_TOKEN=other setsid /opt/discobot/lib/discobot proxy \"$@\" & until nc -z 127.0.0.1 17080 && nc -z 127.0.0.1 17081; do sleep 0.05; done; }; echo pid $$; " + Proxy);
         _inside.Agent("sleep 1; /opt/discobot/lib/discobot health; echo health $?; echo agent has $HTTP_PROXY.; exit 0");
         await _inside.RunAsync();
         Assert.DoesNotContain("HTTP proxy ready", _inside.Output, StringComparison.Ordinal);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using Discobot.Infrastructure.Native;
@@ -93,7 +94,7 @@ internal sealed class GuardedDocker(Container container)
         });
         container.Running.DockerGuard = child;
         var endpoint = new DockerEndpoint(usual);
-        for (var waited = TimeSpan.Zero; waited < Limit && !child.Exited.IsCompleted; waited += Poll)
+        for (var watch = Stopwatch.StartNew(); watch.Elapsed < Limit && !child.Exited.IsCompleted;)
         {
             if (await endpoint.IsServedAsync(cancellationToken))
             {

@@ -25,7 +25,7 @@ public sealed class InitProcessTests : IDisposable
     [Fact]
     public async Task It_starts_in_the_documented_order_and_lines_and_ends_with_the_agents_code()
     {
-        _inside.Variables["NO_PROXY"] = "corp.example";
+        _inside.Environment["NO_PROXY"] = "corp.example";
         _inside.Agent("echo user $(id -u) in $(pwd -P); for v in HTTP_PROXY NO_PROXY all_proxy; do eval echo agent has $v=\\$$v; done; cat /etc/profile.d/discobot-proxy.sh; exit 7");
         Assert.True(await _inside.RunAsync() == 7, _inside.Output);
         InOrder(
@@ -48,7 +48,7 @@ public sealed class InitProcessTests : IDisposable
 
         // Ended by itself, so that nobody waits ten seconds.
         _inside.Program("/opt/discobot/bin/proxy", "exit 3");
-        _inside.Variables["HTTP_PROXY"] = "http://localhost:17080";
+        _inside.Environment["HTTP_PROXY"] = "http://localhost:17080";
         _inside.Agent("env -u PWD > /tmp/env; exit 0");
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
         Assert.Contains("\ndiscobot-agent: proxy did not become ready: it ended with exit code 3\n", _inside.Output, StringComparison.Ordinal);
@@ -60,7 +60,7 @@ public sealed class InitProcessTests : IDisposable
     [Fact]
     public async Task A_secret_of_the_operators_policy_is_for_the_proxy_alone()
     {
-        _inside.Variables["TOKEN"] = "for-the-proxy";
+        _inside.Environment["TOKEN"] = "for-the-proxy";
         _inside.Prepare("mkdir -p $1/etc/discobot; echo 'headers: {h.example: {set: {Authorization: \"env:TOKEN\"}}}' > $1/etc/discobot/policy.yaml");
         _inside.Program("/opt/discobot/bin/proxy", "echo the proxy has $TOKEN; exec /opt/discobot/lib/discobot proxy \"$@\"");
         _inside.Agent("env > /tmp/env; exit 0");
@@ -86,16 +86,97 @@ public sealed class InitProcessTests : IDisposable
     [InlineData("certs/ca.crt certs/ca.key", "ca.crt is no regular file")]
     [InlineData("config.yaml", "HTTP proxy ready")]
     [InlineData("api.token", "is no regular file")]
+    [InlineData("learned.json cache/.index cache/.credentials cache/.lock cache/.owner", "HTTP proxy ready")]
     public async Task A_FIFO_in_the_place_of_a_file_of_the_proxys_holds_nothing_up(string files, string told)
     {
-        _inside.Prepare($"mkdir -p $2/proxy/certs; cd $2/proxy; mkfifo {files}");
+        _inside.Prepare($"mkdir -p $2/proxy/certs $2/proxy/cache; cd $2/proxy; mkfifo {files}");
         _inside.Agent("exec sleep 1000");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("startup completed");
         Assert.Contains("discobot-agent: HTTP proxy ready on port 17080\n", _inside.Output, StringComparison.Ordinal);
         Assert.Contains(told, _inside.Output, StringComparison.Ordinal);
-        _inside.Send(Signal.Terminate);
+        await _inside.SendAsync("TERM");
         await _inside.EndAsync();
+    }
+
+    /// <summary>In the image, or mounted: each costs what it is for, and a line.</summary>
+    [Theory]
+    [InlineData("etc/hosts", "warning: localhost name failed: /etc/hosts is no regular file")]
+    [InlineData("etc/gitconfig", "warning: git safe directories failed: /etc/gitconfig is no regular file")]
+    [InlineData("etc/profile", "warning: /etc/profile stays as it is, ")]
+    [InlineData("etc/bash.bashrc", "warning: /etc/bash.bashrc stays as it is, ")]
+    [InlineData("etc/resolv.conf", "HTTP proxy ready")]
+    [InlineData("etc/os-release", "HTTP proxy ready")]
+    [InlineData("etc/ssl/certs/ca-certificates.crt", "clients are pointed at /var/lib/discobot/ca-bundle.crt")]
+    [InlineData("usr/local/share/ca-certificates/discobot-proxy-ca.crt", "HTTP proxy ready")]
+    [InlineData("var/lib/discobot/ca-bundle.crt", "HTTP proxy ready")]
+    [InlineData("etc/docker/daemon.json", "warning: /etc/docker/daemon.json is no regular file: the Docker daemon does without")]
+    [InlineData("var/run/docker.pid", "removing stale /var/run/docker.pid")]
+    [InlineData("var/run/docker/containerd/containerd.pid", "removing stale /var/run/docker/containerd/containerd.pid")]
+    [InlineData("var/run/docker.sock", "Docker daemon ready")]
+    [InlineData(".data/.locks/volume", "HTTP proxy ready")]
+    [InlineData(".data/.locks/session-s1", "HTTP proxy ready")]
+    [InlineData(".data/.agent", "HTTP proxy ready")]
+    public Task A_FIFO_in_the_place_of_a_file_that_the_start_reads_holds_nothing_up(string file, string told) => StartsWithAsync("mkfifo", file, told);
+
+    /// <summary>As the engine makes one for <c>-v FILE:FILE</c> when there is no such file on its host.</summary>
+    [Theory]
+    [InlineData("etc/hosts", "HTTP proxy ready")]
+    [InlineData("etc/group", "warning: no user discobot-proxy could be made, the proxy runs as root: ")]
+    [InlineData("etc/gitconfig", "warning: git safe directories failed: ")]
+    [InlineData("etc/profile", "HTTP proxy ready")]
+    [InlineData("etc/bash.bashrc", "HTTP proxy ready")]
+    [InlineData("etc/resolv.conf", "HTTP proxy ready")]
+    [InlineData("etc/ssl/certs/ca-certificates.crt", "clients are pointed at /var/lib/discobot/ca-bundle.crt")]
+    [InlineData("etc/docker/daemon.json", "warning: /etc/docker/daemon.json is no regular file: the Docker daemon does without")]
+    [InlineData(".data/proxy/config.yaml", "the proxy's configuration is kept in /run/discobot: ")]
+    [InlineData(".data/.agent", "HTTP proxy ready")]
+    public Task A_directory_in_the_place_of_a_file_costs_what_the_file_is_for(string file, string told) => StartsWithAsync("mkdir", file, told);
+
+    private async Task StartsWithAsync(string make, string file, string told)
+    {
+        _inside.Program("/usr/local/bin/dockerd", DockerDaemonTests.Daemon);
+        var at = file.StartsWith(".data/", StringComparison.Ordinal) ? "$2" + file[".data".Length..] : file.StartsWith("usr/local/", StringComparison.Ordinal) ? "$1/" + file["usr/".Length..] : "$1/" + file;
+        _inside.Prepare($"mkdir -p \"$(dirname {at})\" $1/var/run; rm -f {at}; {make} {at}");
+        _inside.Agent("echo agent has $HTTP_PROXY; exec sleep 1000");
+        await _inside.StartAsync();
+        await _inside.SeeAsync("\nagent has http://localhost:17080\n");
+        Assert.Contains(told, _inside.Output, StringComparison.Ordinal);
+        Assert.Contains("Docker daemon ready\n", _inside.Output, StringComparison.Ordinal);
+        if (file.EndsWith("daemon.json", StringComparison.Ordinal))
+            Assert.Contains(" --config-file /run/discobot/daemon.json", await File.ReadAllTextAsync(_inside.At("/tmp/arguments")), StringComparison.Ordinal);
+        await _inside.SendAsync("TERM");
+        await _inside.EndAsync();
+    }
+
+    /// <summary>As with <c>docker run --read-only --tmpfs /tmp --tmpfs /run</c>, in an image that knows nothing of it.</summary>
+    [Fact]
+    public async Task On_a_read_only_root_the_session_works()
+    {
+        _inside.Program("/usr/local/bin/dockerd", DockerDaemonTests.Daemon.Replace("/var/run/", "/run/", StringComparison.Ordinal) + "\n");
+        _inside.Prepare("mkdir -p $1/etc/docker; ln -s /run $1/var/run; echo '{}' > $1/etc/docker/daemon.json; mkdir -p $1/deps $1/home/discobot/workspace/deps; touch $1/deps/below");
+        _inside.Before = "mount --rbind . .; cd \"$PWD\"; mount --bind deps home/discobot/workspace/deps; mount -o remount,bind,ro .; for d in tmp run; do mount -t tmpfs none $d; done";
+        _inside.Agent("cd /workspace && touch here && echo agent has $HTTP_PROXY $(ls /home/discobot/workspace) $(ls deps) $(cat /etc/docker/daemon.json); exec sleep 1000");
+        await _inside.StartAsync();
+        await _inside.SeeAsync("agent has http://localhost:17080 deps here below {}\n");
+        Assert.Contains("Docker daemon ready\n", _inside.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("nested containers do not get the proxy", _inside.Output, StringComparison.Ordinal);
+        Assert.Equal("written\n", await _inside.ShellAsync("touch /etc/docker/key.json && echo written"));
+        Assert.Matches("\"name\": \"workspace link\",\\s+\"result\": \"ok\"", await _inside.ShellAsync("/opt/discobot/lib/discobot doctor --json --url http://nowhere.invalid/"));
+        await _inside.SendAsync("TERM");
+        await _inside.EndAsync();
+    }
+
+    /// <summary>Without these there is no start, and the first line says so.</summary>
+    [Theory]
+    [InlineData("etc/passwd", "error: AGENT_USER discobot cannot be looked up: /etc/passwd is no regular file")]
+    [InlineData("etc/group", "error: AGENT_USER discobot cannot be looked up: /etc/group is no regular file")]
+    [InlineData("etc/discobot/policy.yaml", "/etc/discobot/policy.yaml: is no regular file")]
+    public async Task A_FIFO_in_the_place_of_a_file_that_no_start_can_do_without_is_told(string file, string told)
+    {
+        _inside.Prepare($"mkdir -p $1/etc/discobot; rm -f $1/{file}; mkfifo $1/{file}");
+        Assert.Equal(1, await _inside.RunAsync());
+        Assert.Contains(told, _inside.Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -117,22 +198,43 @@ public sealed class InitProcessTests : IDisposable
     {
         _inside.Before = "mount --bind etc etc; mount -o remount,bind,ro etc";
         _inside.Agent("sleep 1000");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("startup completed");
         Assert.Contains("warning: no user discobot-proxy could be made, the proxy runs as root: ", _inside.Output, StringComparison.Ordinal);
         Assert.Contains("warning: login shells do not get the proxy's environment: ", _inside.Output, StringComparison.Ordinal);
-        await _inside.InsideAsync("kill -9 " + _inside.Output.Split("proxy started (pid=")[1].Split(')')[0]);
+        await _inside.ShellAsync("kill -9 " + _inside.Output.Split("proxy started (pid=")[1].Split(')')[0]);
         await _inside.SeeAsync("ended unexpectedly with exit code 137");
         await _inside.SeeAsync("HTTP proxy ready on port 17080", times: 2);
     }
 
+    /// <summary>A hook's, as it begins in the workspace: the proxy is started again all the same.</summary>
+    [Fact]
+    public async Task A_directory_that_does_not_answer_keeps_nobody_else_from_being_started()
+    {
+        _inside.Prepare("mkdir -p $2/discobot/workspace/.discobot/hooks");
+        _inside.Program("/.data/discobot/workspace/.discobot/hooks/a", "#---\n# type: session\n#---\necho runs; while [ ! -e /tmp/go ]; do sleep 0.05; done");
+        _inside.Program("/.data/discobot/workspace/.discobot/hooks/b", "#---\n# type: session\n#---\nexit 0");
+        _inside.Prepare("chown -R 1000:1000 $2/discobot/workspace");
+        _inside.Agent("exec sleep 1000");
+        await _inside.StartAsync();
+        await _inside.SeeAsync("[a] runs");
+        await _inside.ShellAsync("hung=/home/discobot/workspace\n" + Enclosure.MountHung + "\ntouch /tmp/go");
+        await _inside.SeeAsync("hook a ended with exit code 0");
+        // The second hook is on its way to the directory.
+        await _inside.ShellAsync("for i in $(seq 300); do grep -q '[-]-chdir' /proc/[0-9]*/cmdline 2>/dev/null && exit; sleep 0.1; done; exit 1");
+        await _inside.ShellAsync("kill -9 " + _inside.Output.Split("proxy started (pid=")[1].Split(')')[0]);
+        await _inside.SeeAsync("HTTP proxy ready on port 17080", times: 2);
+        await _inside.SendAsync("TERM");
+        await _inside.EndAsync();
+    }
+
     [Theory]
-    [InlineData("SESSION_ID", "../x", "SESSION_ID is required: 1 to 128 letters")]
+    [InlineData("SESSION_ID", "../x", "SESSION_ID must be another, as in -e SESSION_ID=NAME: 1 to 128 letters")]
     [InlineData("AGENT_USER", "nobody-here", "AGENT_USER nobody-here is not in /etc/passwd")]
     [InlineData("DISCOBOT_STOP_BUDGET", "soon", "DISCOBOT_STOP_BUDGET must be a number of seconds between 1 and 3600")]
     public async Task A_wrong_input_ends_the_start_with_code_1_and_the_rule(string name, string value, string rule)
     {
-        _inside.Variables[name] = value;
+        _inside.Environment[name] = value;
         Assert.Equal(1, await _inside.RunAsync());
         Assert.Contains("discobot-agent: error: " + rule, _inside.Output, StringComparison.Ordinal);
     }
@@ -148,15 +250,15 @@ public sealed class InitProcessTests : IDisposable
     [Fact]
     public async Task A_start_held_for_inspection_reaps_ignores_other_signals_and_ends_with_code_1()
     {
-        _inside.Variables["SESSION_ID"] = "";
-        _inside.Variables["DISCOBOT_DEBUG_HOLD"] = "1";
-        _inside.Start();
+        _inside.Environment["SESSION_ID"] = "";
+        _inside.Environment["DISCOBOT_DEBUG_HOLD"] = "1";
+        await _inside.StartAsync();
         await _inside.SeeAsync("held for inspection");
         foreach (var signal in new[] { Signal.WindowChanged, Signal.Hangup, Signal.User1, Signal.Child })
-            _inside.Send(signal);
-        await _inside.InsideAsync("for i in 1 2 3 4 5; do (true &); done; sleep 0.3");
-        Assert.Equal("0\n", await _inside.InsideAsync("grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l"));
-        _inside.Send(Signal.Terminate);
+            await _inside.SendAsync(signal.Short());
+        await _inside.ShellAsync("for i in 1 2 3 4 5; do (true &); done; sleep 0.3");
+        Assert.Equal("0\n", await _inside.ShellAsync("grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l"));
+        await _inside.SendAsync("TERM");
         Assert.Equal(1, await _inside.EndAsync());
     }
 

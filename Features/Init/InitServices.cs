@@ -1,5 +1,6 @@
 using System.Net;
 using Discobot.Features.Egress;
+using Discobot.Features.Egress.Nftables;
 
 namespace Discobot.Features.Init;
 
@@ -15,6 +16,9 @@ internal sealed record InitServices
     /// <summary>Keeps a Java trust store (second path) equal to a bundle of certificates (first path).</summary>
     public required Action<string, string> FollowBundleForJava { get; init; }
 
+    /// <summary>What is wrong with the operator's policy and variables.</summary>
+    public required Func<IReadOnlyList<string>> OperatorErrors { get; init; }
+
     /// <summary>Chooses the proxy's configuration, given the workspace's text, or null when it has none.</summary>
     public required Func<string?, ConfigChoice> ChooseConfig { get; init; }
 
@@ -24,8 +28,17 @@ internal sealed record InitServices
     /// <summary>Opens the packet filter of the container's network.</summary>
     public required Func<IEgressTable> OpenEgressTable { get; init; }
 
+    /// <summary>Listens for tables of the packet filter that somebody takes away, and tells of each.</summary>
+    public required Func<Action<TableLoss>, Func<CancellationToken, Task>> WatchRuleset { get; init; }
+
     /// <summary>Gives the loopback interface one more address.</summary>
     public required Action<IPAddress> AddLoopbackAddress { get; init; }
+
+    /// <summary>Lets sockets that are bound to an interface reach an address of the loopback interface.</summary>
+    public required Action<IPAddress> AddLoopbackRoutes { get; init; }
+
+    /// <summary>Listens for interfaces that come up, and tells when there may be one.</summary>
+    public required Func<Action, Func<CancellationToken, Task>> WatchInterfaces { get; init; }
 }
 
 /// <summary>How installing the authority went.</summary>
@@ -70,11 +83,11 @@ internal sealed record ProxySummary
     /// <summary>Whether somebody asked for that mode of egress by its name: then there is no other.</summary>
     public bool EgressIsNamed { get; init; }
 
-    /// <summary>The <c>egress</c> section, its mode chosen.</summary>
-    public EgressOptions Egress { get; init; } = new() { Mode = EgressMode.Open };
+    /// <summary>The <c>egress</c> section, its mode chosen; null when no configuration could be put in place.</summary>
+    public EgressOptions Egress { get; init; } = new();
 
-    /// <summary>Whether the agent gets Docker's socket by way of one that refuses what leads out.</summary>
-    public bool GuardsDocker { get; init; }
+    /// <summary>Whether the agent gets Docker's socket by way of one that refuses what leads out; null is where egress is enforced.</summary>
+    public bool? DockerGuard { get; init; }
 
     /// <summary>The <c>init</c> section.</summary>
     public InitOptions Init { get; init; } = new();

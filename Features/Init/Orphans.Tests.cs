@@ -45,7 +45,7 @@ public sealed class OrphansTests : IDisposable
     {
         _inside.Under = ["sh", "-c", "\"$@\"; sleep 2", "process-1"];
         _inside.Agent("trap 'echo agent told; exit 0' TERM; echo agent ready; while :; do sleep 0.05; done");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("agent ready");
 
         // Long after it was started: a thread that came and went would have told it already.

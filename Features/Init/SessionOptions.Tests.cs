@@ -15,13 +15,22 @@ public sealed class SessionOptionsTests
     [Theory]
     [InlineData("WORKSPACE_PATH", "--upload-pack=evil")]
     [InlineData("WORKSPACE_PATH", "/a\nb")]
+    [InlineData("WORKSPACE_PATH", "relative")]
+    [InlineData("WORKSPACE_PATH", "relative/a:b")]
+    [InlineData("SESSION_ID", "a/b")]
     [InlineData("WORKSPACE_COMMIT", "--orphan")]
     [InlineData("AGENT_BINARY", "relative/path")]
     [InlineData("AGENT_USER", "-root")]
     [InlineData("DISCOBOT_STOP_BUDGET", "soon")]
     [InlineData("DISCOBOT_STOP_BUDGET", "0")]
     public void A_value_that_breaks_its_rule_is_named_with_the_rule(string name, string value)
-        => Assert.StartsWith(name + " must", Assert.Single(Errors(("SESSION_ID", "s1"), (name, value))), StringComparison.Ordinal);
+        => Assert.StartsWith(name + " must", Assert.Single(Errors(name == "SESSION_ID" ? [(name, value)] : [("SESSION_ID", "s1"), (name, value)])), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("", "SESSION_ID is required, as in -e SESSION_ID=NAME: ")]
+    [InlineData("a/b", "SESSION_ID must be another, as in -e SESSION_ID=NAME: ")]
+    public void A_session_id_is_missing_or_wrong_and_how_it_is_given_is_told(string id, string told)
+        => Assert.StartsWith(told, Assert.Single(Errors(("SESSION_ID", id))), StringComparison.Ordinal);
 
     [Fact]
     public void Every_error_is_told_at_once()

@@ -47,12 +47,13 @@ internal sealed partial record SessionOptions
     {
         var value = (string name, string fallback) => environment.GetValueOrDefault(name) is { Length: > 0 } text ? text : fallback;
         var session = value("SESSION_ID", "");
-        Check(session, SessionPattern(), "SESSION_ID", "is required: 1 to 128 letters, digits, '_' or '-'", errors);
+        Check(session, SessionPattern(), "SESSION_ID",
+            (session.Length == 0 ? "is required, as in -e SESSION_ID=NAME: " : "must be another, as in -e SESSION_ID=NAME: ") + "1 to 128 letters, digits, '_' or '-'", errors);
         var options = new SessionOptions
         {
             SessionId = session,
             WorkspacePath = Check(value("WORKSPACE_PATH", ""), WorkspacePattern(), "WORKSPACE_PATH",
-                "must be a git URL or an absolute path without control characters, at most 4096 characters", errors),
+                "must be a git URL (https://HOST/PATH, USER@HOST:PATH) or an absolute path in the container, without control characters, at most 4096 characters", errors),
             WorkspaceCommit = Check(value("WORKSPACE_COMMIT", ""), CommitPattern(), "WORKSPACE_COMMIT",
                 "must be a commit, branch or tag: at most 255 letters, digits, '.', '_', '/' or '-', the first a letter, digit or '_'", errors),
             AgentBinary = Check(value("AGENT_BINARY", "/opt/discobot/bin/discobot-agent-api"), PathPattern(), "AGENT_BINARY",
@@ -104,7 +105,7 @@ internal sealed partial record SessionOptions
     [GeneratedRegex(@"\A[A-Za-z0-9_-]{1,128}\z", RegexOptions.CultureInvariant)]
     private static partial Regex SessionPattern();
 
-    [GeneratedRegex(@"\A(|/[^\p{Cc}]{0,4095}|[A-Za-z0-9][^\p{Cc}\s]{0,4095})\z", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"\A(|/[^\p{Cc}]{0,4095}|(?=[^/]*:)[A-Za-z0-9][^\p{Cc}\s]{0,4095})\z", RegexOptions.CultureInvariant)]
     private static partial Regex WorkspacePattern();
 
     [GeneratedRegex(@"\A(|[A-Za-z0-9_][A-Za-z0-9._/-]{0,254})\z", RegexOptions.CultureInvariant)]

@@ -13,14 +13,14 @@ public sealed class SessionProcessTests : IDisposable
     [Fact]
     public async Task An_outer_proxy_is_the_proxys_parent_and_not_the_agents()
     {
-        _inside.Variables["HTTPS_PROXY"] = "http://outer.example:3128";
-        _inside.Variables["CERT_DIR"] = "/tmp";
+        _inside.Environment["HTTPS_PROXY"] = "http://outer.example:3128";
+        _inside.Environment["CERT_DIR"] = "/tmp";
         _inside.Agent("echo agent: $HTTPS_PROXY $CERT_DIR.; sleep 1000");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("agent: http://localhost:17080 .\n");
         Assert.Contains("warning: CERT_DIR is ignored", _inside.Output, StringComparison.Ordinal);
         var proxy = _inside.Output.Split("proxy started (pid=")[1].Split(')')[0];
-        var environment = await _inside.InsideAsync($"tr '\\0' '\\n' < /proc/{proxy}/environ; grep Uid: /proc/{proxy}/status");
+        var environment = await _inside.ShellAsync($"tr '\\0' '\\n' < /proc/{proxy}/environ; grep Uid: /proc/{proxy}/status");
         Assert.Contains("HTTPS_PROXY=http://outer.example:3128\n", environment, StringComparison.Ordinal);
         Assert.DoesNotContain("localhost:17080", environment, StringComparison.Ordinal);
         Assert.Contains($"Uid:\t{new UserDatabase(_inside.At("/etc")).Find("discobot-proxy")!.User}\t", environment, StringComparison.Ordinal);

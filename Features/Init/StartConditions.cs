@@ -47,6 +47,8 @@ internal sealed class StartConditions(ContainerPaths paths)
                 + "(-v DIRECTORY:/.workspace:ro -e WORKSPACE_PATH=/.workspace)";
         else if (new DirectoryInfo(workspace) is { Exists: true, LinkTarget: null } && Directory.EnumerateFileSystemEntries(workspace).Any())
             yield return $"{workspace} is a directory with something in it, so it cannot become a link to {ContainerPaths.WorkspaceSeen}: empty it in the image";
+        else if (!Path.Exists(workspace) && !Libc.MayWriteInto(Path.GetDirectoryName(workspace)!))
+            yield return $"the root is read-only and has no {workspace}: make it in the image (RUN mkdir /workspace), and the workspace is mounted there";
     }
 
     private string? LinkOn(string path)

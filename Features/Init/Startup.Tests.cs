@@ -1,5 +1,7 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
+using Discobot.Tests.Fixtures;
 
 namespace Discobot.Features.Init;
 
@@ -35,6 +37,34 @@ public sealed partial class StartupTests : IDisposable
             Startup.Steps(_fixture.Container).Where(s => s.OnFailure == OnFailure.Fatal).Select(s => s.Name));
 
     [Fact]
+    public void Every_step_has_a_check_in_the_doctor_and_every_check_a_step()
+    {
+        // Where the names differ, what of the step can be seen afterwards.
+        var checkedAs = new Dictionary<string, string>
+        {
+            ["shell environment"] = "login shells",
+            ["CA certificate and trust"] = "CA certificate",
+            ["HTTP proxy"] = "proxy binary",
+            ["Docker daemon"] = "docker group",
+        };
+        // A finding for each hook: none where there is none.
+        string[] several = ["session hooks"];
+        var checks = Startup.Checks(new SeenContainer(_fixture.Container.Paths, new Dictionary<string, string>(), () => [])).Select(finding => finding.Name);
+        Assert.Equal(Startup.Steps(_fixture.Container).Select(step => step.Name).Except(several).Select(name => checkedAs.GetValueOrDefault(name, name)).Order(), checks.Order());
+    }
+
+    /// <summary>The page has two tables: what each step does, in their order, and what the doctor looks at.</summary>
+    [Fact]
+    public void The_page_of_the_init_has_a_row_for_each_step_and_for_each_check()
+    {
+        var rows = File.ReadLines(Path.Combine(Checkout.Top(), "docs/init.md")).Where(line => line.StartsWith("| ", StringComparison.Ordinal)).Select(line => line.Split('|')[1].Trim()).ToList();
+        var steps = Startup.Steps(_fixture.Container).Select(step => step.Name).ToList();
+        Assert.Equal(steps, rows.Skip(1).Take(steps.Count));
+        var checks = Startup.Checks(new SeenContainer(_fixture.Container.Paths, new Dictionary<string, string>(), () => [])).Select(finding => finding.Name).Append("hook NAME");
+        Assert.Equal(checks.Order(), rows[(rows.LastIndexOf("step") + 1)..].Order());
+    }
+
+    [Fact]
     public async Task Each_steps_share_and_the_total_are_in_the_log_whether_it_worked_or_not()
     {
         var (one, two) = (Step("one"), Step("two", fails: true));
@@ -51,6 +81,43 @@ public sealed partial class StartupTests : IDisposable
         Assert.False(await RunAsync(Step("one", fails: true, onFailure: OnFailure.Fatal), Step("two")));
         Assert.Contains("error: one failed: no luck\n", _fixture.Output, StringComparison.Ordinal);
         Assert.Equal(["one failed", "startup failed"], Ends().Matches(_fixture.Output).Select(m => m.Groups[1].Value));
+    }
+
+    /// <summary>As with a file system whose server is gone: nothing that the step is asked for ends it.</summary>
+    [Fact]
+    public async Task A_step_that_the_kernel_does_not_let_go_is_told_of_and_a_stop_goes_on_without_it()
+    {
+        using var never = new ManualResetEventSlim();
+        using var stop = new CancellationTokenSource();
+        var hangs = new StartupStep("hangs", OnFailure.Warn, [], _ =>
+        {
+            never.Wait(CancellationToken.None);
+            return Task.CompletedTask;
+        });
+        var lines = new ConcurrentQueue<string>();
+        var start = Startup.RunAsync([hangs, Step("next")], new InitLog(lines.Enqueue, lines.Enqueue), TimeSpan.FromMilliseconds(50), stop.Token);
+        await Eventually.TrueAsync(() => Task.FromResult(lines.Count(line => line.Contains("hangs goes on after ", StringComparison.Ordinal)) >= 2));
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => start.WaitAsync(TimeSpan.FromSeconds(30)));
+        Assert.StartsWith("discobot-agent: warning: hangs does not end, and is left: ", lines.Last(), StringComparison.Ordinal);
+        never.Set();
+    }
+
+    [Fact]
+    public async Task A_step_that_is_asked_to_end_gets_the_time_to_do_so()
+    {
+        using var stop = new CancellationTokenSource();
+        var left = false;
+        var leaves = new StartupStep("leaves", OnFailure.Warn, [], async token =>
+        {
+            await Task.Delay(Timeout.Infinite, token).ContinueWith(_ => { }, TaskScheduler.Default);
+            await Task.Delay(200, CancellationToken.None);
+            left = true;
+        });
+        var start = Startup.RunAsync([leaves, Step("next")], _fixture.Log, patience: null, stop.Token);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => start.WaitAsync(TimeSpan.FromSeconds(30)));
+        Assert.True(left);
     }
 
     [Fact]
@@ -94,7 +161,7 @@ public sealed partial class StartupTests : IDisposable
     private static StartupStep Step(string name, StartupStep? needs = null, bool fails = false, OnFailure onFailure = OnFailure.Warn)
         => new(name, onFailure, needs is null ? [] : [needs], _ => fails ? throw new StartupException("no luck") : Task.CompletedTask);
 
-    private Task<bool> RunAsync(params StartupStep[] steps) => Startup.RunAsync(steps, _fixture.Log, CancellationToken.None);
+    private Task<bool> RunAsync(params StartupStep[] steps) => Startup.RunAsync(steps, _fixture.Log, patience: null, CancellationToken.None);
 
     [GeneratedRegex(@"^discobot-agent: \[[0-9]+\.[0-9]{3}s\] (.*)$", RegexOptions.Multiline)]
     private static partial Regex Ends();

@@ -6,6 +6,11 @@ namespace Discobot.Features.Init;
 /// <summary>The order of the start-up.</summary>
 internal static class Startup
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    // What a step does when it is cancelled takes less, but for a program that does not want to end.
+    private static readonly TimeSpan LeaveLimit = TimeSpan.FromSeconds(3);
+
     public static IReadOnlyList<StartupStep> Steps(Container c)
     {
         var steps = new StepTable();
@@ -27,7 +32,7 @@ internal static class Startup
             stop => new CertificateTrust(c).RunAsync(volume.Result, config.Result.Proxy, stop), otherwise: () => new ClientTrust());
         var proxy = steps.Add("HTTP proxy", OnFailure.Warn, [config],
             stop => new ProxyDaemon(c, volume.Result, config.Result, trust.Result, egress).RunAsync(stop), otherwise: () => new ClientProxy(c, config.Result.Proxy, trust.Result));
-        steps.Add("way out", OnFailure.Fatal, [], _ => egress.LeadAsync(proxy.Result));
+        steps.Add("way out", OnFailure.Fatal, [], _ => new WayOut(c, egress).RunAsync(proxy.Result, config.Result.Proxy.Egress));
         steps.Add("Docker daemon", OnFailure.Warn, [volume], stop => new DockerDaemon(c, proxy.Result, egress).RunAsync(stop));
         steps.Add("session hooks", OnFailure.Warn, [filesystem], stop => new SessionHooks(c, proxy.Result, egress).RunAsync(stop));
         steps.Add("agent-api", OnFailure.Fatal, [filesystem], stop => new AgentApi(c, proxy.Result, egress).RunAsync(stop));
@@ -47,24 +52,31 @@ internal static class Startup
         CacheMounts.Check(seen),
         WorkspaceLink.Check(seen),
         ProxyConfig.Check(seen),
+        WayOut.CheckRules(seen),
         CertificateTrust.Check(seen),
         ProxyDaemon.Check(seen),
+        WayOut.CheckEntry(seen),
         ShellProfile.Check(seen),
         DockerDaemon.Check(seen),
         .. SessionHooks.Check(seen),
+        AgentApi.Check(seen),
     ];
 
     /// <summary>Runs the steps in order and says how long each took.</summary>
+    /// <param name="steps">All of them.</param>
+    /// <param name="log">Where it is said.</param>
+    /// <param name="patience">After how long a step that goes on is told of, and again after twice that, and so on; 30 s when null.</param>
+    /// <param name="cancellationToken">Asks for the stop.</param>
     /// <returns>False when a fatal step failed.</returns>
     /// <exception cref="OperationCanceledException">A stop was asked for.</exception>
-    public static async Task<bool> RunAsync(IReadOnlyList<StartupStep> steps, InitLog log, CancellationToken cancellationToken)
+    public static async Task<bool> RunAsync(IReadOnlyList<StartupStep> steps, InitLog log, TimeSpan? patience, CancellationToken cancellationToken)
     {
         var total = Stopwatch.StartNew();
         var failed = new HashSet<StartupStep>();
         foreach (var step in steps)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (await TryAsync(step, failed, log, cancellationToken) is not { } failure)
+            if (await TryAsync(step, failed, log, patience ?? Patience, cancellationToken) is not { } failure)
                 continue;
             failed.Add(step);
             if (failure == OnFailure.Fatal)
@@ -79,14 +91,14 @@ internal static class Startup
     }
 
     // Null when it succeeded.
-    private static async Task<OnFailure?> TryAsync(StartupStep step, HashSet<StartupStep> failed, InitLog log, CancellationToken cancellationToken)
+    private static async Task<OnFailure?> TryAsync(StartupStep step, HashSet<StartupStep> failed, InitLog log, TimeSpan patience, CancellationToken cancellationToken)
     {
         var watch = Stopwatch.StartNew();
         try
         {
             if (step.Needs.FirstOrDefault(failed.Contains) is { } missing)
                 throw new StartupException($"it needs {missing.Name}");
-            await step.RunAsync(cancellationToken);
+            await WatchAsync(step, log, patience, cancellationToken);
             log.Ended(watch.Elapsed, step.Name, "completed");
             return null;
         }
@@ -100,6 +112,31 @@ internal static class Startup
             return failure;
         }
     }
+
+    // What a program may take is limited where it is run. A call of the kernel's is not: a file system whose server is gone (NFS, FUSE) answers
+    // when it likes. The step has a thread of its own, it is told what the start waits for, and the stop does not wait with it.
+    private static async Task WatchAsync(StartupStep step, InitLog log, TimeSpan patience, CancellationToken cancellationToken)
+    {
+        var watch = Stopwatch.StartNew();
+        var running = Task.Factory.StartNew(() => step.RunAsync(cancellationToken), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap();
+        for (var told = patience; !await EndsWithinAsync(running, told - watch.Elapsed, cancellationToken); told *= 2)
+        {
+            if (cancellationToken.IsCancellationRequested)
+                break;
+            log.Info($"{step.Name} goes on after {InitLog.Seconds(watch.Elapsed)}");
+        }
+
+        if (!running.IsCompleted && !await EndsWithinAsync(running, LeaveLimit, CancellationToken.None))
+        {
+            log.Warning($"{step.Name} does not end, and is left: a program that ignores the stop, or a file system or device that does not answer");
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+
+        await running;
+    }
+
+    private static async Task<bool> EndsWithinAsync(Task task, TimeSpan limit, CancellationToken cancellationToken)
+        => await Task.WhenAny(task, Task.Delay(limit > TimeSpan.Zero ? limit : TimeSpan.Zero, cancellationToken)) == task;
 
     private sealed class StepTable : List<StartupStep>
     {

@@ -47,13 +47,13 @@ public sealed class TrustProcessTests : IDisposable
     public async Task The_tool_follows_beside_the_start_and_whatever_it_does_the_authority_stays_trusted(string what, string tool, string before)
     {
         _inside.Prepare("mkdir -p $1/local/share/ca-certificates; cp $1/etc/ssl/certs/ca-certificates.crt $1/local/share/base; : > $1/etc/ca-certificates.conf");
-        _inside.Variables["TMPDIR"] = what == "TMPDIR" ? "/nowhere" : "/tmp";
+        _inside.Environment["TMPDIR"] = what == "TMPDIR" ? "/nowhere" : "/tmp";
         _inside.Program("/usr/local/share/tool", tool);
         _inside.Before = "cp local/share/tool tmp/tool; mount --bind tmp/tool usr/sbin/update-ca-certificates; " + before;
         _inside.Agent("openssl verify -CAfile \"$SSL_CERT_FILE\" /.data/proxy/certs/ca.crt; echo early; for i in $(seq 100); do [ -e /tmp/go ] && break; sleep 0.1; done; openssl verify -CAfile \"$SSL_CERT_FILE\" /.data/proxy/certs/ca.crt; exit 0");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("the distribution's tool has ");
-        await _inside.InsideAsync("touch /tmp/go");
+        await _inside.ShellAsync("touch /tmp/go");
         Assert.True(await _inside.EndAsync() == 0, _inside.Output);
         Assert.True(_inside.Output.Split("/.data/proxy/certs/ca.crt: OK\n").Length == 3, $"{what}\n{_inside.Output}");
         Assert.True(Read(Bundle).Count > 50, what);
@@ -76,10 +76,10 @@ public sealed class TrustProcessTests : IDisposable
         _inside.Prepare("mkdir $1/corp $1/corp/dir");
         foreach (var (name, file) in names.Zip(["/corp/root.pem", "/corp/npm.pem", "/corp/dir/one.pem"]))
             await File.WriteAllTextAsync(_inside.At(file), Certificate(name));
-        _inside.Variables["REQUESTS_CA_BUNDLE"] = "/corp/root.pem";
-        _inside.Variables["NODE_EXTRA_CA_CERTS"] = "/corp/npm.pem";
-        _inside.Variables["SSL_CERT_DIR"] = "/corp/dir:/nowhere";
-        _inside.Variables["AWS_CA_BUNDLE"] = "/corp/gone.pem";
+        _inside.Environment["REQUESTS_CA_BUNDLE"] = "/corp/root.pem";
+        _inside.Environment["NODE_EXTRA_CA_CERTS"] = "/corp/npm.pem";
+        _inside.Environment["SSL_CERT_DIR"] = "/corp/dir:/nowhere";
+        _inside.Environment["AWS_CA_BUNDLE"] = "/corp/gone.pem";
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
         Assert.Contains("\nbundle=/var/lib/discobot/ca-bundle.crt\nrequests=/var/lib/discobot/ca-bundle.crt\nnode=/var/lib/discobot/extra-ca.crt\n", _inside.Output, StringComparison.Ordinal);
         Assert.Contains("warning: AWS_CA_BUNDLE names /corp/gone.pem, which holds no certificate that can be read\n", _inside.Output, StringComparison.Ordinal);
@@ -91,7 +91,7 @@ public sealed class TrustProcessTests : IDisposable
 
         // Without them the system's own serves again, and nothing of theirs is left.
         foreach (var name in new[] { "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_DIR", "AWS_CA_BUNDLE" })
-            _inside.Variables.Remove(name);
+            _inside.Environment.Remove(name);
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
         Assert.Contains($"\nbundle={Bundle}\n", _inside.Output, StringComparison.Ordinal);
         Assert.Empty(Directory.GetFiles(_inside.At("/var/lib/discobot"), "*.crt"));

@@ -31,18 +31,66 @@ public sealed class VolumeTests : IDisposable
         Assert.Contains($"\n1\n2\n3\nnew\n{(isOld ? "kept\n" : "")}", _inside.Output, StringComparison.Ordinal);
     }
 
+    /// <summary>Where the overlay's own attributes cannot be set: moving a directory takes a copy, and nothing fails at a directory that is made anew.</summary>
+    [Fact]
+    public async Task In_a_user_namespace_directories_are_moved_by_copying_and_made_anew()
+    {
+        const string Enter = """
+            import ctypes, os, sys
+            ready, mapped = os.pipe(), os.pipe()
+            child = os.fork()
+            if child == 0:
+                assert ctypes.CDLL(None).unshare(0x10000000 | 0x20000) == 0
+                os.write(ready[1], b"x"); os.close(mapped[1]); os.read(mapped[0], 1)
+                os.setgroups([]); os.setresgid(0, 0, 0); os.setresuid(0, 0, 0)
+                os.execvp(sys.argv[1], sys.argv[1:])
+            os.close(ready[1]); os.read(ready[0], 1)
+            for kind in "uid", "gid":
+                open(f"proc/{child}/{kind}_map", "w").write("0 0 65535")
+            os.write(mapped[1], b"x")
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 255)
+            """;
+        await PrepareAsync(isOld: false);
+        await File.WriteAllTextAsync(_inside.At("/enter.py"), Enter);
+
+        // Before the change of root: after it the kernel makes no such namespace.
+        _inside.Before = "exec python3 ./enter.py chroot . \"$@\"";
+        _inside.Agent("set -e; cd; mv .config/tool .tool; old=$(cat .tool/f); rm -r .tool; mkdir .tool .config/tool; echo new > .tool/f; echo found $old $(ls .config/tool | wc -l) $(cat /workspace/src/f); exit 0");
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        Assert.Contains("found 3 0 1\n", _inside.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("plain directory", _inside.Output, StringComparison.Ordinal);
+        _inside.Agent("echo found $(cat ~/.tool/f) $(ls ~/.config/tool | wc -l); exit 0");
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        Assert.Contains("found new 0\n", _inside.Output, StringComparison.Ordinal);
+    }
+
+    /// <summary>An overlay could be mounted there, and would fail later.</summary>
+    [Fact]
+    public async Task On_a_file_system_without_attributes_a_session_lives_in_a_plain_directory_or_does_not_start()
+    {
+        await PrepareAsync(isOld: false);
+        _inside.Before = "mount -t ramfs none .data";
+        _inside.Agent(Rename + "; exit 0");
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        Assert.Contains("warning: the file system of /.data keeps no extended attributes", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains("\nrenamed\n", _inside.Output, StringComparison.Ordinal);
+        _inside.Environment["DISCOBOT_FILESYSTEM"] = "overlayfs";
+        Assert.Equal(1, await _inside.RunAsync());
+        Assert.Contains("keeps no extended attributes, without which OverlayFS fails sooner or later. Nothing of the session was changed.", _inside.Output, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_session_is_one_containers_at_a_time_and_the_second_is_told_whose()
     {
         _inside.Agent("echo agent ready; sleep 1000");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("agent ready");
         using var second = new Enclosure(_inside);
         Assert.Equal(1, await second.RunAsync());
         Assert.Contains($"session s1 is in use by container {Environment.MachineName}", second.Output, StringComparison.Ordinal);
 
         // Killed, not stopped: nothing is left that would have to be cleaned up.
-        _inside.Send(Signal.Kill);
+        await _inside.SendAsync("KILL");
         await _inside.EndAsync();
         Assert.True(await second.RunAsync() == 0, second.Output);
     }
@@ -57,11 +105,11 @@ public sealed class VolumeTests : IDisposable
             foreach (var (one, number) in all.Select((e, i) => (e, i)))
             {
                 one.Prepare("mkdir -p $1/home/discobot/of/image; echo x > $1/home/discobot/of/image/x; rm $1/opt/discobot/bin/proxy");
-                one.Variables["SESSION_ID"] = $"s{number}";
-                one.Variables["WORKSPACE_PATH"] = "https://h.test/r.git";
+                one.Environment["SESSION_ID"] = $"s{number}";
+                one.Environment["WORKSPACE_PATH"] = "https://h.test/r.git";
                 one.Program("/usr/local/bin/git", $"case \"$*\" in *clone*) for t; do :; done; mkdir -p $t; echo {number} > $t/part1; sleep 1; echo {number} > $t/part2;; esac");
                 one.Agent("echo $(cat part1 part2 ~/of/image/x); exit 0");
-                one.Start();
+                await one.StartAsync();
             }
 
             foreach (var one in all)
@@ -100,7 +148,7 @@ public sealed class VolumeTests : IDisposable
             mkdir -p $1/home/dev $1/victim; echo skeleton > $1/home/dev/.skeleton; chown -R 1002:1002 $1/home/dev; rm $1/opt/discobot/bin/proxy
             echo dev:x:1002:1002::/home/dev:/bin/sh >> $1/etc/passwd; echo dev:x:1002: >> $1/etc/group
             """);
-        _inside.Variables["AGENT_USER"] = "dev";
+        _inside.Environment["AGENT_USER"] = "dev";
         _inside.Agent("echo mine > ~/work; exit 0");
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
         Assert.False(File.Exists(_inside.At("/home/dev/work")));
@@ -153,16 +201,16 @@ public sealed class VolumeTests : IDisposable
     public async Task Without_the_right_to_mount_a_session_lives_in_a_plain_directory(string asked, bool isHindered)
     {
         _inside.Prepare("mkdir -p $1/home/discobot/of/image; echo x > $1/home/discobot/of/image/x; chown -R 1000:1000 $1/home/discobot; rm $1/opt/discobot/bin/proxy");
-        _inside.Variables["DISCOBOT_FILESYSTEM"] = asked;
+        _inside.Environment["DISCOBOT_FILESYSTEM"] = asked;
         if (isHindered)
             _inside.Under = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"];
         _inside.Agent("set -e; cd; mkdir dir; echo mine > dir/work; mv of moved; cat moved/image/x; stat -c %u .; pwd; touch /workspace/w");
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
         Assert.Contains("\nx\n1000\n", _inside.Output, StringComparison.Ordinal);
-        Assert.Equal(isHindered, _inside.Output.Contains("So the session's home is a plain directory on the volume", StringComparison.Ordinal));
+        Assert.Equal(isHindered, _inside.Output.Contains("So the session's home is a plain directory below /.data", StringComparison.Ordinal));
         Assert.Equal("mine\n", await File.ReadAllTextAsync(_inside.At("/.data/.plain/s1/dir/work")));
         _inside.Under = [];
-        _inside.Variables.Remove("DISCOBOT_FILESYSTEM");
+        _inside.Environment.Remove("DISCOBOT_FILESYSTEM");
         _inside.Agent("cat ~/dir/work; ls ~/of; ls /workspace/w; exit 0");
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
         Assert.Contains("\nmine\n", _inside.Output, StringComparison.Ordinal);
@@ -209,13 +257,13 @@ public sealed class VolumeTests : IDisposable
         return best;
     }
 
-    private async Task<int> PrepareAsync(bool isOld)
+    private async Task<long> PrepareAsync(bool isOld)
     {
         _inside.Prepare("""
             rm $1/opt/discobot/bin/proxy; mkdir -p $1/repo/src $1/repo/deep/a $1/home/discobot/.config/tool; echo 1 > $1/repo/src/f; echo 2 > $1/repo/deep/a/f; echo 3 > $1/home/discobot/.config/tool/f
             cd $1/repo; git init -q .; git add .; git -c user.name=n -c user.email=a@b commit -qm 1; chown -R 1000:1000 $1/home/discobot
             """);
-        _inside.Variables["WORKSPACE_PATH"] = "/repo";
+        _inside.Environment["WORKSPACE_PATH"] = "/repo";
         if (!isOld)
             return 0;
         _inside.Agent("echo kept > old; exit 0");

@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using System.Text;
 using Discobot.Tests.Fixtures;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Discobot.Features.Interception;
 
@@ -37,6 +38,36 @@ public sealed class CleartextHttp2Tests : IAsyncLifetime
             await tcp.GetStream().WriteAsync(part);
 
         Assert.Equal(status, await RawHttp2.Over(tcp).OutcomeAsync(1));
+    }
+
+    /// <summary>As gRPC without TLS: a server that speaks nothing else gets it as it is, one that does not gets HTTP/1.1.</summary>
+    [Theory]
+    [InlineData(HttpProtocols.Http2, "HTTP/2")]
+    [InlineData(HttpProtocols.Http1, "HTTP/1.1")]
+    public async Task A_server_gets_it_as_its_client_began_it(HttpProtocols spoken, string seen)
+    {
+        var protocols = new System.Collections.Concurrent.ConcurrentQueue<string>();
+        await using var origin = await TestOrigin.StartAsync(_proxy.Upstreams.Issue(["localhost"]), context =>
+        {
+            protocols.Enqueue(context.Request.Protocol);
+            return context.Response.WriteAsync("x");
+        }, cleartext: spoken);
+        var host = $"localhost:{origin.HttpPort}";
+        for (var i = 0; i < 2; i++)
+        {
+            using var tcp = new TcpClient("127.0.0.1", _proxy.Port) { NoDelay = true };
+            await tcp.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"CONNECT {host} HTTP/1.1\r\n\r\n"));
+            await tcp.GetStream().ReadExactlyAsync(new byte["HTTP/1.1 200 Connection established\r\n\r\n".Length]);
+            await tcp.GetStream().WriteAsync((byte[])
+            [
+                .. "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8, .. RawHttp2.Frame(RawHttp2.Settings, 0, 0, []),
+                .. RawHttp2.Frame(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, 1,
+                    RawHttp2.Fields((":method", "GET"), (":scheme", "http"), (":authority", host), (":path", "/open"))),
+            ]);
+            Assert.Equal("200", await RawHttp2.Over(tcp).OutcomeAsync(1));
+        }
+
+        Assert.Equal([seen, seen], protocols);
     }
 
     [Theory]

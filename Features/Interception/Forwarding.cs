@@ -36,8 +36,20 @@ internal sealed partial class Forwarding(Upstream upstream, UpstreamRequests req
             return;
         var host = ProxiedRequest.Of(context).Target.Host;
         var error = ClientsFault(failure) ?? UpstreamFailures.ToError(failure, host);
-        LogFailed(host, error.Code, error.Reason);
-        if (context.Response.HasStarted)
+        Flow.Of(context)?.Fail(error);
+        LogFailed(host, error.Code, error.Reason, ProxiedRequest.Of(context).Id);
+        if (UpstreamFailures.ResetCode(failure) is { } code && context.Features.Get<IHttpResetFeature>() is { } stream)
+        {
+            // What the server says of its stream is what its client understands, such as that it may ask again.
+            if (!context.Response.HasStarted)
+                context.Response.StatusCode = error.Status;
+            stream.Reset(code);
+            return;
+        }
+
+        if (context.Response.HasStarted && context.Features.Get<ClientExchange>() is { } client)
+            client.EndShort();
+        else if (context.Response.HasStarted)
             context.Abort();
         else
             await ProxyErrors.WriteAsync(context, error);
@@ -57,8 +69,8 @@ internal sealed partial class Forwarding(Upstream upstream, UpstreamRequests req
             : null;
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "upstream failed {Host} {Error} {Reason}")]
-    private partial void LogFailed(string host, string error, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "upstream failed {Host} {Error} {Reason} {Id}")]
+    private partial void LogFailed(string host, string error, string reason, string id);
 }
 
 /// <param name="Silence">How long an upstream may send nothing at all before the request fails with 504. Streams of events and upgraded

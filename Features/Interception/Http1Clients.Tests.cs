@@ -32,6 +32,19 @@ public sealed class Http1ClientsTests(SmugglingTests.Proxy fixture) : IClassFixt
         Assert.Empty(origin.Heads);
     }
 
+    [Theory]
+    [InlineData("OPTIONS http://{host} HTTP/1.1", "OPTIONS * HTTP/1.1")]
+    [InlineData("OPTIONS http://{host}/ HTTP/1.1", "OPTIONS / HTTP/1.1")]
+    [InlineData("GET http://{host} HTTP/1.1", "GET / HTTP/1.1")]
+    public async Task What_asks_about_the_server_and_not_about_its_first_page_stays_so(string sent, string seen)
+    {
+        await using var origin = ScriptedOrigin.Start(ServeAsync);
+        using var client = new TcpClient("127.0.0.1", fixture.Running.Port);
+        await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"{sent}\r\nHost: {{host}}\r\nConnection: close\r\n\r\n".Replace("{host}", origin.Authority, StringComparison.Ordinal)));
+        await Wire.ReadUntilAsync(client.GetStream(), null).WaitAsync(Limit);
+        Assert.StartsWith(seen + "\r\n", Assert.Single(origin.Heads), StringComparison.Ordinal);
+    }
+
     // As `docker exec` and `docker attach` do.
     [Theory]
     [InlineData("tunnel")]
@@ -172,6 +185,28 @@ public sealed class Http1ClientsTests(SmugglingTests.Proxy fixture) : IClassFixt
         await client.WriteAsync(Encoding.ASCII.GetBytes(string.Concat(Enumerable.Range(10, 9).Select(i => $"\r\nGET /{i} HTTP/1.1\r\nHost: {origin.Authority}\r\n\r\n"))));
         for (var i = 10; i < 19; i++)
             Assert.Equal($"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{i}", await Wire.ReadUntilAsync(client, $"\r\n\r\n{i}").WaitAsync(Limit));
+    }
+
+    // What a GET would get.
+    [Theory]
+    [InlineData("HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")]
+    [InlineData("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")]
+    [InlineData("HEAD", "HTTP/1.1 200 OK\r\nX-Y: z\r\n\r\n")]
+    [InlineData("GET", "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n")]
+    [InlineData("GET", "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\nUpgrade: foo/1, HTTP/3\r\nConnection: Upgrade\r\n\r\n")]
+    public async Task An_answer_without_a_body_says_all_it_said(string method, string answer)
+    {
+        await using var origin = ScriptedOrigin.Start(async peer =>
+        {
+            while (await peer.ReadHeadAsync() is not null)
+                await peer.SayAsync(answer);
+        });
+        await using var client = await Wire.ConnectAsync(fixture.Running, "tunnel", origin.Authority);
+        for (var i = 0; i < 2; i++)
+        {
+            await client.WriteAsync(Encoding.ASCII.GetBytes($"{method} / HTTP/1.1\r\nHost: {origin.Authority}\r\n\r\n"));
+            Assert.Equal(answer, await Wire.ReadUntilAsync(client, "\r\n\r\n").WaitAsync(Limit));
+        }
     }
 
     [Fact]

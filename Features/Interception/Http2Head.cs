@@ -7,7 +7,7 @@ namespace Discobot.Features.Interception;
 /// HTTP/1.1 (RFC 9113, 10.3).</summary>
 internal static class Http2Head
 {
-    private static readonly SearchValues<char> Visible = SearchValues.Create([.. Enumerable.Range(0x21, 0x5e).Select(c => (char)c)]);
+    private static readonly SearchValues<char> Visible = SearchValues.Create([.. Enumerable.Range(0x21, 0x5e).Concat(Enumerable.Range(0x80, 0x80)).Select(c => (char)c)]);
 
     // RFC 9113, 8.2.2. Kestrel refuses Connection and TE by itself.
     private static readonly string[] ConnectionSpecific = ["Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade"];

@@ -28,6 +28,8 @@ internal static class InterceptionFeature
         return services
             .AddPrometheus()
             .AddSingleton<RequestMetrics>()
+            .AddSingleton<FlowRecorder>()
+            .AddSingleton<RequestFlows>()
             .AddSingleton<ConnectionMetrics>()
             .AddSingleton<UpstreamBytes>()
             // What has arrived is read by the thread that was told of it. Measured on two cores with bench/run.sh: CONNECT + TLS + a request
@@ -54,7 +56,8 @@ internal static class InterceptionFeature
             .AddSingleton<TlsTermination>()
             .AddSingleton<BypassLog>()
             .AddSingleton<ConnectTunnel>()
-            .AddSingleton<TransparentEntry>();
+            .AddSingleton<TransparentEntry>()
+            .AddSingleton<GatewayEntry>();
     }
 
     /// <summary>Limits against slow and greedy clients. Bodies may be of any size; only their pace is watched.</summary>
@@ -100,6 +103,13 @@ internal static class InterceptionFeature
     {
         foreach (var address in addresses)
             kestrel.Listen(address, listen => Use(listen, kestrel.ApplicationServices, kestrel.ApplicationServices.GetRequiredService<TransparentEntry>().OnConnectionAsync));
+    }
+
+    /// <summary>Listens at a gateway's own address, which its resolver gives for every name.</summary>
+    public static void ListenForNamed(this KestrelServerOptions kestrel, IEnumerable<IPEndPoint> addresses)
+    {
+        foreach (var address in addresses)
+            kestrel.Listen(address, listen => Use(listen, kestrel.ApplicationServices, kestrel.ApplicationServices.GetRequiredService<GatewayEntry>().OnConnectionAsync));
     }
 
     private static void Use(ListenOptions listen, IServiceProvider services, Func<ConnectionContext, ConnectionDelegate, Task> entry)

@@ -15,7 +15,7 @@ namespace Discobot.Features.Interception;
 /// that the client names: it may name anything to get past the rules of requests. HTTP in such a tunnel is inspected like any other.
 /// </summary>
 internal sealed partial class OpaqueTls(
-    IEgressPolicy policy, Dialer dialer, OpenTraffic traffic, UpstreamTls tls, StreamIdle idle, ILogger<OpaqueTls> log)
+    IEgressPolicy policy, Dialer dialer, OpenTraffic traffic, UpstreamTls tls, StreamIdle idle, FlowRecorder flows, ILogger<OpaqueTls> log)
 {
     /// <summary>How long the client may be silent before the server is asked whether it speaks first.</summary>
     private static readonly TimeSpan ServerFirst = TimeSpan.FromMilliseconds(700);
@@ -98,24 +98,41 @@ internal sealed partial class OpaqueTls(
     {
         var target = tunnel.Target;
         var verdict = policy.JudgeRawTunnel(target);
+        var flow = flows.Begin(connection, target, "tls");
+        using var approval = await policy.AskAsync(verdict, new EgressQuestion(target, flow.Client, "CONNECT"), closing);
+        verdict = approval.Verdict;
+        flow.Decide(verdict);
         if (!verdict.Allowed)
         {
-            LogBlocked(target, verdict.Rule, $"{What(tunnel)}, which is closed: {verdict.Reason.TrimEnd('.')}. Where a rule allows the whole host, {Remedy}.");
+            LogBlocked(target, verdict.Rule, $"{What(tunnel)}, which is closed: {verdict.Reason.TrimEnd('.')}. Where a rule allows the whole host, {Remedy}.", flow.Id);
+            flow.Error = "blocked";
+            flows.End(flow);
             return;
         }
 
         if (tunnel.Server is null && await OpenAsync(tunnel, closing) is { } failure)
         {
-            LogFailed(target, $"{What(tunnel)}: {failure.TrimEnd('.')}. {Remedy}.");
+            LogFailed(target, $"{What(tunnel)}: {failure.TrimEnd('.')}. {Remedy}.", flow.Id);
+            (flow.Error, flow.IsComplete) = (failure, false);
+            flows.End(flow);
             return;
         }
 
-        LogOpened(target, $"{What(tunnel)}: relayed without inspection; {Remedy}.");
+        LogOpened(target, $"{What(tunnel)}: relayed without inspection; {Remedy}.", flow.Id);
+        flow.Use(new ConnectionTimes(tunnel.Server!.Address), isNew: false);
+        await RelayAsync(connection, tunnel.Server, flow, closing);
+        LogClosed(target, flow.RequestBytes, flow.ResponseBytes, flow.Id);
+        flows.End(flow);
+    }
+
+    private async Task RelayAsync(ConnectionContext connection, OpaqueServer server, Flow flow, CancellationToken closing)
+    {
+        var target = new ConnectTarget(flow.Host!, flow.Port);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(closing);
-        using var watch = traffic.Watch(target, tunnel.Server!.Address, stop);
-        var relay = new OpaqueRelay(connection, connection.Features.Get<ISslStreamFeature>()!.SslStream, tunnel.Server);
+        using var watch = traffic.Watch(target, server.Address, stop, flow);
+        var relay = new OpaqueRelay(connection, connection.Features.Get<ISslStreamFeature>()!.SslStream, server);
         await BothWays.RunAsync(relay.UpAsync, relay.DownAsync, () => relay.Up + relay.Down, idle, stop.Token);
-        LogClosed(target, relay.Up, relay.Down);
+        (flow.RequestBytes, flow.ResponseBytes, flow.IsComplete) = (relay.Up, relay.Down, !stop.IsCancellationRequested);
     }
 
     // One that is not needed, or has gone meanwhile.
@@ -150,15 +167,15 @@ internal sealed partial class OpaqueTls(
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "blocked {Target} {Rule} {Reason}")]
-    private partial void LogBlocked(ConnectTarget target, string rule, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "blocked {Target} {Rule} {Reason} {Id}")]
+    private partial void LogBlocked(ConnectTarget target, string rule, string reason, string id);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel {Target} {Reason}")]
-    private partial void LogOpened(ConnectTarget target, string reason);
+    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel {Target} {Reason} {Id}")]
+    private partial void LogOpened(ConnectTarget target, string reason, string id);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel end {Target} {Up} {Down}")]
-    private partial void LogClosed(ConnectTarget target, long up, long down);
+    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel end {Target} {Up} {Down} {Id}")]
+    private partial void LogClosed(ConnectTarget target, long up, long down, string id);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "tunnel failed {Target} {Reason}")]
-    private partial void LogFailed(ConnectTarget target, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "tunnel failed {Target} {Reason} {Id}")]
+    private partial void LogFailed(ConnectTarget target, string reason, string id);
 }

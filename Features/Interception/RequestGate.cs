@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using Discobot.Infrastructure.Http1;
 using Discobot.Infrastructure.Wire;
@@ -9,26 +8,36 @@ namespace Discobot.Features.Interception;
 /// <summary>First HTTP stage of the proxy port: finds out where a request goes, makes sure that tunnel, TLS hello and Host agree on it
 /// (421), asks the policy (403), and logs request and response.</summary>
 internal sealed partial class RequestGate(
-    RequestDelegate next, OpenTraffic traffic, ProxyUsers users, RequestMetrics metrics, BypassLog bypasses, ILogger<RequestGate> log)
+    RequestDelegate next, OpenTraffic traffic, IEgressPolicy policy, ProxyUsers users, RequestMetrics metrics, RequestFlows flows, BypassLog bypasses, ILogger<RequestGate> log)
 {
-    private long _lastId = Environment.TickCount64 << 20;
-
     public async Task InvokeAsync(HttpContext context)
     {
-        var started = TimeProvider.System.GetTimestamp();
-        var id = Interlocked.Increment(ref _lastId).ToString("x", CultureInfo.InvariantCulture);
-        context.TraceIdentifier = id;
+        var flow = flows.Begin(context);
+        var id = flow.Id;
         var method = context.Request.Method;
         IDisposable? watch = null;
+        Approval approval = default;
         try
         {
             var (request, error) = users.AreRequired && TunnelOf(context) is null && !await IsAdmittedAsync(context)
                 ? (null, ProxyUsers.Unknown)
                 : Resolve(context, id);
             if (request is null)
-                LogRefused(id, error!.Reason);
+            {
+                flow.Refuse(error!.Code);
+                LogRefused(error.Reason, id);
+            }
             else
-                error = Begin(context, request, error, out watch);
+            {
+                error = Begin(context, request, error, out watch, out var verdict);
+                if (verdict.Asks is not null)
+                {
+                    flow.Decide(verdict);
+                    approval = await policy.AskAsync(verdict, new EgressQuestion(request.Target, flow.Client, method, request.Path), context.RequestAborted);
+                    error = Conclude(context, request, approval.Verdict.Allowed ? traffic.Admit(request, context, out watch) : approval.Verdict);
+                }
+            }
+
             if (request is not null && error is { Status: StatusCodes.Status403Forbidden } && TunnelOf(context) is { IsTransparent: true })
                 await bypasses.TellAsync(request.Target, ClientOf(context.Connection), context.RequestAborted);
             if (error is null)
@@ -36,32 +45,42 @@ internal sealed partial class RequestGate(
             else
                 await ProxyErrors.WriteAsync(context, error);
             if (request is not null)
-                LogResponse(method, request.Target.Host, context.Response.StatusCode, $"{(long)TimeProvider.System.GetElapsedTime(started).TotalMilliseconds}ms");
+                LogEnd(context, method, request, flow);
         }
         catch (Exception e)
         {
-            await FailAsync(context, id, e);
+            await FailAsync(context, flow, e);
         }
         finally
         {
             watch?.Dispose();
-            metrics.Count(method, AnsweredStatus(context), TimeProvider.System.GetElapsedTime(started));
+            approval.Dispose();
+            flow.Status = AnsweredStatus(context);
+            metrics.Count(method, flow.Status, flow.Elapsed);
         }
     }
 
     private ValueTask<bool> IsAdmittedAsync(HttpContext context) =>
         users.AdmitsAsync(context.Request.Headers.ProxyAuthorization, context.RequestAborted);
 
-    private ProxyError? Begin(HttpContext context, ProxiedRequest request, ProxyError? error, out IDisposable? watch)
+    /// <param name="verdict">Where it asks, nothing is decided yet.</param>
+    private ProxyError? Begin(HttpContext context, ProxiedRequest request, ProxyError? error, out IDisposable? watch, out EgressVerdict verdict)
     {
-        watch = null;
+        (watch, verdict) = (null, default);
         context.Features.Set(request);
-        LogRequest(context.Request.Method, request.Target.Host, request.Path);
-        return error ?? Judge(context, request, out watch);
+        RequestFlows.Know(context, request, error);
+        LogRequest(context.Request.Method, request.Target.Host, request.Path, request.Id);
+        return error ?? Judge(context, request, out watch, out verdict);
+    }
+
+    private void LogEnd(HttpContext context, string method, ProxiedRequest request, Flow flow)
+    {
+        if (log.IsEnabled(LogLevel.Information))
+            LogResponse(method, request.Target.Host, context.Response.StatusCode, $"{(long)flow.Elapsed.TotalMilliseconds}ms", request.Path, RequestFlows.Sent(context, flow), FlowWords.Of(flow.Cache), flow.Id);
     }
 
     /// <summary>The last resort: whatever was thrown becomes an answer that can be read, and one line that says where it came from.</summary>
-    private async Task FailAsync(HttpContext context, string id, Exception reason)
+    private async Task FailAsync(HttpContext context, Flow flow, Exception reason)
     {
         if (context.RequestAborted.IsCancellationRequested)
             return;
@@ -69,12 +88,13 @@ internal sealed partial class RequestGate(
         if (reason is BadHttpRequestException bad)
         {
             error = new ProxyError(bad.StatusCode, "bad_request", $"The request cannot be read: {bad.Message.TrimEnd('.')}.");
-            LogRefused(id, error.Reason);
+            flow.Refuse(error.Code);
+            LogRefused(error.Reason, flow.Id);
         }
         else
         {
             error = new ProxyError(StatusCodes.Status500InternalServerError, "internal_error", "The proxy failed at this request; its log says how.");
-            LogFailed(reason, id, context.Request.Method, context.Features.Get<ProxiedRequest>()?.Target.Host ?? "");
+            LogFailed(reason, context.Request.Method, context.Features.Get<ProxiedRequest>()?.Target.Host ?? "", flow.Id);
         }
 
         if (context.Response.HasStarted)
@@ -86,12 +106,18 @@ internal sealed partial class RequestGate(
     private static int AnsweredStatus(HttpContext context) =>
         context.Response.HasStarted || !context.RequestAborted.IsCancellationRequested ? context.Response.StatusCode : 0;
 
-    private ProxyError? Judge(HttpContext context, ProxiedRequest request, out IDisposable? watch)
+    private ProxyError? Judge(HttpContext context, ProxiedRequest request, out IDisposable? watch, out EgressVerdict verdict)
     {
-        watch = null;
+        (watch, verdict) = (null, default);
         if (HttpMethods.IsConnect(context.Request.Method) && context.Features.Get<IHttpExtendedConnectFeature>()?.IsExtendedConnect != true)
             return new ProxyError(501, "nested_connect", "CONNECT inside a tunnel is not supported; open a connection of its own for it.");
-        var verdict = traffic.Admit(request, context, out watch);
+        verdict = traffic.Admit(request, context, out watch);
+        return verdict.Asks is null ? Conclude(context, request, verdict) : null;
+    }
+
+    private ProxyError? Conclude(HttpContext context, ProxiedRequest request, in EgressVerdict verdict)
+    {
+        Flow.Of(context)!.Decide(verdict);
         if (verdict.Allowed)
             return null;
         LogBlocked(request.Target, context.Request.Method, request.Path, verdict.Rule, verdict.Reason, request.Id);
@@ -106,8 +132,13 @@ internal sealed partial class RequestGate(
             return (null, malformed);
         return TunnelOf(context) is { } tunnel
             ? ResolveTunnelled(context, tunnel, raw, id)
-            : ResolvePlain(raw, id);
+            : OfTheServer(context.Request.Method, raw, ResolvePlain(raw, id));
     }
+
+    // RFC 9112, 3.2.4: an OPTIONS whose address has neither path nor query asks about the server.
+    private static (ProxiedRequest? Request, ProxyError? Error) OfTheServer(string method, string raw, (ProxiedRequest? Request, ProxyError? Error) resolved) =>
+        resolved.Request is { } request && HttpMethods.IsOptions(method) && raw.AsSpan(raw.IndexOf("://", StringComparison.Ordinal) + 3).IndexOfAny('/', '?') < 0
+            ? (new ProxiedRequest { Id = request.Id, Target = request.Target, Scheme = request.Scheme, PathAndQuery = "*" }, resolved.Error) : resolved;
 
     private static (ProxiedRequest?, ProxyError?) ResolveTunnelled(HttpContext context, Tunnel tunnel, string raw, string id)
     {
@@ -177,18 +208,18 @@ internal sealed partial class RequestGate(
     private static ProxyError Misdirected(string what) =>
         new(421, "misdirected", what + " Open a connection of its own for each host.");
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "request {Method} {Host} {Path}")]
-    private partial void LogRequest(string method, string host, string path);
+    [LoggerMessage(Level = LogLevel.Information, Message = "request {Method} {Host} {Path} {Id}")]
+    private partial void LogRequest(string method, string host, string path, string id);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "response {Method} {Host} {Status} {Duration}")]
-    private partial void LogResponse(string method, string host, int status, string duration);
+    [LoggerMessage(Level = LogLevel.Information, Message = "response {Method} {Host} {Status} {Duration} {Path} {Bytes} {Cache} {Id}", SkipEnabledCheck = true)]
+    private partial void LogResponse(string method, string host, int status, string duration, string path, long bytes, string cache, string id);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "refused {Request} {Reason}")]
-    private partial void LogRefused(string request, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "refused {Reason} {Id}")]
+    private partial void LogRefused(string reason, string id);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "failed {Request} {Method} {Host}")]
-    private partial void LogFailed(Exception exception, string request, string method, string host);
+    [LoggerMessage(Level = LogLevel.Error, Message = "failed {Method} {Host} {Id}")]
+    private partial void LogFailed(Exception exception, string method, string host, string id);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "blocked {Target} {Method} {Path} {Rule} {Reason} {Request}")]
-    private partial void LogBlocked(ConnectTarget target, string method, string path, string rule, string reason, string request);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "blocked {Target} {Method} {Path} {Rule} {Reason} {Id}")]
+    private partial void LogBlocked(ConnectTarget target, string method, string path, string rule, string reason, string id);
 }

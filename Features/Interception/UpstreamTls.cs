@@ -46,7 +46,7 @@ internal sealed class UpstreamTls(UpstreamTrust trust, Dialer dialer, OpenTraffi
         {
             switch (e)
             {
-                case CryptographicException or SocketException { SocketErrorCode: SocketError.ConnectionReset or SocketError.Shutdown }:
+                case CryptographicException or SocketException { SocketErrorCode: SocketError.ConnectionReset or SocketError.ConnectionAborted or SocketError.OperationAborted or SocketError.Shutdown }:
                     return true;
                 case AuthenticationException or DialRefusedException or ParentProxyException or Http1ChosenException or HttpProtocolException
                     or MalformedMessageException or RequestBodyException or SocketException or TimeoutException or OperationCanceledException:

@@ -20,11 +20,16 @@ public sealed class DockerClientsTests : IDisposable
     [Fact]
     public async Task A_client_is_waited_for_within_the_budget() => Assert.InRange(await WaitedAsync(Head + Listening + Connected, 0.2), 0.2, 1.5);
 
-    private async Task<double> WaitedAsync(string sockets, double budget)
+    /// <summary>Where its configuration has the daemon listen.</summary>
+    [Fact]
+    public async Task So_is_one_of_a_socket_elsewhere()
+        => Assert.InRange(await WaitedAsync(Head + "ffff8: 00000003 00000000 00000000 0001 03 2218 /run/other.sock\n", 0.2, ["/run/x.sock", "/run/other.sock"]), 0.2, 1.5);
+
+    private async Task<double> WaitedAsync(string sockets, double budget, IEnumerable<string>? paths = null)
     {
         await File.WriteAllTextAsync(_file, sockets);
         var watch = Stopwatch.StartNew();
-        await new DockerClients(_file).LeaveAsync(TimeSpan.FromSeconds(budget));
+        await new DockerClients(paths ?? ["/var/run/docker.sock"], _file).LeaveAsync(TimeSpan.FromSeconds(budget));
         return watch.Elapsed.TotalSeconds;
     }
 }

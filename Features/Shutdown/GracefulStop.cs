@@ -48,6 +48,7 @@ internal sealed partial class GracefulStop(WebApplication app, TimeSpan drainLim
             // Asked to end while starting: what has started is stopped below.
         }
 
+        // No limit: it serves until it is asked to end.
         await Task.Delay(Timeout.Infinite, _asked.Token).ContinueWith(static _ => { }, TaskScheduler.Default);
         LogStopping(FormattableString.Invariant($"{drainLimit.TotalSeconds}s"));
         await StopAsync();

@@ -32,7 +32,7 @@ internal sealed class OrderlyStop(InitLog log, TimeProvider time)
         await quiet;
         clean &= await StopAsync(running.Proxy, budget.For(1));
         if (running.Docker is not null)
-            await new DockerClients().LeaveAsync(budget.For(2) / 2);
+            await new DockerClients(running.DockerSockets).LeaveAsync(budget.For(2) / 2);
         clean &= await StopAsync(running.Docker, budget.For(2));
         clean &= await StopAsync(running.DockerGuard, budget.For(3));
         clean &= await new Leftovers(log).StopAsync(budget.For(3));

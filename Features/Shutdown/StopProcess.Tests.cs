@@ -16,9 +16,9 @@ public sealed class StopProcessTests : IDisposable
     public async Task The_agent_ends_first_then_the_proxy_and_a_clean_stop_is_0()
     {
         _inside.Agent(Patient);
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("agent ready");
-        _inside.Send(Signal.Terminate);
+        await _inside.SendAsync("TERM");
         Assert.True(await _inside.EndAsync() == 0, _inside.Output);
         var at = new[] { "SIGTERM received, stopping", "agent-api stopped, exit code 0", "] proxy stopped, exit code 0", "] stopped, exit code 0" }
             .Select(text => _inside.Output.IndexOf(text, StringComparison.Ordinal)).ToList();
@@ -32,9 +32,9 @@ public sealed class StopProcessTests : IDisposable
     {
         NoProxy();
         _inside.Agent("echo agent ready; sleep 1000");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("agent ready");
-        _inside.Send(SignalNames.FromName(signal)!.Value);
+        await _inside.SendAsync(signal);
         Assert.True(await _inside.EndAsync() == 143, _inside.Output);
     }
 
@@ -42,10 +42,12 @@ public sealed class StopProcessTests : IDisposable
     public async Task Whoever_ignores_TERM_is_killed_with_its_group_and_what_left_it_within_the_budget()
     {
         NoProxy();
-        _inside.Variables["DISCOBOT_STOP_BUDGET"] = "3";
+        _inside.Environment["DISCOBOT_STOP_BUDGET"] = "3";
         _inside.Agent("trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' & sleep 1000 & sleep 0.2; echo agent ready; while :; do wait; done");
         var took = await StopWhenReadyAsync(137);
-        Assert.True(took < TimeSpan.FromSeconds(3.5), $"{took}\n{_inside.Output}");
+        // By its own clock, since a busy machine tells of the end late; a budget that began anew for what was left would take twice as long.
+        Assert.Matches(@"\[2\.[0-9]{3}s\] stopped, exit code 137", _inside.Output);
+        Assert.True(took < TimeSpan.FromSeconds(6), $"{took}\n{_inside.Output}");
         Assert.Contains("processes left", _inside.Output, StringComparison.Ordinal);
     }
 
@@ -53,7 +55,7 @@ public sealed class StopProcessTests : IDisposable
     public async Task A_forced_kill_is_never_a_0()
     {
         NoProxy();
-        _inside.Variables["DISCOBOT_STOP_BUDGET"] = "3";
+        _inside.Environment["DISCOBOT_STOP_BUDGET"] = "3";
         _inside.Agent("setsid sh -c 'trap \"\" TERM; while :; do sleep 0.1; done' & sleep 0.2; " + Patient);
         await StopWhenReadyAsync(137);
         Assert.Contains("agent-api stopped, exit code 0", _inside.Output, StringComparison.Ordinal);
@@ -67,34 +69,49 @@ public sealed class StopProcessTests : IDisposable
     public async Task The_budget_counts_from_the_signal_though_a_hook_does_not_want_to_end(bool blocking)
     {
         NoProxy();
-        _inside.Variables["DISCOBOT_STOP_BUDGET"] = "6";
+        _inside.Environment["DISCOBOT_STOP_BUDGET"] = "6";
         _inside.Program("/usr/local/bin/dockerd", "trap '' TERM\n" + Init.Docker.DockerDaemonTests.Daemon);
         _inside.Prepare("mkdir -p $2/discobot/workspace/.discobot/hooks");
         _inside.Program("/.data/discobot/workspace/.discobot/hooks/h",
             $"#---\n# type: session\n# blocking: {(blocking ? "true" : "false")}\n#---\ntrap '' TERM; echo hook runs; while :; do sleep 0.1; done");
         _inside.Agent("trap '' TERM; while :; do sleep 0.1; done");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("hook runs");
         if (!blocking)
             await _inside.SeeAsync("startup completed");
         var watch = Stopwatch.StartNew();
-        _inside.Send(Signal.Terminate);
+        await _inside.SendAsync("TERM");
         await _inside.EndAsync();
         Assert.Contains("Docker daemon (pid=", _inside.Output, StringComparison.Ordinal);
-        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(6.7), $"{watch.Elapsed}\n{_inside.Output}");
+        Assert.True(System.Text.RegularExpressions.Regex.IsMatch(_inside.Output, @"\[([45]\.[0-9]|6\.[0-4])[0-9]{2}s\] stopped, exit code"), _inside.Output);
+        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(12), $"{watch.Elapsed}\n{_inside.Output}");
     }
 
     [Fact]
     public async Task A_stop_during_a_clone_ends_it_and_is_clean()
     {
         _inside.Program("/usr/local/bin/git", "echo git runs; exec sleep 1000");
-        _inside.Variables["WORKSPACE_PATH"] = "https://git.example/a.git";
-        _inside.Start();
+        _inside.Environment["WORKSPACE_PATH"] = "https://git.example/a.git";
+        await _inside.StartAsync();
         await _inside.SeeAsync("git runs");
-        _inside.Send(Signal.Interrupt);
+        await _inside.SendAsync("INT");
         Assert.True(await _inside.EndAsync() == 0, _inside.Output);
         Assert.Contains("startup interrupted\n", _inside.Output, StringComparison.Ordinal);
         Assert.DoesNotContain("agent-api started", _inside.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_file_system_that_does_not_answer_holds_up_no_stop()
+    {
+        _inside.Before = "hung=hung; mkdir hung\n" + Enclosure.MountHung;
+        _inside.Environment["WORKSPACE_PATH"] = "/hung";
+        await _inside.StartAsync();
+        await _inside.SeeAsync("network settings completed");
+        await _inside.SeeHungAskedAsync();
+        await _inside.SendAsync("TERM");
+        Assert.True(await _inside.EndAsync() == 0, _inside.Output);
+        Assert.Matches("warning: (git safe directories|workspace) does not end, and is left: ", _inside.Output);
+        Assert.Contains("startup interrupted\n", _inside.Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -111,11 +128,11 @@ public sealed class StopProcessTests : IDisposable
     {
         NoProxy();
         _inside.Agent("for s in HUP USR1 WINCH; do trap \"echo got $s\" $s; done; trap 'echo got USR2; exit 5' USR2; echo agent ready; while :; do sleep 0.05; done");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("agent ready");
         foreach (var signal in new[] { Signal.Hangup, Signal.User1, Signal.WindowChanged, Signal.User2 })
         {
-            _inside.Send(signal);
+            await _inside.SendAsync(signal.Short());
             await _inside.SeeAsync($"got {signal.Short()}\n");
         }
 
@@ -132,7 +149,7 @@ public sealed class StopProcessTests : IDisposable
         NoProxy();
         _inside.Agent("trap 'sleep 0.5; echo agent told; exit 0' TERM; { sleep 0.5; echo agent ready; } & " + script + "; while :; do sleep 0.05; done");
         var took = await StopWhenReadyAsync(0);
-        Assert.True(took < TimeSpan.FromSeconds(5), $"{took}\n{_inside.Output}");
+        Assert.True(took < TimeSpan.FromSeconds(8), $"{took}\n{_inside.Output}");
         Assert.Contains("agent told\n", _inside.Output, StringComparison.Ordinal);
         foreach (var who in new[] { "child", "other" }.Where(w => script.Contains(w + " told", StringComparison.Ordinal)))
             Assert.Contains(who + " told\n", _inside.Output, StringComparison.Ordinal);
@@ -151,11 +168,11 @@ public sealed class StopProcessTests : IDisposable
     {
         NoProxy();
         if (named is not null)
-            _inside.Variables["DISCOBOT_STOP_SIGNAL"] = named;
+            _inside.Environment["DISCOBOT_STOP_SIGNAL"] = named;
         _inside.Agent(Patient);
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("agent ready");
-        _inside.Send(SignalNames.FromName(signal)!.Value);
+        await _inside.SendAsync(signal);
         Assert.True(await _inside.EndAsync() == 0, _inside.Output);
         Assert.Contains("agent-api stopped, exit code 0", _inside.Output, StringComparison.Ordinal);
     }
@@ -164,10 +181,10 @@ public sealed class StopProcessTests : IDisposable
 
     private async Task<TimeSpan> StopWhenReadyAsync(int code)
     {
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("agent ready");
         var watch = Stopwatch.StartNew();
-        _inside.Send(Signal.Terminate);
+        await _inside.SendAsync("TERM");
         Assert.True(await _inside.EndAsync() == code, _inside.Output);
         return watch.Elapsed;
     }

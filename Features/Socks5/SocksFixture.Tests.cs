@@ -38,7 +38,7 @@ internal sealed class SocksFixture : IAsyncDisposable
         var names = new NameLookups(resolve);
         var dialer = new Dialer(policy, new OwnListeners([]), ParentProxies.None, names);
         var socks = new SocksServer(
-            options, policy, dialer, names, traffic, new ProxyUsers(options.Users, new SecretFiles()), HandshakeLimit.For(TimeSpan.FromSeconds(30)), time ?? TimeProvider.System, NullLogger<SocksServer>.Instance);
+            options, policy, dialer, names, traffic, new ProxyUsers(options.Users, new SecretFiles()), HandshakeLimit.For(TimeSpan.FromSeconds(30)), time ?? TimeProvider.System, new FlowRecorder([]), NullLogger<SocksServer>.Instance);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         inspect ??= (_, _) => throw new InvalidOperationException("not inspected");
         Task Serve(ConnectionContext connection) => socks.OnConnectionAsync(

@@ -21,7 +21,7 @@ internal sealed partial class SocksServer
         }
         catch (OperationCanceledException) when (timer.IsCancellationRequested)
         {
-            LogRefused(connection.RemoteEndPoint, $"the handshake was not done within {handshake.Time.TotalSeconds} s");
+            Refuse(connection, $"the handshake was not done within {handshake.Time.TotalSeconds} s");
             return null;
         }
     }
@@ -36,7 +36,7 @@ internal sealed partial class SocksServer
         (read, var request) = await ReadAsync<SocksRequest>(connection, SocksRequest.TryRead, limit);
         if (read is SocksRead.Malformed or SocksRead.UnknownAddressType)
         {
-            LogRefused(connection.RemoteEndPoint, read == SocksRead.Malformed ? "malformed request" : "unknown address type");
+            Refuse(connection, read == SocksRead.Malformed ? "malformed request" : "unknown address type");
             var reply = read == SocksRead.Malformed ? SocksReply.GeneralFailure : SocksReply.AddressTypeNotSupported;
             await output.SendAsync(reply.Write(), limit);
         }
@@ -52,7 +52,7 @@ internal sealed partial class SocksServer
     {
         if (users.AreRequired ? !greeting.OffersPassword : !greeting.OffersNothing)
         {
-            LogRefused(connection.RemoteEndPoint, users.AreRequired
+            Refuse(connection, users.AreRequired
                 ? "a name and password are required (socks.users)"
                 : "the client insists on authentication, and no socks.users are configured");
             await output.SendAsync(new[] { SocksGreeting.Version, SocksGreeting.NoAcceptableMethod }, cancellation);
@@ -71,7 +71,7 @@ internal sealed partial class SocksServer
             return false;
         var admitted = read == SocksRead.Done && await users.AdmitsAsync(credentials.Name, credentials.Password, cancellation);
         if (!admitted)
-            LogRefused(connection.RemoteEndPoint, "wrong name or password");
+            Refuse(connection, "wrong name or password");
         await output.SendAsync(new[] { SocksCredentials.Version, (byte)(admitted ? 0 : 1) }, cancellation);
         return admitted;
     }

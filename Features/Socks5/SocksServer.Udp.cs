@@ -21,12 +21,15 @@ internal sealed partial class SocksServer
         await ReplyAsync(connection, SocksReply.Succeeded, relay.LocalEndPoint, closing);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(closing, connection.ConnectionClosed);
         var target = new ConnectTarget("udp", relay.LocalEndPoint.Port);
-        LogOpened(target);
+        var flow = flows.Begin(connection, null, "udp");
+        LogOpened(target, flow.Id);
         var relaying = relay.RunAsync(stop.Token);
         await UntilClosedAsync(connection, stop.Token);
         await stop.CancelAsync();
         await relaying;
-        LogClosed(target, relay.Up, relay.Down);
+        (flow.RequestBytes, flow.ResponseBytes) = (relay.Up, relay.Down);
+        LogClosed(target, relay.Up, relay.Down, flow.Id);
+        flows.End(flow);
     }
 
     private static async Task UntilClosedAsync(ConnectionContext connection, CancellationToken cancellation)

@@ -9,7 +9,7 @@ namespace Discobot.Features.Socks5;
 /// <summary>SOCKS5 (RFC 1928) on the shared port: greeting, perhaps name and password, one request, one reply, then a tunnel.</summary>
 internal sealed partial class SocksServer(
     SocksOptions options, IEgressPolicy policy, Dialer dialer, NameLookups names, OpenTraffic traffic, ProxyUsers users, HandshakeLimit handshake,
-    TimeProvider time, ILogger<SocksServer> log) : ISocksServer
+    TimeProvider time, FlowRecorder flows, ILogger<SocksServer> log) : ISocksServer
 {
     /// <summary>Limit on resolving and dialling together, for all addresses of a name.</summary>
     private static readonly TimeSpan DialLimit = TimeSpan.FromSeconds(20);
@@ -30,7 +30,7 @@ internal sealed partial class SocksServer(
                     await AssociateAsync(connection, request.Destination, closing);
                     break;
                 default:
-                    LogRefused(connection.RemoteEndPoint, request.Command == SocksCommand.UdpAssociate
+                    Refuse(connection, request.Command == SocksCommand.UdpAssociate
                         ? "UDP ASSOCIATE is off; socks.udp: true allows it" : $"command {(byte)request.Command} is not supported");
                     await ReplyAsync(connection, SocksReply.CommandNotSupported, null, closing);
                     break;
@@ -50,7 +50,7 @@ internal sealed partial class SocksServer(
     {
         if (TargetOf(destination) is not { } target)
         {
-            LogRefused(connection.RemoteEndPoint, "the destination is neither a name nor an address with a port");
+            Refuse(connection, "the destination is neither a name nor an address with a port");
             await ReplyAsync(connection, SocksReply.GeneralFailure, null, closing);
             return;
         }
@@ -59,9 +59,15 @@ internal sealed partial class SocksServer(
         var isLiteral = destination.Host is { IsLiteral: true };
         var verdict = !options.Inspect ? policy.JudgeBlindTunnel(target)
             : isLiteral ? EgressVerdict.Allow("inspected") : policy.JudgeTunnel(target);
+        using var approval = await policy.AskAsync(verdict, new EgressQuestion(target, connection.Features.Get<FlowClient>(), "CONNECT"), closing);
+        verdict = approval.Verdict;
         if (!verdict.Allowed)
         {
-            LogBlocked(target, verdict.Rule, verdict.Reason);
+            var flow = flows.Begin(connection, target, "tcp");
+            flow.Decide(verdict);
+            flow.Error = "blocked";
+            LogBlocked(target, verdict.Rule, verdict.Reason, flow.Id);
+            flows.End(flow);
             await ReplyAsync(connection, SocksReply.NotAllowed, null, closing);
         }
         else if (options.Inspect)
@@ -72,12 +78,14 @@ internal sealed partial class SocksServer(
         }
         else
         {
-            await RelayAsync(connection, target, closing);
+            await RelayAsync(connection, target, verdict, closing);
         }
     }
 
-    private async Task RelayAsync(ConnectionContext connection, ConnectTarget target, CancellationToken closing)
+    private async Task RelayAsync(ConnectionContext connection, ConnectTarget target, EgressVerdict verdict, CancellationToken closing)
     {
+        var flow = flows.Begin(connection, target, "tcp");
+        flow.Decide(verdict);
         DialledSocket upstream;
         using (var limit = CancellationTokenSource.CreateLinkedTokenSource(closing))
         {
@@ -89,7 +97,11 @@ internal sealed partial class SocksServer(
             catch (Exception e) when (e is SocketException or IOException or OperationCanceledException)
             {
                 var reply = SocksReplies.Of(e);
-                LogFailed(target, UpstreamFailures.ToError(e, target.Host).Reason);
+                var error = UpstreamFailures.ToError(e, target.Host);
+                flow.Fail(error);
+                flow.IsComplete = false;
+                LogFailed(target, error.Reason, flow.Id);
+                flows.End(flow);
                 await ReplyAsync(connection, reply, null, closing);
                 return;
             }
@@ -98,10 +110,26 @@ internal sealed partial class SocksServer(
         using (upstream.Socket)
         {
             await ReplyAsync(connection, SocksReply.Succeeded, (IPEndPoint?)upstream.Socket.LocalEndPoint, closing);
-            LogOpened(target);
-            var (up, down) = await traffic.RelayAsync(target, connection, upstream, closing);
-            LogClosed(target, up, down);
+            flow.Use(upstream.Times, isNew: true);
+            LogOpened(target, flow.Id);
+            try
+            {
+                await traffic.RelayAsync(target, connection, upstream, flow, closing);
+                LogClosed(target, flow.RequestBytes, flow.ResponseBytes, flow.Id);
+            }
+            finally
+            {
+                flows.End(flow);
+            }
         }
+    }
+
+    private void Refuse(ConnectionContext connection, string reason)
+    {
+        var flow = flows.Begin(connection);
+        flow.Refuse(reason);
+        LogRefused(connection.RemoteEndPoint, reason, flow.Id);
+        flows.End(flow);
     }
 
     private static ConnectTarget? TargetOf(in SocksAddress destination) =>
@@ -111,20 +139,20 @@ internal sealed partial class SocksServer(
         ConnectionContext connection, SocksReply reply, IPEndPoint? bound, CancellationToken cancellation) =>
         new ClientOutput(connection).SendAsync(reply.Write(bound), cancellation);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "connection refused {Client} {Reason}")]
-    private partial void LogRefused(EndPoint? client, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "connection refused {Client} {Reason} {Id}")]
+    private partial void LogRefused(EndPoint? client, string reason, string id);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "blocked {Target} {Rule} {Reason}")]
-    private partial void LogBlocked(ConnectTarget target, string rule, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "blocked {Target} {Rule} {Reason} {Id}")]
+    private partial void LogBlocked(ConnectTarget target, string rule, string reason, string id);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel {Target}")]
-    private partial void LogOpened(ConnectTarget target);
+    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel {Target} {Id}")]
+    private partial void LogOpened(ConnectTarget target, string id);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel end {Target} {Up} {Down}")]
-    private partial void LogClosed(ConnectTarget target, long up, long down);
+    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel end {Target} {Up} {Down} {Id}")]
+    private partial void LogClosed(ConnectTarget target, long up, long down, string id);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "tunnel failed {Target} {Reason}")]
-    private partial void LogFailed(ConnectTarget target, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "tunnel failed {Target} {Reason} {Id}")]
+    private partial void LogFailed(ConnectTarget target, string reason, string id);
 }
 
 /// <summary>On everything up to the request: a slow sender must not hold a connection for ever.</summary>

@@ -99,7 +99,7 @@ internal sealed class ClientBundle(IReadOnlyList<string> directories, string roo
         try
         {
             MakeDirectory(Path.GetDirectoryName(path)!);
-            if (!File.Exists(path) || !File.ReadAllBytes(path).AsSpan().SequenceEqual(bytes))
+            if (!File.Exists(path) || !RegularFile.IsOrMissing(path) || !File.ReadAllBytes(path).AsSpan().SequenceEqual(bytes))
                 AtomicFile.Write(path, bytes, Readable);
             return true;
         }

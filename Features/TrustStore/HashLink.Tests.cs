@@ -31,7 +31,9 @@ public sealed class HashLinkTests : IDisposable
         File.WriteAllText(file, certificate.ExportCertificatePem());
         var links = Directory.CreateDirectory(Path.Combine(_directory, "certs")).FullName;
         var hash = HashLink.Hash(certificate.SubjectName);
-        File.WriteAllText(Path.Combine(links, hash + ".0"), "somebody else's");
+        // Of the same name and another key: the identifiers of the keys tell them apart.
+        using (var another = Certificate("CN=Ours"))
+            File.WriteAllText(Path.Combine(links, hash + ".0"), another.ExportCertificatePem());
         for (var i = 0; i < 2; i++)
             HashLink.Put(links, certificate, file);
         Assert.Equal([hash + ".0", hash + ".1"], Directory.GetFileSystemEntries(links).Select(Path.GetFileName).Order());
@@ -44,7 +46,10 @@ public sealed class HashLinkTests : IDisposable
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest(name, key, HashAlgorithmName.SHA256);
+        var identifier = new X509SubjectKeyIdentifierExtension(request.PublicKey, critical: false);
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
+        request.CertificateExtensions.Add(identifier);
+        request.CertificateExtensions.Add(X509AuthorityKeyIdentifierExtension.CreateFromSubjectKeyIdentifier(identifier));
         return request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
     }
 }

@@ -11,12 +11,13 @@ namespace Discobot.Features.TrustStore;
 /// <param name="logger">Told what was done, with the tool's output.</param>
 /// <param name="root">Where the file system begins.</param>
 /// <param name="toolLimit">How long a tool may take; 30 s by default.</param>
-internal sealed class SystemTrustStore(ILogger logger, string root = "/", TimeSpan? toolLimit = null)
+/// <param name="executable">Our own, by which tools are started.</param>
+internal sealed class SystemTrustStore(ILogger logger, string root = "/", TimeSpan? toolLimit = null, string executable = Spawner.OwnExecutable)
 {
     private const UnixFileMode Readable =
         UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
 
-    private readonly TrustTool _tool = new(logger, toolLimit ?? TimeSpan.FromSeconds(30));
+    private readonly TrustTool _tool = new(logger, toolLimit ?? TimeSpan.FromSeconds(30), executable);
     private readonly TrustFamily _family = TrustFamily.Detect(root);
     private bool _anchorIsNew;
     private bool _renews;
@@ -177,7 +178,7 @@ internal sealed class SystemTrustStore(ILogger logger, string root = "/", TimeSp
         return new TrustStatus(_family.Name, trusted, bundles.Count > 0 ? bundles[0] : null, anchor, Changed: false, Problem: null);
     }
 
-    private static bool IsAnchor(string path, X509Certificate2 authority) => File.Exists(path) && File.ReadAllText(path) == Pem(authority);
+    private static bool IsAnchor(string path, X509Certificate2 authority) => File.Exists(path) && RegularFile.IsOrMissing(path) && File.ReadAllText(path) == Pem(authority);
 
     private static string Pem(X509Certificate2 certificate) => certificate.ExportCertificatePem() + "\n";
 }

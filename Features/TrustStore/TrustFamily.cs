@@ -59,7 +59,7 @@ internal sealed record TrustFamily(
     }
 
     // os-release(5): the distribution and those it descends from.
-    private static string[]? OsRelease(string path) => !File.Exists(path) ? null :
+    private static string[]? OsRelease(string path) => !File.Exists(path) || !RegularFile.IsOrMissing(path) ? null :
         [.. File.ReadLines(path).Where(line => line.StartsWith("ID=", StringComparison.Ordinal) || line.StartsWith("ID_LIKE=", StringComparison.Ordinal))
             .OrderBy(line => line.Length > 3 && line[2] == '=' ? 0 : 1).SelectMany(line => line[(line.IndexOf('=', StringComparison.Ordinal) + 1)..].Trim('"', '\'').Split(' '))];
 
@@ -86,7 +86,7 @@ internal sealed record TrustFamily(
 
     /// <summary>The bundles that exist, with links resolved, each once.</summary>
     public IReadOnlyList<string> FindBundles(string root) =>
-        [.. Bundles.Select(bundle => RealPath.Below(root, bundle)).Where(File.Exists).Distinct()];
+        [.. Bundles.Select(bundle => RealPath.Below(root, bundle)).Where(path => File.Exists(path) && RegularFile.IsOrMissing(path)).Distinct()];
 
     private bool IsAtHome(string root) => Signs.Any(sign => Path.Exists(Path.Combine(root, sign))) && FindTool(root) is not null;
 }

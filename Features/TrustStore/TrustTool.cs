@@ -1,80 +1,44 @@
 using System.ComponentModel;
-using System.Diagnostics;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.TrustStore;
 
-/// <summary>Runs a distribution's trust tool to its end: a time limit, its output in the log.</summary>
-internal sealed class TrustTool(ILogger logger, TimeSpan limit)
+/// <summary>
+/// Runs a distribution's trust tool to its end: a time limit, its output in the log. Nobody of its process group outlives it: who went on
+/// writing the bundle would undo what the next one, whose turn it is then, has written.
+/// </summary>
+/// <param name="logger">Gets each line.</param>
+/// <param name="limit">How long it may take.</param>
+/// <param name="executable">Our own, by which programs are started.</param>
+internal sealed class TrustTool(ILogger logger, TimeSpan limit, string executable)
 {
+    // These tools are scripts that run as root: they find the system's programs and libraries, not what a workspace's variables name, and no
+    // TMPDIR that this container does not have.
+    private static readonly Dictionary<string, string> Variables = new() { ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin", ["HOME"] = "/root", ["LC_ALL"] = "C" };
+
     /// <summary>Runs it.</summary>
     /// <returns>Null when it succeeded, else what went wrong.</returns>
     public async Task<string?> RunAsync(string path, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
     {
-        using var process = new Process { StartInfo = StartInfo(path, arguments) };
-        process.OutputDataReceived += (_, line) => Note(path, line.Data);
-        process.ErrorDataReceived += (_, line) => Note(path, line.Data);
+        using var spawner = new Spawner(executable);
+        var name = Path.GetFileName(path);
         try
         {
-            process.Start();
+            var launch = new Launch(name, [path, .. arguments]) { Environment = Variables };
+            var result = await new ToolRun(spawner).RunAsync(launch, limit, line => Note(name, line), cancellationToken);
+            if (result.TimedOut)
+                return $"{path} was ended: it took longer than {limit.TotalSeconds:0.#} s";
+            return result.Succeeded ? null : $"{path} ended with exit code {result.ExitCode}";
         }
         catch (Win32Exception e)
         {
             return $"{path} cannot be run: {e.Message}";
         }
-
-        process.StandardInput.Close();
-        process.BeginOutputReadLine();
-        process.BeginErrorReadLine();
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        deadline.CancelAfter(limit);
-        try
-        {
-            await process.WaitForExitAsync(deadline.Token);
-            return process.ExitCode == 0 ? null : $"{path} ended with exit code {process.ExitCode}";
-        }
-        catch (OperationCanceledException)
-        {
-            process.Kill(entireProcessTree: true);
-            await LastWordsAsync(process);
-            cancellationToken.ThrowIfCancellationRequested();
-            return $"{path} was ended: it took longer than {limit.TotalSeconds:0.#} s";
-        }
     }
 
-    // What it printed before is on its way to the log; a process that left the tree may hold the pipe open for ever.
-    private static async Task LastWordsAsync(Process process)
-    {
-        try
-        {
-            await process.WaitForExitAsync(CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(1));
-        }
-        catch (TimeoutException)
-        {
-            // Then the log does without.
-        }
-    }
-
-    private static ProcessStartInfo StartInfo(string path, IReadOnlyList<string> arguments)
-    {
-        var start = new ProcessStartInfo(path, arguments)
-        {
-            WorkingDirectory = "/",
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        // These tools are scripts that run as root: they find the system's programs and libraries, not what a workspace's variables name, and no
-        // TMPDIR that this container does not have.
-        start.Environment.Clear();
-        start.Environment["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin";
-        start.Environment["HOME"] = "/root";
-        start.Environment["LC_ALL"] = "C";
-        return start;
-    }
-
-    private void Note(string path, string? line)
+    private void Note(string name, string line)
     {
         if (!string.IsNullOrWhiteSpace(line))
-            logger.LogInformation("{Tool}: {Line}", Path.GetFileName(path), line);
+            logger.LogInformation("{Tool}: {Line}", name, line);
     }
 }

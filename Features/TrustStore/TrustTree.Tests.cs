@@ -13,6 +13,9 @@ internal sealed class TrustTree : IDisposable
 
     private readonly CertificateFixture _log = new();
 
+    /// <summary>The program as it was built: this process is the tests'.</summary>
+    public static string Executable => Path.Combine(AppContext.BaseDirectory, "discobot");
+
     public string Root { get; } = Directory.CreateTempSubdirectory("trust-").FullName;
 
     public IReadOnlyList<(LogLevel Level, string Text)> Lines => _log.Lines;
@@ -26,7 +29,7 @@ internal sealed class TrustTree : IDisposable
         return certificate;
     }
 
-    public SystemTrustStore Store(TimeSpan? limit = null) => new(_log, Root, limit);
+    public SystemTrustStore Store(TimeSpan? limit = null) => new(_log, Root, limit, Executable);
 
     public string PathOf(string relative) => Path.Combine(Root, relative);
 

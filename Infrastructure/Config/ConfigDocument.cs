@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Infrastructure.Config;
 
@@ -37,6 +38,9 @@ internal sealed class ConfigDocument
             return Broken(new ConfigPlace(path), Unreadable(path, e));
         }
     }
+
+    /// <summary>The same for a file that nobody is waited for: a FIFO or a device is an error.</summary>
+    public static ConfigDocument LoadRegular(string path) => Directory.Exists(path) || RegularFile.IsOrMissing(path) ? Load(path) : Broken(new ConfigPlace(path), "is no regular file");
 
     /// <summary>Reads a stream to its end.</summary>
     /// <param name="stream">At most <see cref="MaxBytes"/> of it count.</param>

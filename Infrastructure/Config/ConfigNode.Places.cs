@@ -27,9 +27,10 @@ internal sealed partial class ConfigNode
         {
             if (node.AsString() is not { } text)
                 return null;
-            if (IPAddress.TryParse(text, out var address) && (text.Contains(':') || text.Count(c => c == '.') == 3))
+            // The parser skips a port behind brackets.
+            if (IPAddress.TryParse(text, out var address) && (!text.Contains('[') || text.EndsWith(']')) && (text.Contains(':') || text.Count(c => c == '.') == 3))
                 return address;
-            node.Error($"must be an IP address, as in 127.0.0.1 or ::1, not {ConfigPath.Quote(text)}");
+            node.Error($"must be an IP address{(text.Contains(':') && IPEndPoint.TryParse(text, out _) ? " without a port, which has a key of its own" : "")}, as in 127.0.0.1 or ::1, not {ConfigPath.Quote(text)}");
             return null;
         });
         if (IsList && _value!.Items.Count == 0)
@@ -78,11 +79,10 @@ internal sealed partial class ConfigNode
     {
         if (AsString() is not { } text)
             return null;
+        if (SecretText.Reference(text) is { } reference)
+            return reference;
         if (text.StartsWith("env:", StringComparison.Ordinal))
         {
-            var name = text[4..];
-            if (name.Length > 0 && !char.IsAsciiDigit(name[0]) && name.All(c => char.IsAsciiLetterOrDigit(c) || c == '_'))
-                return new SecretText(SecretSource.Environment, name);
             Error("must name an environment variable after env:, as in env:API_TOKEN");
             return null;
         }
@@ -94,8 +94,6 @@ internal sealed partial class ConfigNode
             return new SecretText(SecretSource.Literal, text);
         }
 
-        if (System.IO.Path.IsPathFullyQualified(text[5..]) && !text.Any(char.IsControl))
-            return new SecretText(SecretSource.File, text[5..]);
         Error("must name a file by its absolute path after file:, as in file:/run/secrets/token");
         return null;
     }

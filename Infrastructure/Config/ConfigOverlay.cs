@@ -8,6 +8,10 @@ namespace Discobot.Infrastructure.Config;
 /// <summary>Lays one configuration text over another: mappings key by key, everything else whole.</summary>
 internal sealed class ConfigOverlay
 {
+    /// <summary>Where a container's start puts what it has made of the workspace's file and the policy; the second where its volume takes nothing. Their
+    /// lines are those of neither.</summary>
+    public static readonly IReadOnlyList<string> Places = ["/.data/proxy/config.yaml", "/run/discobot/config.yaml"];
+
     private readonly Utf8JsonWriter _json;
     private readonly IReadOnlyCollection<string> _keep;
 

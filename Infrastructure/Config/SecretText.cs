@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using System.Text.RegularExpressions;
 
@@ -17,6 +18,8 @@ internal sealed partial record SecretText(SecretSource Source, string Text)
 {
     /// <summary>Larger files are no secrets: 64 KiB.</summary>
     private const int MaxFileBytes = 64 * 1024;
+
+    private static readonly SearchValues<char> NameCharacters = SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
 
     /// <summary>What a person may see.</summary>
     public override string ToString() => Source switch
@@ -43,6 +46,19 @@ internal sealed partial record SecretText(SecretSource Source, string Text)
                 return true;
         }
     }
+
+    /// <summary>Why a header cannot have this as its value; null: it can. Never repeats a part of it.</summary>
+    public string? HeaderProblem(string value) =>
+        value.Length == 0 ? $"{this} is empty"
+        // RFC 9110, 5.5: what ends a line would begin another header.
+        : value.Any(c => c is < ' ' and not '\t' or '\x7f' or > '\u00ff') ? $"{this} holds line breaks or characters that no header may have"
+        : null;
+
+    /// <summary>The reference that a value is: <c>env:NAME</c> or <c>file:/path</c>. Null where it is written out, or no reference that can be used.</summary>
+    public static SecretText? Reference(string? written) =>
+        written is ['e', 'n', 'v', ':', _, ..] && !char.IsAsciiDigit(written[4]) && written.AsSpan(4).IndexOfAnyExcept(NameCharacters) < 0 ? new SecretText(SecretSource.Environment, written[4..])
+        : written is ['f', 'i', 'l', 'e', ':', '/', ..] && !written.Any(char.IsControl) ? new SecretText(SecretSource.File, written[5..])
+        : null;
 
     /// <summary>What in a literal value looks like a reference that somebody expects to be replaced, as in <c>Bearer env:TOKEN</c>; null: nothing.</summary>
     public static string? ReferenceInside(string literal) =>

@@ -58,6 +58,9 @@ internal sealed class AnswerWriter(Stream output, SocketOutput? socket) : PipeWr
     /// <summary>Whether there is less of the body than its head announced.</summary>
     public bool IsCutShort => _framing.End == BodyEnd.Length && _left > 0;
 
+    /// <summary>Bytes of the body that were handed over, without framing.</summary>
+    public long Sent { get; private set; }
+
     /// <summary>The client takes no more: what is written is dropped.</summary>
     public bool IsGone { get; set; }
 
@@ -68,6 +71,7 @@ internal sealed class AnswerWriter(Stream output, SocketOutput? socket) : PipeWr
     public void Begin(RequestHead request)
     {
         (_request, Status, Reason, HasStarted, IsOver, IsLast, _framing, _left) = (request, 200, null, false, false, !request.KeepsConnection, default, 0);
+        Sent = 0;
         Fields.Clear();
         Trailers.Clear();
         _onStarting.Clear();
@@ -121,7 +125,11 @@ internal sealed class AnswerWriter(Stream output, SocketOutput? socket) : PipeWr
 
     public override Span<byte> GetSpan(int sizeHint = 0) => GetMemory(sizeHint).Span;
 
-    public override void Advance(int bytes) => _end += bytes;
+    public override void Advance(int bytes)
+    {
+        _end += bytes;
+        Sent += bytes;
+    }
 
     public override bool CanGetUnflushedBytes => true;
 
@@ -132,7 +140,11 @@ internal sealed class AnswerWriter(Stream output, SocketOutput? socket) : PipeWr
     public override ValueTask<FlushResult> WriteAsync(ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
     {
         if (UnflushedBytes == 0 && (HasStarted ? _framing.End != BodyEnd.Chunked : Fields.Contains("Content-Length")))
+        {
+            Sent += source.Length;
             return FlushAsync(source, isLast: false);
+        }
+
         source.Span.CopyTo(GetSpan(source.Length));
         Advance(source.Length);
         return FlushAsync(default, isLast: false);
@@ -214,7 +226,7 @@ internal sealed class AnswerWriter(Stream output, SocketOutput? socket) : PipeWr
     private void Start(bool isEmpty)
     {
         HasStarted = true;
-        if (Status == 205 && !Fields.Contains("Content-Length"))
+        if (Status == 205 && !Fields.Contains("Content-Length") && !Fields.Contains("Transfer-Encoding"))
             Fields.ContentLength = 0;
         if (_request.Method == "HEAD" || Status is < 200 or 204 or 205 or 304)
             _framing = new BodyFraming(BodyEnd.None);
@@ -231,10 +243,11 @@ internal sealed class AnswerWriter(Stream output, SocketOutput? socket) : PipeWr
         Fields.Remove("Connection");
         if (_framing.End == BodyEnd.Chunked)
             Fields.Set("Transfer-Encoding", "chunked");
-        if (IsLast)
-            Fields.Add("Connection", "close");
-        else if (_request.MinorVersion == 0)
-            Fields.Add("Connection", "keep-alive");
+        var connection = IsLast ? "close" : _request.MinorVersion == 0 ? "keep-alive" : null;
+        if (Fields.Contains("Upgrade"))
+            connection = connection is null ? "Upgrade" : $"{connection}, Upgrade";
+        if (connection is not null)
+            Fields.Add("Connection", connection);
         _head.AddFields(Fields.Lines);
     }
 

@@ -11,6 +11,7 @@ public sealed class BodyFramingTests
     [InlineData("200", "Content-Length: 0", "Length 0")]
     [InlineData("200", "X: 1", "Close 0")]
     [InlineData("200", "Transfer-Encoding: Chunked", "Chunked 0")]
+    [InlineData("200", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "Chunked 0")]
     [InlineData("200", "Content-Length: 5\r\nTransfer-Encoding: chunked", "Chunked 0")]
     [InlineData("200", "Transfer-Encoding: chunked\r\nContent-Length: x", "Chunked 0")]
     [InlineData("200", "Transfer-Encoding: identity\r\nContent-Length: 5", "Length 5")]
@@ -55,6 +56,7 @@ public sealed class BodyFramingTests
     [InlineData("Transfer-Encoding: gzip, chunked", 1)]
     [InlineData("Transfer-Encoding: chunked", 0)]
     [InlineData("Transfer-Encoding: ", 1)]
+    [InlineData("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", 1)]
     public void Requests_that_two_could_read_differently_are_refused(string fields, int version) =>
         Assert.Throws<MalformedMessageException>(() => OfRequest(fields, version));
 

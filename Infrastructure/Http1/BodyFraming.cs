@@ -34,7 +34,7 @@ internal readonly record struct BodyFraming(BodyEnd End, long Length = 0)
         if (isHead || head.Status is < 200 or 204 or 304)
             return new BodyFraming(BodyEnd.None);
         // Chunks count before a length (6.3, 3).
-        if (IsChunked(head.Fields))
+        if (IsChunked(head.Fields, mayRepeat: true))
             return new BodyFraming(BodyEnd.Chunked);
         return ContentLength(head.Fields) is { } length ? new BodyFraming(BodyEnd.Length, length) : new BodyFraming(BodyEnd.Close);
     }
@@ -51,7 +51,7 @@ internal readonly record struct BodyFraming(BodyEnd End, long Length = 0)
             throw new MalformedMessageException("it has both Transfer-Encoding and Content-Length");
         if (minorVersion == 0)
             throw new MalformedMessageException("it has Transfer-Encoding, which HTTP/1.0 does not have");
-        return IsChunked(fields)
+        return IsChunked(fields, mayRepeat: false)
             ? new BodyFraming(BodyEnd.Chunked)
             : throw new MalformedMessageException("it has a transfer coding that does not end with chunks");
     }
@@ -76,16 +76,33 @@ internal readonly record struct BodyFraming(BodyEnd End, long Length = 0)
         return length;
     }
 
+    /// <summary>Whether an answer has chunks, or would have them if it had a body.</summary>
+    public static bool IsChunked(FieldLines fields)
+    {
+        try
+        {
+            return IsChunked(fields, mayRepeat: true);
+        }
+        catch (MalformedMessageException)
+        {
+            // Another coding, of a body that does not come.
+            return false;
+        }
+    }
+
     private static long? Number(ReadOnlySpan<byte> digits) =>
         !digits.IsEmpty && !digits.ContainsAnyExceptInRange((byte)'0', (byte)'9') && Utf8Parser.TryParse(digits, out long value, out var taken)
             && taken == digits.Length ? value : null;
 
-    private static bool IsChunked(FieldLines fields)
+    // A server behind a framework that chunks as well says so in two lines, and chunks once; clients take it.
+    private static bool IsChunked(FieldLines fields, bool mayRepeat)
     {
         var chunked = false;
         for (var i = fields.IndexOf("Transfer-Encoding"u8, 0); i >= 0; i = fields.IndexOf("Transfer-Encoding"u8, i + 1))
         {
             var value = fields.Value(i);
+            if (chunked && mayRepeat && Ascii.EqualsIgnoreCase(value, "chunked"u8))
+                continue;
             foreach (var range in value.Split((byte)','))
             {
                 var coding = value[range].Trim(" \t"u8);

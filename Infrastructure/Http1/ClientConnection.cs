@@ -40,6 +40,11 @@ internal sealed class ClientConnection : IDisposable
     private volatile bool _isDraining;
     private volatile bool _isClosing;
     private UpgradedStream? _upgraded;
+    private readonly Lock _ending = new();
+    private bool _isHalf;
+    private bool _isShort;
+    private Http1Exchange? _answering;
+    private Task? _look;
 
     public ClientConnection(ConnectionContext transport, RequestDelegate pipeline, ClientTimes times)
     {
@@ -92,17 +97,74 @@ internal sealed class ClientConnection : IDisposable
         ThreadPool.UnsafeQueueUserWorkItem(static aborted => Cancel(aborted), _aborted, preferLocal: false);
     }
 
+    /// <summary>The server broke off. What it had said reaches the client, and then the end, in their order: the framing says that there should be more. Where
+    /// nothing would, the connection is reset.</summary>
+    public void EndShort()
+    {
+        if (_answer.EndsWithConnection)
+            Abort();
+        else
+            _answer.IsGone = _isShort = true;
+    }
+
+    /// <summary>A server has the whole request and is about to answer: should the client end its direction now, with nothing more to say, the server
+    /// is to see it, as it would without a proxy.</summary>
+    public void Follow(Http1Exchange answering)
+    {
+        lock (_ending)
+        {
+            _answering = answering;
+            if (_isHalf)
+                Look();
+        }
+    }
+
+    /// <summary>Whoever reads next finds nobody else reading.</summary>
+    public Task UnfollowAsync()
+    {
+        lock (_ending)
+        {
+            _answering = null;
+            return _look ?? Task.CompletedTask;
+        }
+    }
+
+    // The input ends, so that a read does not wait long. What is in it may be further requests: then its end is not this request's.
+    private void Look() => _look = _look is null or { IsCompleted: true } && _body.IsOver ? LookAsync() : _look;
+
+    private async Task LookAsync()
+    {
+        // Not within the lock.
+        await Task.Yield();
+        try
+        {
+            var read = await _input.ReadAsync();
+            _input.AdvanceTo(read.Buffer.Start);
+            if (!read.IsCompleted || !read.Buffer.IsEmpty)
+                return;
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException or SocketException)
+        {
+            // It has ended, if not in an orderly way.
+        }
+
+        Http1Exchange? answering;
+        lock (_ending)
+            answering = _answering;
+        answering?.EndRequests();
+    }
+
     /// <summary>Ends what has taken too long: the time for a head, between two requests, or of a client that takes nothing of its answer.</summary>
     public void CheckDeadline(long now)
     {
         if (now > Volatile.Read(ref _deadline))
             ((PipeReader)(_isDraining ? _body : _input)).CancelPendingRead();
-        if (_socket is not null && _times.Write != Timeout.Infinite && _socket.WaitingSince is var since and < long.MaxValue && now - since > _times.Write)
+        if (_socket is not null && _times.Write != Timeout.Infinite && _socket.TakesNothing(now, _times.Write))
             Abort();
     }
 
     /// <summary>The bytes behind the head (and the body) of a request whose answer has switched protocols, both ways.</summary>
-    public Stream Upgrade() => _upgraded = new UpgradedStream(_input, _output);
+    public UpgradedStream Upgrade() => _upgraded = new UpgradedStream(_input, _output, EndOutputAsync, ResetClient);
 
     public void Dispose() => _answer.Dispose();
 
@@ -130,6 +192,7 @@ internal sealed class ClientConnection : IDisposable
     {
         _isBetween = true;
         var begun = false;
+        var blankLines = 0;
         try
         {
             while (true)
@@ -145,17 +208,27 @@ internal sealed class ClientConnection : IDisposable
                 }
 
                 var buffer = read.Buffer;
+                if (!begun && RequestHead.CountBlankLines(buffer) is var count and > 0)
+                {
+                    blankLines += count;
+                    buffer = buffer.Slice(2L * count);
+                }
+
                 ProxyError? error = null;
-                var taken = buffer.IsEmpty ? 0 : _head.Read(buffer, out error);
+                var taken = 0;
+                if (blankLines > RequestHead.MaxBlankLines)
+                    error = _head.RefuseBlankLines();
+                else if (!buffer.IsEmpty)
+                    taken = _head.Read(buffer, out error);
                 if (taken > 0 || error is not null)
                 {
                     _input.AdvanceTo(buffer.GetPosition(taken));
                     return (true, error);
                 }
 
-                if (!begun && !buffer.IsEmpty && buffer.FirstSpan[0] != '\r')
+                if (!begun && !buffer.IsEmpty && !IsHalfBlankLine(buffer))
                 {
-                    // The time runs from the first byte: further ones do not buy more.
+                    // The time runs from the first byte: further ones do not buy more. Blank lines are none; they buy nothing either.
                     begun = true;
                     SetDeadline(_times.Head);
                 }
@@ -173,6 +246,8 @@ internal sealed class ClientConnection : IDisposable
             Volatile.Write(ref _deadline, long.MaxValue);
         }
     }
+
+    private static bool IsHalfBlankLine(in ReadOnlySequence<byte> input) => input.Length == 1 && input.FirstSpan[0] == '\r';
 
     private ProxyError TooSlow()
     {
@@ -197,11 +272,13 @@ internal sealed class ClientConnection : IDisposable
         }
         finally
         {
+            await UnfollowAsync();
+            await _exchange.CompleteAsync();
             _context.Uninitialize();
         }
 
         _upgraded?.End();
-        if (_upgraded is not null || _aborted.IsCancellationRequested)
+        if (_upgraded is not null || _isShort || _aborted.IsCancellationRequested)
             return false;
         if (_answer.IsGone || _answer.IsCutShort)
         {
@@ -267,13 +344,38 @@ internal sealed class ClientConnection : IDisposable
     {
         var socket = _transport.Features.Get<IConnectionSocketFeature>()?.Socket;
         if (socket is not null && HalfOpen.Is(socket))
+        {
             HalfOpen.Ask(socket);
+            lock (_ending)
+            {
+                _isHalf = true;
+                if (_answering is not null)
+                    Look();
+            }
+        }
+
         while (!_done.IsCancellationRequested && socket is not null && HalfOpen.Is(socket))
             await Task.Delay(Watch, _done.Token).ContinueWith(static _ => { }, TaskScheduler.Default);
         if (_done.IsCancellationRequested)
             return;
         _answer.IsGone = true;
         Cancel(_aborted);
+    }
+
+    // The client may go on sending.
+    private async Task EndOutputAsync()
+    {
+        if (_tls is not null)
+            await _tls.ShutdownAsync();
+        else
+            _transport.Features.Get<IConnectionSocketFeature>()?.Socket.Shutdown(SocketShutdown.Send);
+    }
+
+    private void ResetClient()
+    {
+        if (_transport.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket)
+            Reset(socket);
+        Abort();
     }
 
     private static void Reset(Socket socket)
@@ -287,64 +389,4 @@ internal sealed class ClientConnection : IDisposable
             // It has ended by itself.
         }
     }
-
-    private sealed class UpgradedStream(PipeReader input, Stream output) : Stream
-    {
-        public override bool CanRead => true;
-        public override bool CanSeek => false;
-        public override bool CanWrite => true;
-        public override long Length => throw new NotSupportedException();
-        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-
-        private volatile bool _isOver;
-
-        /// <summary>Wakes who still reads: the request is over.</summary>
-        public void End()
-        {
-            _isOver = true;
-            input.CancelPendingRead();
-        }
-
-        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
-        {
-            while (true)
-            {
-                var read = await input.ReadAsync(cancellationToken);
-                var bytes = read.Buffer.Slice(0, Math.Min(read.Buffer.Length, buffer.Length));
-                bytes.CopyTo(buffer.Span);
-                input.AdvanceTo(bytes.End);
-                if (!read.Buffer.IsEmpty || read.IsCompleted || _isOver)
-                    return (int)bytes.Length;
-            }
-        }
-
-        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-            ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-        public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
-            output.WriteAsync(buffer, cancellationToken);
-
-        public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-            output.WriteAsync(buffer, offset, count, cancellationToken);
-
-        public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-        public override void Flush()
-        {
-        }
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
-    }
 }
-
-/// <summary>How long clients may take, in milliseconds; <see cref="Timeout.Infinite"/> is no limit.</summary>
-/// <param name="Head">To send the head of a request.</param>
-/// <param name="Write">To take some of the answer while there is more.</param>
-/// <param name="Idle">Between two requests.</param>
-internal sealed record ClientTimes(int Head, int Write, int Idle);

@@ -36,6 +36,14 @@ internal sealed class ClientExchange : IFeatureCollection, IHttpRequestFeature, 
     /// (RFC 9110, 10.1.1).</summary>
     public bool IsBodyWithheld => _head.ExpectsContinue && !_body.HasBegun && !HasSentContinue;
 
+    /// <summary>Bytes of the two bodies so far, without framing.</summary>
+    public long Received => _body.Received;
+
+    public long Sent => _answer.Sent;
+
+    /// <summary>Whether the whole answer was sent, and the client has not left before.</summary>
+    public bool IsWhole => _answer is { IsOver: true, IsGone: false, IsCutShort: false };
+
     private bool HasSentContinue { get; set; }
 
     /// <summary>Begins with another head.</summary>
@@ -56,13 +64,21 @@ internal sealed class ClientExchange : IFeatureCollection, IHttpRequestFeature, 
         Revision++;
     }
 
-    /// <summary>Ends the answer; what is registered for its end is called.</summary>
-    public async ValueTask EndAsync()
+    /// <summary>Ends the answer.</summary>
+    public ValueTask EndAsync() => _answer.EndAsync();
+
+    /// <summary>The exchange is over, whether or not its answer is whole: what is registered for that is called.</summary>
+    public async ValueTask CompleteAsync()
     {
-        await _answer.EndAsync();
         for (var i = _onCompleted.Count - 1; i >= 0; i--)
             await _onCompleted[i].Call(_onCompleted[i].State);
     }
+
+    /// <summary>A server has the whole request: see <see cref="ClientConnection.Follow"/>.</summary>
+    public void Follow(Http1Exchange answering) => _connection.Follow(answering);
+
+    /// <summary>The server broke off in the middle of its answer.</summary>
+    public void EndShort() => _connection.EndShort();
 
     /// <summary>Passes an interim answer on.</summary>
     public ValueTask SendInterimAsync(ResponseHead head)
@@ -178,6 +194,7 @@ internal sealed class ClientExchange : IFeatureCollection, IHttpRequestFeature, 
 
     async Task<Stream> IHttpUpgradeFeature.UpgradeAsync()
     {
+        await _connection.UnfollowAsync();
         await _answer.SwitchAsync();
         return _connection.Upgrade();
     }

@@ -22,6 +22,7 @@ internal sealed class Http1Connection : IDisposable
     private Task<int>? _early;
     private long _deadline = long.MaxValue;
     private Exception? _abortedFor;
+    private int _isOutputEnded;
 
     /// <param name="stream">What is spoken over: the transport, or TLS on it.</param>
     /// <param name="transport">Owned, as the stream is.</param>
@@ -33,6 +34,9 @@ internal sealed class Http1Connection : IDisposable
     }
 
     public Http1Origin Origin { get; }
+
+    /// <summary>How it was made.</summary>
+    public ConnectionTimes Times { get; init; }
 
     /// <summary>The last head that was read.</summary>
     public ResponseHead Head { get; } = new();
@@ -96,10 +100,29 @@ internal sealed class Http1Connection : IDisposable
     /// <summary>Tells the server that no more will come; it may go on sending.</summary>
     public async ValueTask EndOutputAsync()
     {
+        if (Interlocked.Exchange(ref _isOutputEnded, 1) != 0)
+            return;
         if (_stream is SslStream tls)
             await tls.ShutdownAsync();
         else
             _transport.Socket.Shutdown(SocketShutdown.Send);
+    }
+
+    /// <summary>Does so without waiting, with TLS and beneath it, as a client does that closes its connection. Nobody writes meanwhile or afterwards.</summary>
+    public void EndRequests() => _ = EndRequestsAsync();
+
+    private async Task EndRequestsAsync()
+    {
+        try
+        {
+            await EndOutputAsync();
+            if (_stream is SslStream)
+                _transport.Socket.Shutdown(SocketShutdown.Send);
+        }
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or InvalidOperationException)
+        {
+            // The server has ended it.
+        }
     }
 
     /// <summary>Reads the next head into <see cref="Head"/>, interim or final.</summary>
@@ -182,6 +205,24 @@ internal sealed class Http1Connection : IDisposable
     {
         Interlocked.CompareExchange(ref _abortedFor, reason, null);
         _transport.Dispose();
+    }
+
+    /// <summary>Does so as a client that is gone does: the server learns it by a reset, and not that everything had been said.</summary>
+    public void Reset(Exception reason)
+    {
+        Interlocked.CompareExchange(ref _abortedFor, reason, null);
+        try
+        {
+            _transport.Socket.LingerState = new LingerOption(true, 0);
+            // The stream would say the end in order first.
+            _transport.Socket.Dispose();
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // It has ended by itself.
+        }
+
+        Abort(reason);
     }
 
     /// <summary>Ends it when its <see cref="Deadline"/> has passed.</summary>

@@ -27,6 +27,9 @@ internal sealed class Http1Exchange : IAsyncDisposable
     private bool _isOver;
     private bool _isPatient;
     private volatile bool _isWaiting;
+    private readonly Lock _ending = new();
+    private bool _isDisposed;
+    private volatile bool _hasEndedRequests;
 
     /// <param name="request">What is sent.</param>
     /// <param name="connection">Over this.</param>
@@ -67,10 +70,11 @@ internal sealed class Http1Exchange : IAsyncDisposable
             using var head = new HeadWriter();
             head.AddRequest(_request.Method, _request.Target, _request.Fields.Lines);
             await _connection.WriteAsync(head.Written);
+            _request.Client?.Follow(this);
         }
         else
         {
-            _upload = new Http1Upload(_request, _connection, Progress);
+            _upload = new Http1Upload(_request, _connection, Progress, () => _request.Client?.Follow(this));
             await _upload.BeginAsync();
         }
 
@@ -101,6 +105,23 @@ internal sealed class Http1Exchange : IAsyncDisposable
         (_connection.Deadline, _isPatient) = (long.MaxValue, true);
         return _streams;
     }
+
+    /// <summary>The client has ended its direction: no further request comes on this connection, and the server is told so as it would have been without
+    /// a proxy. It may answer all the same.</summary>
+    public void EndRequests()
+    {
+        lock (_ending)
+        {
+            // The connection may be somebody else's by now.
+            if (_isDisposed || _hasEndedRequests)
+                return;
+            _hasEndedRequests = true;
+            _connection.EndRequests();
+        }
+    }
+
+    /// <summary>Whether the server was told that no more comes.</summary>
+    public bool HasEndedRequests => _hasEndedRequests;
 
     /// <summary>Waits until there is something to read. <see cref="Expect"/> begins the server's time.</summary>
     public ValueTask WaitAsync() => IsAvailable ? default : _connection.WaitAsync();
@@ -157,7 +178,9 @@ internal sealed class Http1Exchange : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Relax();
-        var reusable = _isOver && MayFollow();
+        lock (_ending)
+            _isDisposed = true;
+        var reusable = _isOver && !_hasEndedRequests && MayFollow();
         if (_upload is not null)
         {
             reusable &= await _upload.EndAsync();

@@ -20,6 +20,10 @@ internal sealed class Http1Request
     /// <summary>Told of answers that come before the answer (RFC 9110, 15.2), 101 not included; their head is valid until it returns.</summary>
     public Func<ResponseHead, ValueTask>? Interim { get; init; }
 
+    /// <summary>The client of HTTP/1.1 that asks, and waits for this very answer; null: it is nobody's alone. When it ends its direction, the server sees
+    /// that.</summary>
+    public ClientExchange? Client { get; init; }
+
     public bool IsHead => Method == "HEAD";
 
     /// <summary>Whether it may be sent again when a connection that had been idle turns out to be closed (RFC 9110, 9.2.2, and 9.2.1: safe ones

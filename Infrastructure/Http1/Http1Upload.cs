@@ -7,7 +7,8 @@ namespace Discobot.Infrastructure.Http1;
 /// <param name="request">With a body.</param>
 /// <param name="connection">Written to by nobody else meanwhile.</param>
 /// <param name="progress">Called when the server has taken something: it may be silent anew.</param>
-internal sealed class Http1Upload(Http1Request request, Http1Connection connection, Action progress) : IDisposable
+/// <param name="sent">Called when it has all of it.</param>
+internal sealed class Http1Upload(Http1Request request, Http1Connection connection, Action progress, Action sent) : IDisposable
 {
     /// <summary>Bytes that leave in one piece.</summary>
     private const int PieceSize = 64 << 10;
@@ -107,6 +108,9 @@ internal sealed class Http1Upload(Http1Request request, Http1Connection connecti
         }
         catch (Exception e) when (!_isBroken)
         {
+            // What it had sent of it is the server's all the same, unless it could be read in two ways.
+            if (e is not MalformedMessageException)
+                await FlushAsync();
             ClientFailure = e;
             connection.Abort(new RequestBodyException(e));
             return false;
@@ -136,6 +140,7 @@ internal sealed class Http1Upload(Http1Request request, Http1Connection connecti
         }
 
         await FlushAsync();
+        sent();
         return false;
     }
 

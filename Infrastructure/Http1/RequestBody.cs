@@ -20,6 +20,9 @@ internal sealed class RequestBody(PipeReader input) : PipeReader
     /// <summary>Whether any of it has arrived.</summary>
     public bool HasBegun { get; private set; }
 
+    /// <summary>Bytes of it that were read, without framing.</summary>
+    public long Received { get; private set; }
+
     /// <summary>The fields after the body, once it has been read.</summary>
     public FieldLines? Trailers => _end == BodyEnd.Chunked ? _chunks.Trailers : null;
 
@@ -27,6 +30,7 @@ internal sealed class RequestBody(PipeReader input) : PipeReader
     public void Begin(in BodyFraming framing)
     {
         (_end, _left, _isCanceled, HasBegun, IsOver) = (framing.End, framing.Length, false, false, framing.End == BodyEnd.None);
+        Received = 0;
         if (_end == BodyEnd.Chunked)
             _chunks.Reset();
     }
@@ -70,6 +74,7 @@ internal sealed class RequestBody(PipeReader input) : PipeReader
         input.AdvanceTo(consumed, examined);
         if (count == 0)
             return;
+        Received += count;
         if (_end == BodyEnd.Chunked)
             _chunks.ReadData(count);
         else

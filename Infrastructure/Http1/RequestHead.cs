@@ -19,6 +19,9 @@ internal sealed class RequestHead
 
     public const int MaxFields = 200;
 
+    /// <summary>Blank lines that may stand before a request, left over from the one before (RFC 9112, 2.2).</summary>
+    public const int MaxBlankLines = 32;
+
     private const string NoRequestLine = "its first line is not method, target and version";
 
     // RFC 3986, 3.2.1.
@@ -51,7 +54,7 @@ internal sealed class RequestHead
     public bool ExpectsContinue { get; private set; }
 
     /// <summary>Reads a head.</summary>
-    /// <param name="input">What has arrived.</param>
+    /// <param name="input">What has arrived, without the blank lines before it.</param>
     /// <param name="error">Why it cannot be served: nobody knows where the next request begins.</param>
     /// <returns>Bytes taken; 0 when more are needed, or with an error.</returns>
     public int Read(in ReadOnlySequence<byte> input, out ProxyError? error)
@@ -83,6 +86,24 @@ internal sealed class RequestHead
         return user >= 0 && !authority[..user].ContainsAnyExcept(UserInfo) ? authority[(user + 1)..] : authority;
     }
 
+    /// <summary>How many blank lines the input begins with. Whoever reads takes them at once and counts them: kept, they would be a way to fill the
+    /// memory, and to be waited for without end.</summary>
+    public static int CountBlankLines(in ReadOnlySequence<byte> input)
+    {
+        var reader = new SequenceReader<byte>(input);
+        var count = 0;
+        while (reader.IsNext("\r\n"u8, advancePast: true))
+            count++;
+        return count;
+    }
+
+    /// <summary>Makes it the head of a request before which too many blank lines stand.</summary>
+    public ProxyError RefuseBlankLines()
+    {
+        Clear();
+        return Malformed($"more than {MaxBlankLines} blank lines stand before it");
+    }
+
     /// <summary>Makes it the head of a request of which nothing is known.</summary>
     public void Clear()
     {
@@ -90,14 +111,9 @@ internal sealed class RequestHead
         Fields.Clear();
     }
 
-    private int Read(ReadOnlySpan<byte> input, out ProxyError? error)
+    private int Read(ReadOnlySpan<byte> message, out ProxyError? error)
     {
         error = null;
-        // Blank lines before a request are left over from the one before (RFC 9112, 2.2).
-        var start = 0;
-        while (input[start..].StartsWith("\r\n"u8))
-            start += 2;
-        var message = input[start..];
         var line = message.IndexOf((byte)'\n');
         if (line < 0 ? message.Length > MaxLine : line > MaxLine)
         {
@@ -117,7 +133,7 @@ internal sealed class RequestHead
         if (end < 0)
             return 0;
         error = Parse(message[..end], line);
-        return error is null ? start + end : 0;
+        return error is null ? end : 0;
     }
 
     private ProxyError? Parse(ReadOnlySpan<byte> head, int lineEnd)

@@ -74,6 +74,7 @@ internal sealed class LineSink : ILogEventSink, IDisposable
     {
         for (var last = false; !last;)
         {
+            // No limit: this thread has nothing else to do.
             _waiting.WaitOne();
             last = _ended.Wait(Gathering);
             lock (_lock)

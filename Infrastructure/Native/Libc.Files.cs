@@ -21,6 +21,9 @@ internal static partial class Libc
     public static readonly int DirectoryOnly = Arm ? 0x4000 : 0x10000;
     public static readonly int NoFollow = Arm ? 0x8000 : 0x20000;
 
+    /// <summary>A file without a name in the directory that is opened (O_TMPFILE).</summary>
+    public static readonly int Nameless = 0x400000 | DirectoryOnly;
+
     private static bool Arm => RuntimeInformation.ProcessArchitecture == Architecture.Arm64;
 
     [LibraryImport("libc", EntryPoint = "openat", SetLastError = true)]

@@ -16,6 +16,7 @@ internal sealed class LibcException(string call, string subject, int number)
     public const int CrossDevice = 18;
     public const int NotDirectory = 20;
     public const int Invalid = 22;
+    public const int ReadOnly = 30;
     public const int Range = 34;
     public const int NotImplemented = 38;
     public const int NotEmpty = 39;

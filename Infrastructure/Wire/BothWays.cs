@@ -27,11 +27,26 @@ internal static class BothWays
         if (either.IsCompleted && await await either)
         {
             var other = await either == upward ? downward : upward;
-            await OutlastAsync(other, moved, idle.IsLimited && idle.Limit < HalfOpenSilence ? idle.Limit : HalfOpenSilence);
+            await OutlastAsync(other, moved, idle);
         }
 
         await stop.CancelAsync();
         await Task.WhenAll(upward, downward);
+    }
+
+    /// <summary>Waits for the other direction, as long as anything moves.</summary>
+    public static Task OutlastAsync(Task other, Func<long> moved, StreamIdle idle) => OutlastAsync(other, moved, idle.IsLimited && idle.Limit < HalfOpenSilence ? idle.Limit : HalfOpenSilence);
+
+    /// <summary>Whether a direction failed since its peer had reset the connection.</summary>
+    public static bool IsReset(Exception failure)
+    {
+        for (var e = failure; e is not null; e = e.InnerException)
+        {
+            if (e is SocketException { SocketErrorCode: SocketError.ConnectionReset } or Microsoft.AspNetCore.Connections.ConnectionResetException)
+                return true;
+        }
+
+        return false;
     }
 
     // Waits for as long as anything moves.

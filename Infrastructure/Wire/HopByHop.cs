@@ -12,6 +12,19 @@ internal static class HopByHop
         "TE", "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings",
     }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
+    /// <summary>The protocols that a message offers (RFC 9110, 7.8), without HTTP/2: that is begun in another way, and read by nobody on an upgraded connection.</summary>
+    /// <param name="connection">Its Connection.</param>
+    /// <param name="upgrade">Its Upgrade.</param>
+    /// <returns>Null: none.</returns>
+    public static string? Offers(string connection, string upgrade)
+    {
+        if (upgrade.Length == 0 || !connection.Split(',', StringSplitOptions.TrimEntries).Contains("upgrade", StringComparer.OrdinalIgnoreCase))
+            return null;
+        var protocols = upgrade.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
+            .Where(p => !p.Equals("h2c", StringComparison.OrdinalIgnoreCase) && !p.Equals("h2", StringComparison.OrdinalIgnoreCase));
+        return string.Join(", ", protocols) is { Length: > 0 } left ? left : null;
+    }
+
     public static bool Contains(string name) => Names.Contains(name);
 
     /// <summary>The further fields that a Connection header names. <c>close</c>, <c>keep-alive</c> and <c>upgrade</c> are no fields.</summary>

@@ -29,21 +29,24 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
     /// <summary>Relays a tunnel until it ends or is forbidden.</summary>
     /// <returns>Bytes sent up and down.</returns>
     public async Task<(long Up, long Down)> RelayAsync(
-        ConnectTarget target, ConnectionContext client, DialledSocket upstream, CancellationToken cancellation)
+        ConnectTarget target, ConnectionContext client, DialledSocket upstream, Flow flow, CancellationToken cancellation)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        using var entry = Watch(target, upstream.Address, stop);
-        return await BlindRelay.RunAsync(client, upstream.Socket, bytes, idle, stop.Token);
+        using var entry = Watch(target, upstream.Address, stop, flow);
+        (flow.RequestBytes, flow.ResponseBytes) = await BlindRelay.RunAsync(client, upstream.Socket, bytes, idle, stop.Token);
+        flow.IsComplete = !stop.IsCancellationRequested;
+        return (flow.RequestBytes, flow.ResponseBytes);
     }
 
     /// <summary>A tunnel that is not inspected: it ends when new rules forbid it.</summary>
     /// <param name="target">Where it leads.</param>
     /// <param name="address">The address that was dialled; null behind a parent proxy.</param>
     /// <param name="stop">Cancelled when it is forbidden.</param>
+    /// <param name="flow">Told why.</param>
     /// <returns>Disposed when the tunnel is over, before <paramref name="stop"/> is.</returns>
-    public IDisposable Watch(ConnectTarget target, IPAddress? address, CancellationTokenSource stop)
+    public IDisposable Watch(ConnectTarget target, IPAddress? address, CancellationTokenSource stop, Flow? flow = null)
     {
-        var entry = Add(new Tunnel(this, target, address, stop));
+        var entry = Add(new Tunnel(this, target, address, stop, flow));
         // The tunnel was judged before it was dialled; rules may have changed meanwhile.
         JudgeAgain(entry);
         return entry;
@@ -196,7 +199,11 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
 
         public override EgressVerdict Judge(IEgressPolicy policy) => policy.JudgeRequest(request.Target, _method, request.Path);
 
-        protected override void End(in EgressVerdict verdict) => context.Abort();
+        protected override void End(in EgressVerdict verdict)
+        {
+            Flow.Of(context)?.Fail(ProxyError.Blocked(verdict));
+            context.Abort();
+        }
     }
 
     private sealed class Download(OpenTraffic traffic, ProxiedRequest request, string method, CancellationTokenSource stop) : Entry(traffic)
@@ -210,14 +217,18 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
         protected override void End(in EgressVerdict verdict) => stop.Cancel();
     }
 
-    private sealed class Tunnel(OpenTraffic traffic, ConnectTarget target, IPAddress? address, CancellationTokenSource stop) : Entry(traffic)
+    private sealed class Tunnel(OpenTraffic traffic, ConnectTarget target, IPAddress? address, CancellationTokenSource stop, Flow? flow) : Entry(traffic)
     {
         public override ConnectTarget Target => target;
 
         public override EgressVerdict Judge(IEgressPolicy policy) =>
             policy.JudgeBlindTunnel(target) is var verdict && (!verdict.Allowed || address is null) ? verdict : policy.JudgeAddress(target, address);
 
-        protected override void End(in EgressVerdict verdict) => stop.Cancel();
+        protected override void End(in EgressVerdict verdict)
+        {
+            flow?.Fail(ProxyError.Blocked(verdict));
+            stop.Cancel();
+        }
     }
 
     private sealed class Connection : Entry

@@ -11,8 +11,22 @@ internal sealed class SocketOutput(Socket socket) : Stream
 
     private long _waitingSince = long.MaxValue;
 
-    /// <summary>Since when the client has been waited for to take more, in milliseconds of <see cref="Environment.TickCount64"/>.</summary>
-    public long WaitingSince => Volatile.Read(ref _waitingSince);
+    private ulong _acknowledged;
+    private long _takenAt;
+
+    /// <summary>Whether the client has been waited for and has taken nothing for so long. Asked again and again, by one thread at a time: what it has
+    /// taken between two questions counts, however little of what is being sent that is.</summary>
+    /// <param name="now">Milliseconds of <see cref="Environment.TickCount64"/>.</param>
+    /// <param name="limit">Milliseconds.</param>
+    public bool TakesNothing(long now, long limit)
+    {
+        var since = Volatile.Read(ref _waitingSince);
+        if (since == long.MaxValue)
+            return false;
+        if (Acknowledged() is { } acknowledged && acknowledged != _acknowledged)
+            (_acknowledged, _takenAt) = (acknowledged, now);
+        return now - Math.Max(since, _takenAt) > limit;
+    }
 
     /// <summary>Whether the client can be sent nothing any more.</summary>
     public bool IsGone { get; private set; }
@@ -42,6 +56,22 @@ internal sealed class SocketOutput(Socket socket) : Stream
         finally
         {
             Volatile.Write(ref _waitingSince, long.MaxValue);
+        }
+    }
+
+    // tcp_info.tcpi_bytes_acked of tcp(7), linux/tcp.h.
+    private ulong? Acknowledged()
+    {
+        const int TcpInfo = 11;
+        const int At = 120;
+        Span<byte> info = stackalloc byte[At + sizeof(ulong)];
+        try
+        {
+            return socket.GetRawSocketOption((int)SocketOptionLevel.Tcp, TcpInfo, info) == info.Length ? BitConverter.ToUInt64(info[At..]) : null;
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            return null;
         }
     }
 

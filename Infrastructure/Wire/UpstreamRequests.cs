@@ -7,6 +7,9 @@ namespace Discobot.Infrastructure.Wire;
 /// <summary>Makes what goes upstream of a client's request: same method, same path bytes, end-to-end fields only, then the rewriters.</summary>
 internal sealed class UpstreamRequests(IEnumerable<IRequestRewriter> rewriters)
 {
+    private static readonly HttpRequestOptionsKey<Flow> FlowKey = new("flow");
+    private static readonly HttpRequestOptionsKey<Action> ConnectedKey = new("connected");
+
     private readonly IRequestRewriter[] _rewriters = [.. rewriters];
 
     /// <summary>The fields, in their order where the client's HTTP has one. No Forwarded, X-Forwarded-* or Via is added.</summary>
@@ -67,6 +70,22 @@ internal sealed class UpstreamRequests(IEnumerable<IRequestRewriter> rewriters)
         var message = new HttpRequestMessage(new HttpMethod(context.Request.Method), ProxiedRequest.Of(context).Uri);
         foreach (var (name, value) in Fields(context).Lines)
             message.Headers.TryAddWithoutValidation(name, value);
+        SetFlow(message, context);
         return message;
+    }
+
+    /// <summary>For whom a message is sent; null: for nobody who wants to know.</summary>
+    public static Flow? FlowOf(HttpRequestMessage message) => message.Options.TryGetValue(FlowKey, out var flow) ? flow : null;
+
+    /// <summary>Who is to be told that a message has a connection to go by, TLS not yet begun; null: nobody.</summary>
+    public static Action? ConnectedOf(HttpRequestMessage message) => message.Options.TryGetValue(ConnectedKey, out var connected) ? connected : null;
+
+    /// <summary>Has somebody told as soon as there is a connection for a message. It is told before its answer is, if at all.</summary>
+    public static void OnConnected(HttpRequestMessage message, Action connected) => message.Options.Set(ConnectedKey, connected);
+
+    public static void SetFlow(HttpRequestMessage message, HttpContext context)
+    {
+        if (Flow.Of(context) is { } flow)
+            message.Options.Set(FlowKey, flow);
     }
 }

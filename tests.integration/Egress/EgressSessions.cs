@@ -72,18 +72,25 @@ public sealed class EgressSessions : IAsyncLifetime
         "discobot", "exec", "--user", "discobot", "--drop-capabilities", "--no-new-privs", "--", "env", "-i", "HOME=/home/discobot",
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c", script);
 
-    public async Task InitializeAsync()
+    /// <summary>A network of both families.</summary>
+    internal static async Task<INetwork> CreateNetworkAsync()
     {
         // Docker 20.10 has no addresses of its own for IPv6.
         var subnet = $"fd{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(1))}:{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(2))}::/64";
-        _network = new NetworkBuilder().WithName($"discobot-{Guid.NewGuid():N}").WithLabel(Engine.Label, "1").WithLogger(NullLogger.Instance)
+        var network = new NetworkBuilder().WithName($"discobot-{Guid.NewGuid():N}").WithLabel(Engine.Label, "1").WithLogger(NullLogger.Instance)
             .WithCreateParameterModifier(parameters =>
             {
                 parameters.EnableIPv6 = true;
                 parameters.IPAM = new() { Config = [new() { Subnet = subnet }] };
             })
             .Build();
-        await _network.CreateAsync();
+        await network.CreateAsync();
+        return network;
+    }
+
+    public async Task InitializeAsync()
+    {
+        _network = await CreateNetworkAsync();
         _outside = await Outside.StartAsync(_network, _authority);
         _packages = await PackageServer.StartAsync(_network, _authority);
     }

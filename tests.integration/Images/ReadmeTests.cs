@@ -17,7 +17,7 @@ public sealed partial class ReadmeTests : IDisposable
     {
         await File.WriteAllTextAsync(Path.Combine(_directory, "file"), "content of mine\n");
         var policy = Policy().Match(await ReadmeAsync()).Groups["lines"].Value;
-        Assert.Equal(5, policy.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
+        Assert.Equal(7, policy.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
         Assert.Contains("- example.com\n", policy, StringComparison.Ordinal);
         await File.WriteAllTextAsync(Path.Combine(_directory, "policy.yaml"), policy);
         await using var volume = await DataVolume.CreateAsync();
@@ -89,7 +89,7 @@ public sealed partial class ReadmeTests : IDisposable
         return (script.ExitCode, said.Replace("\r\n", "\n", StringComparison.Ordinal));
     }
 
-    [GeneratedRegex("```yaml\n(?<lines>allowlist:[^`]*)```")]
+    [GeneratedRegex("```yaml\n(?<lines>egress:[^`]*)```")]
     private static partial Regex Policy();
 
     [GeneratedRegex(@"^docker run -it(?:[^\n]*\\\n)*[^\n]*", RegexOptions.Multiline)]

@@ -12,17 +12,17 @@ public sealed class DockerGuardTests(RunningSessions sessions)
 
     private static readonly string[] Forbidden =
     [
-        "run --privileged base true", "run --cap-add SYS_ADMIN base true", "run --cap-add ALL base true", "run --net host base true",
+        "run --privileged base true", "run --cap-add SYS_ADMIN base true", "run --cap-add NET_ADMIN base true", "run --net host --cap-add NET_ADMIN base true", "run --cap-add ALL base true", "run --net host base true",
         "run --network $(docker network ls -qf name=host) base true", "run --pid host base true", "run --ipc host base true", "run --uts host base true",
         "run --userns host base true", "run --cgroupns host base true", "run --device /dev/null base true", "run --device-cgroup-rule 'a *:* rwm' base true",
         "run --gpus all base true", "run --security-opt seccomp=unconfined base true", "run --security-opt apparmor=unconfined base true",
         "run --security-opt systempaths=unconfined base true", "run -v /:/h base true", "run -v /proc:/h base true", "run -v /sys:/h base true",
-        "run -v /var/run/docker.sock:/h base true", "run -v /run/discobot:/h base true", "run -v /home/discobot/../../etc:/h base true",
+        "run -v /var/run/docker.sock:/h base true", "run -v /run/discobot:/h base true", "run -v /run/discobot/docker/docker.sock:/h base true", "run -v /home/discobot/../../etc:/h base true",
         "run --mount type=bind,source=/etc,target=/h base true", "run --mount type=bind,source=/tmp,target=/h,bind-propagation=rshared base true",
         "run --mount type=volume,target=/h,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/etc base true",
         "volume create -o type=none -o o=bind -o device=/etc v", "run --cgroup-parent / base true", "run --runtime other base true",
-        "run --oom-score-adj -500 base true", "run --log-driver syslog base true", "network create -d macvlan -o parent=eth0 m", "network connect host held",
-        "plugin install x", "swarm init", "build --network host /tmp/context", "exec --privileged held true",
+        "run --oom-score-adj -500 base true", "run --log-driver syslog base true", "network create -d macvlan -o parent=eth0 m", "network create -d ipvlan -o parent=eth0 m", "network connect host held",
+        "plugin install x", "swarm init", "swarm join 192.0.2.1:2377", "build --network host /tmp/context", "exec --privileged held true",
     ];
 
     private static readonly string[] Works =

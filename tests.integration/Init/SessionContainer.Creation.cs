@@ -33,8 +33,7 @@ internal sealed partial class SessionContainer
     {
     }
 
-    /// <summary>The variables of the container.</summary>
-    public Dictionary<string, string> Environment { get; } = new() { ["SESSION_ID"] = "session-1" };
+    public override Dictionary<string, string> Environment { get; } = new() { ["SESSION_ID"] = "session-1" };
 
     /// <summary>Beyond the loopback only when a test needs it.</summary>
     public INetwork? Network { get; init; }
@@ -44,9 +43,6 @@ internal sealed partial class SessionContainer
 
     /// <summary>Whether the image's dockerd is there; most tests are quicker without.</summary>
     public bool Docker { get; init; }
-
-    /// <summary>Whether a terminal is attached, as with <c>docker run -t</c>.</summary>
-    public bool Terminal { get; init; }
 
     /// <summary>What it may do beyond a plain container.</summary>
     public IList<string> Capabilities { get; init; } = ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "MKNOD"];
@@ -63,14 +59,7 @@ internal sealed partial class SessionContainer
     /// <summary>More volumes than /.data.</summary>
     public IReadOnlyList<string> Volumes { get; init; } = [];
 
-    /// <summary>Sets what the agent-api does, in sh; also between two starts.</summary>
-    public void Agent(string script) => Program("/opt/discobot/bin/discobot-agent-api", script);
-
-    /// <summary>The same for an agent that ends well: what it says is written at once, so that no line of process 1 comes between.</summary>
-    public void AgentSays(string script) => Agent($"said=$({script})\necho \"$said\"\nexit 0");
-
-    /// <summary>Puts an sh script into the image.</summary>
-    public void Program(string path, string script) => Put(path, $"#!/bin/sh\n{script}\n", Executable);
+    public override void Program(string path, string script) => Put(path, $"#!/bin/sh\n{script}\n", Executable);
 
     /// <summary>Puts a file into the image; after the first start, into the container.</summary>
     public void Put(string path, string content, UnixFileModes mode = UnixFileModes.UserRead | UnixFileModes.GroupRead | UnixFileModes.OtherRead)

@@ -1,6 +1,6 @@
-using System.Diagnostics;
 using System.Text;
 using Discobot.Integration.Fixtures;
+using Discobot.Tests.Fixtures;
 using DotNet.Testcontainers.Containers;
 
 namespace Discobot.Integration.Init;
@@ -9,17 +9,15 @@ namespace Discobot.Integration.Init;
 /// A distribution's shipped image as it is meant to be run: the executable as process 1, a volume at /.data, the right to mount. The
 /// agent-api is a script of the test's.
 /// </summary>
-internal sealed partial class SessionContainer : IAsyncDisposable
+internal sealed partial class SessionContainer : Session, IAsyncDisposable
 {
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private IContainer? _container;
     private Task<long>? _ended;
     private (int Output, int Errors) _earlier;
 
     public string Id => _container!.Id;
 
-    /// <summary>Starts it. May be called again after its end: the volume stays, as does what was written to the root.</summary>
-    public async Task StartAsync()
+    public override async Task StartAsync()
     {
         if (_container is null)
             Create();
@@ -40,49 +38,11 @@ internal sealed partial class SessionContainer : IAsyncDisposable
         _ended = _container!.GetExitCodeAsync();
     }
 
-    /// <summary>Starts it and waits for its end.</summary>
-    /// <returns>The exit code.</returns>
-    public async Task<long> RunAsync(TimeSpan? patience = null)
-    {
-        await StartAsync();
-        return await EndAsync(patience);
-    }
-
-    /// <summary>Waits for its end, for a minute unless the test knows better.</summary>
-    public async Task<long> EndAsync(TimeSpan? patience = null)
-    {
-        try
-        {
-            return await _ended!.WaitAsync(patience ?? Patience);
-        }
-        catch (TimeoutException)
-        {
-            Assert.Fail($"it did not end\n{await OutputAsync()}");
-            throw;
-        }
-    }
-
     /// <summary>What it wrote since its last start: first all of its output, then its errors.</summary>
-    public async Task<string> OutputAsync()
+    public override async Task<string> OutputAsync()
     {
         var (output, errors) = await LogsAsync();
         return output[_earlier.Output..] + errors[_earlier.Errors..];
-    }
-
-    /// <summary>Waits until a text was written, a number of times.</summary>
-    /// <returns>Everything it wrote.</returns>
-    public async Task<string> SeeAsync(string text, int times = 1)
-    {
-        var watch = Stopwatch.StartNew();
-        for (; ; )
-        {
-            var ended = _ended!.IsCompleted;
-            var output = await OutputAsync();
-            if (output.Split(text).Length > times)
-                return output;
-            Assert.True(watch.Elapsed < Patience && !ended, $"never seen: {text}\n{output}");
-            await Task.Delay(20);
-        }
     }
 
     /// <summary>Waits, at a container's first start, until it is up and the distribution's trust tool, if it has one, has followed.</summary>
@@ -93,8 +53,7 @@ internal sealed partial class SessionContainer : IAsyncDisposable
             await SeeAsync("the distribution's tool has followed: ");
     }
 
-    /// <summary>Runs an sh script in it as root, as <c>docker exec</c> does.</summary>
-    public Task<string> ShellAsync(string script) => _container!.RunAsync("sh", "-c", script);
+    public override Task<string> ShellAsync(string script) => _container!.RunAsync("sh", "-c", script);
 
     /// <summary>Runs a command in it as root.</summary>
     public Task<string> ExecAsync(params string[] command) => _container!.RunAsync(command);
@@ -109,13 +68,14 @@ internal sealed partial class SessionContainer : IAsyncDisposable
     /// <summary>Its address in its network.</summary>
     public async Task<string> AddressAsync() => (await Engine.DockerAsync("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", Id)).Trim();
 
-    /// <summary>Sends a signal to process 1.</summary>
-    public Task SendAsync(string signal) => Engine.DockerAsync("kill", "--signal", signal, Id);
+    public override Task SendAsync(string signal) => Engine.DockerAsync("kill", "--signal", signal, Id);
 
     /// <summary>A file, also of the stopped container and its volume.</summary>
     public async Task<string> ReadAsync(string path) => Encoding.UTF8.GetString(await _container!.ReadFileAsync(path));
 
     public ValueTask DisposeAsync() => _container?.DisposeAsync() ?? ValueTask.CompletedTask;
+
+    protected override Task<long> Ended => _ended!;
 
     private async Task<(string Output, string Errors)> LogsAsync()
     {

@@ -23,8 +23,14 @@ public sealed class TrustTests
         Assert.Equal(changed, await container.ShellAsync($"stat -c %Y {first.Bundle}"));
 
         await container.ExecAsync("discobot", "ca", "rotate");
+        // Before the proxy signs with it, nothing is to trust it in place of the old one.
+        Assert.Equal(1, (await container.TryAsync("discobot", "trust", "install")).Code);
+        await container.SendAsync("TERM");
+        await container.EndAsync();
+        await container.StartAsync();
+        await container.SeeTrustSettledAsync();
         var rotated = await TrustAsync(container, "install");
-        Assert.True(rotated is { Trusted: true, Changed: true } && rotated.Sha256 != first.Sha256);
+        Assert.True(rotated.Trusted && rotated.Sha256 != first.Sha256);
         Assert.Equal(1, await CountAsync(container, rotated.Bundle));
 
         var removed = await TrustAsync(container, "remove");

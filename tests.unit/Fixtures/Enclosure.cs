@@ -8,7 +8,7 @@ namespace Discobot.Tests.Fixtures;
 /// A container without an engine: the executable as process 1 in mount, process and network namespaces of its own. Its root is a directory
 /// of the test's, with this machine's programs read-only in it; what it writes is there at the next start. Needs root.
 /// </summary>
-internal sealed class Enclosure : IDisposable
+internal sealed class Enclosure : Session, IDisposable
 {
     private const string Build = """
         set -e; cd "$1"
@@ -37,25 +37,41 @@ internal sealed class Enclosure : IDisposable
         eval "$before"; exec chroot . "$@"
         """;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    /// <summary>In sh: mounts a FUSE at <c>$hung</c> whose server takes every question and answers none. Whoever looks there waits, as for an
+    /// NFS whose server is gone. The first question is told, see <see cref="SeeHungAskedAsync"/>.</summary>
+    public const string MountHung = """
+        cat > tmp/hung.py << 'END'
+        import ctypes, os, struct, sys
+        f = os.open("/dev/fuse", 2)
+        assert ctypes.CDLL(None).mount(b"hung", sys.argv[1].encode(), b"fuse", 0, b"fd=%d,rootmode=40000,user_id=0,group_id=0" % f) == 0
+        begin = os.read(f, 1 << 20)
+        os.write(f, struct.pack("=IiQ", 80, 0, struct.unpack_from("=Q", begin, 8)[0]) + struct.pack("=IIIIHHIIHHI7I", 7, 31, 0, 0, 12, 9, 4096, 1, 0, 0, 0, *[0] * 7))
+        while os.read(f, 1 << 20):
+            open("tmp/hung.asked", "w")
+        END
+        python3 tmp/hung.py "$hung" > /dev/null 2>&1 &
+        while ! grep -q ' - fuse hung ' /proc/self/mountinfo; do kill -0 $! || exit 1; sleep 0.05; done
+        """;
+
     private readonly string _volume;
     private readonly bool _sharesVolume;
     private readonly StringBuilder _output = new();
     private Process? _process;
+    private Task<long>? _ended;
 
     /// <param name="volumeOf">Whose volume it has; one of its own when null.</param>
     public Enclosure(Enclosure? volumeOf = null)
     {
         _sharesVolume = volumeOf is not null;
         _volume = volumeOf?._volume ?? Directory.CreateDirectory(Path.Combine(VolumeDirectory(), Path.GetRandomFileName())).FullName;
-        Assert.True(Environment.IsPrivilegedProcess, "this test makes namespaces and mounts: run it as root");
+        Assert.True(System.Environment.IsPrivilegedProcess, "this test makes namespaces and mounts: run it as root");
         Sh(Build, Root);
         Agent("exit 0");
     }
 
     public string Root { get; } = Directory.CreateTempSubdirectory("enclosure-").FullName;
 
-    public Dictionary<string, string> Variables { get; } = new()
+    public override Dictionary<string, string> Environment { get; } = new()
     {
         ["SESSION_ID"] = "s1",
         ["PATH"] = "/usr/local/bin:/usr/bin:/bin",
@@ -70,9 +86,6 @@ internal sealed class Enclosure : IDisposable
     /// <summary>What is put before the executable, when it is not to be process 1.</summary>
     public IReadOnlyList<string> Under { get; set; } = [];
 
-    /// <summary>Whether it has a terminal, as with <c>docker run -t</c>.</summary>
-    public bool Terminal { get; set; }
-
     /// <summary>Everything written since the last start.</summary>
     public string Output
     {
@@ -86,9 +99,7 @@ internal sealed class Enclosure : IDisposable
     /// <summary>Where a path of the root or the volume is on this machine.</summary>
     public string At(string path) => path.StartsWith("/.data", StringComparison.Ordinal) ? _volume + path["/.data".Length..] : Root + path;
 
-    public void Agent(string script) => Program("/opt/discobot/bin/discobot-agent-api", script);
-
-    public void Program(string path, string script)
+    public override void Program(string path, string script)
     {
         var at = path.StartsWith("/usr/local/", StringComparison.Ordinal) ? Path.Combine(Root, "local", path["/usr/local/".Length..]) : At(path);
         // By another process: a file this one has open for writing could not be run if another test starts a program meanwhile.
@@ -98,76 +109,68 @@ internal sealed class Enclosure : IDisposable
     /// <summary>Runs sh here, on this machine, with <c>$1</c> the root and <c>$2</c> the volume.</summary>
     public void Prepare(string script) => Sh("set -e\n" + script, Root, _volume);
 
-    public async Task<int> RunAsync()
+    /// <summary>Waits until somebody waits for what <see cref="MountHung"/> has mounted.</summary>
+    public async Task SeeHungAskedAsync()
     {
-        Start();
-        return await EndAsync();
+        for (var clock = Stopwatch.StartNew(); !File.Exists(At("/tmp/hung.asked")); await Task.Delay(20))
+            Assert.True(clock.Elapsed < Patience && !Ended.IsCompleted, Output);
     }
 
-    public void Start()
+    public override Task StartAsync()
     {
         lock (_output)
             _output.Clear();
         var runtime = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(typeof(object).Assembly.Location)!, "../../.."));
+        // Errors into the same pipe as the rest, so that lines stay in the order in which they were written.
         string[] command =
         [
-            "unshare", "-m", "-p", "-f", "-n", "--kill-child", "sh", "-c", Enter, "sh", Root, _volume, AppContext.BaseDirectory, runtime, Before,
-            "env", "-i", .. Variables.Select(v => $"{v.Key}={v.Value}"), .. Under, "/opt/discobot/lib/discobot", "init",
+            "sh", "-c", "exec \"$@\" 2>&1", "sh", "unshare", "-m", "-p", "-f", "-n", "--kill-child", "sh", "-c", Enter, "sh", Root, _volume, AppContext.BaseDirectory, runtime, Before,
+            "env", "-i", .. Environment.Select(v => $"{v.Key}={v.Value}"), .. Under, "/opt/discobot/lib/discobot", "init",
         ];
         var info = new ProcessStartInfo("env", Terminal ? ["script", "-qec", string.Join(' ', command.Select(Quote)), "/dev/null"] : command)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
-            RedirectStandardError = true,
         };
         _process = Process.Start(info)!;
         _process.StandardInput.Close();
         _process.OutputDataReceived += (_, line) => Note(line.Data);
-        _process.ErrorDataReceived += (_, line) => Note(line.Data);
         _process.BeginOutputReadLine();
-        _process.BeginErrorReadLine();
+        _ended = EndedAsync(_process);
+        return Task.CompletedTask;
     }
 
-    public async Task<int> EndAsync()
+    public override Task<string> OutputAsync() => Task.FromResult(Output);
+
+    public override Task SendAsync(string signal)
     {
-        using var limit = new CancellationTokenSource(Patience);
-        try
-        {
-            await _process!.WaitForExitAsync(limit.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            Assert.Fail("it did not end\n" + Output);
-        }
-
-        return _process!.ExitCode;
+        Send(SignalNames.FromName(signal)!.Value);
+        return Task.CompletedTask;
     }
 
-    public async Task SeeAsync(string text, int times = 1)
-    {
-        var watch = Stopwatch.StartNew();
-        while (Output.Split(text).Length <= times)
-        {
-            Assert.True(watch.Elapsed < Patience && !_process!.HasExited, $"never seen: {text}\n{Output}");
-            await Task.Delay(20);
-        }
-    }
-
-    /// <summary>Sends a signal to process 1 of the namespace, or to whom it started last, counted from there.</summary>
+    /// <summary>Sends a signal to process 1 of the namespace, or to whom it started first, counted from there.</summary>
     public void Send(Signal signal, int generation = 0) => Assert.Equal(0, Libc.Kill(Inner(generation), (int)signal));
 
-    /// <summary>Runs sh inside, as root.</summary>
-    public async Task<string> InsideAsync(string script)
+    public override async Task<string> ShellAsync(string script)
     {
         var info = new ProcessStartInfo("nsenter",
-            ["-t", $"{Inner(0)}", "-m", "-p", "-n", "-r", "-w", "env", "-i", .. Variables.Select(v => $"{v.Key}={v.Value}"), "sh", "-c", script])
+            ["-t", $"{Inner(Terminal ? 1 : 0)}", "-m", "-p", "-n", "-r", "-w", "env", "-i", .. Environment.Select(v => $"{v.Key}={v.Value}"), "sh", "-c", script])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
         using var process = Process.Start(info)!;
-        var said = await Task.WhenAll(process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-        return string.Concat(said);
+        var said = Task.WhenAll(process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        try
+        {
+            return string.Concat(await said.WaitAsync(Patience));
+        }
+        catch (TimeoutException)
+        {
+            process.Kill(entireProcessTree: true);
+            Assert.Fail($"it did not end: {script}\n{Output}");
+            throw;
+        }
     }
 
     public void Dispose()
@@ -196,6 +199,14 @@ internal sealed class Enclosure : IDisposable
     }
 
     private static string Quote(string argument) => $"'{argument.Replace("'", "'\\''", StringComparison.Ordinal)}'";
+
+    protected override Task<long> Ended => _ended!;
+
+    private static async Task<long> EndedAsync(Process process)
+    {
+        await process.WaitForExitAsync();
+        return process.ExitCode;
+    }
 
     private int Inner(int generation)
     {

@@ -9,12 +9,12 @@ namespace Discobot.Tests.Fixtures;
 internal sealed class RawHttp2 : IAsyncDisposable
 {
     public const byte Data = 0, Headers = 1, ResetStream = 3, Settings = 4, Ping = 6, GoAway = 7, Continuation = 9;
-    public const byte EndStream = 1, EndHeaders = 4;
+    public const byte EndStream = 1, EndHeaders = 4, Acknowledged = 1;
 
-    private readonly TcpClient _tcp;
+    private readonly TcpClient? _tcp;
     private readonly Stream _stream;
 
-    private RawHttp2(TcpClient tcp, Stream stream) => (_tcp, _stream) = (tcp, stream);
+    private RawHttp2(TcpClient? tcp, Stream stream) => (_tcp, _stream) = (tcp, stream);
 
     /// <summary>CONNECT, TLS with h2, preface and SETTINGS.</summary>
     public static async Task<RawHttp2> OpenAsync(RunningProxy proxy, string authority)
@@ -38,9 +38,12 @@ internal sealed class RawHttp2 : IAsyncDisposable
     /// <summary>Over a connection on which the preface was sent.</summary>
     public static RawHttp2 Over(TcpClient tcp) => new(tcp, tcp.GetStream());
 
+    /// <summary>The same, of whoever owns it.</summary>
+    public static RawHttp2 Over(Stream stream) => new(null, stream);
+
     public async ValueTask DisposeAsync()
     {
-        _tcp.Close();
+        _tcp?.Close();
         await _stream.DisposeAsync();
     }
 

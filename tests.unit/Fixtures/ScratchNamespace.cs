@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net.Sockets;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 
@@ -33,9 +34,12 @@ internal static partial class ScratchNamespace
             try
             {
                 Assert.True(Unshare(NewNetwork) == 0, $"unshare: {Marshal.GetLastPInvokeErrorMessage()}; these tests need root");
-                Shell("ip link set lo up; ip link add eth0 type veth peer name beyond; ip link set beyond up; ip addr add 192.0.2.1/24 dev eth0; ip -6 addr add 2001:db8::1/64 dev eth0 nodad;"
+                // The kernel repeats what it says of its groups after some time: not while a test counts.
+                Shell("ip link set lo up; ip link add eth0 type veth peer name beyond; sysctl -qw net.ipv6.conf.eth0.mldv2_unsolicited_report_interval=1000000; ip link set beyond up; ip addr add 192.0.2.1/24 dev eth0; ip -6 addr add 2001:db8::1/64 dev eth0 nodad;"
                     + " ip link set eth0 up; ip route add default via 192.0.2.254; ip -6 route add default via 2001:db8::fe;"
-                    + " ip neigh add 192.0.2.254 lladdr 02:00:00:00:00:01 dev eth0 nud permanent; ip neigh add 2001:db8::fe lladdr 02:00:00:00:00:01 dev eth0 nud permanent");
+                    + " ip neigh add 192.0.2.254 lladdr 02:00:00:00:00:01 dev eth0 nud permanent; ip neigh add 2001:db8::fe lladdr 02:00:00:00:00:01 dev eth0 nud permanent;"
+                    // The kernel gives the address its own route a moment later; before that what is for it would leave.
+                    + " until ip -6 route show table local | grep -q '^local 2001:db8::1 '; do sleep 0.01; done");
                 Shell(Recorder);
                 test();
             }
@@ -51,6 +55,15 @@ internal static partial class ScratchNamespace
 
     /// <summary>How many packets have left by the uplink.</summary>
     public static int Sent() => int.Parse(Shell("nft list chain inet recorder sent | sed -n 's/.*counter packets \\([0-9]*\\).*/\\1/p'"), CultureInfo.InvariantCulture);
+
+    /// <summary>What is tried fails with what a refusal is told by, before a first try would be repeated, which is after a second.</summary>
+    public static void AssertRefused(Action attempt)
+    {
+        var watch = Stopwatch.StartNew();
+        var error = Assert.Throws<SocketException>(attempt);
+        Assert.Contains(error.SocketErrorCode, (SocketError[])[SocketError.ConnectionRefused, SocketError.HostUnreachable, SocketError.AccessDenied]);
+        Assert.True(watch.Elapsed < TimeSpan.FromMilliseconds(900), $"{watch.Elapsed}");
+    }
 
     /// <summary>Runs a shell script in this network.</summary>
     /// <returns>Its output; it has to succeed.</returns>

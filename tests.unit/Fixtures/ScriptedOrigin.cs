@@ -14,11 +14,12 @@ internal sealed class ScriptedOrigin : IAsyncDisposable
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly X509Certificate2? _certificate;
     private readonly Func<Peer, Task> _script;
+    private readonly SslApplicationProtocol _protocol;
     private int _connections;
 
-    private ScriptedOrigin(X509Certificate2? certificate, Func<Peer, Task> script)
+    private ScriptedOrigin(X509Certificate2? certificate, SslApplicationProtocol protocol, Func<Peer, Task> script)
     {
-        (_certificate, _script) = (certificate, script);
+        (_certificate, _protocol, _script) = (certificate, protocol, script);
         _listener.Start();
         _ = _listener.ServeEachAsync(ServeAsync);
     }
@@ -31,7 +32,38 @@ internal sealed class ScriptedOrigin : IAsyncDisposable
 
     public string Authority => $"localhost:{((IPEndPoint)_listener.LocalEndpoint).Port}";
 
-    public static ScriptedOrigin Start(Func<Peer, Task> script, X509Certificate2? certificate = null) => new(certificate, script);
+    public static ScriptedOrigin Start(Func<Peer, Task> script, X509Certificate2? certificate = null) => new(certificate, SslApplicationProtocol.Http11, script);
+
+    /// <summary>One that answers each request by HTTP/2 with these fields, whatever they are, a body and perhaps fields behind it.</summary>
+    public static ScriptedOrigin StartHttp2(
+        X509Certificate2 certificate, string body, (string Name, string Value)[] fields, (string Name, string Value)[]? trailers = null) =>
+        StartHttp2(certificate, async (http2, frame) =>
+        {
+            if (frame.Type != RawHttp2.Headers)
+                return;
+            await http2.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders, frame.Stream, RawHttp2.Fields([(":status", "200"), .. fields]));
+            await http2.SendAsync(RawHttp2.Data, trailers is null ? RawHttp2.EndStream : 0, frame.Stream, Encoding.Latin1.GetBytes(body));
+            if (trailers is not null)
+                await http2.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, frame.Stream, RawHttp2.Fields(trailers));
+        });
+
+    /// <summary>One that does this with each frame, SETTINGS and PING aside.</summary>
+    public static ScriptedOrigin StartHttp2(X509Certificate2 certificate, Func<RawHttp2, (byte Type, int Flags, int Stream, byte[] Payload), Task> hear) =>
+        new(certificate, SslApplicationProtocol.Http2, async peer =>
+        {
+            await peer.Stream.ReadExactlyAsync(new byte["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".Length]);
+            var http2 = RawHttp2.Over(peer.Stream);
+            await http2.SendAsync(RawHttp2.Settings, 0, 0, []);
+            while (await http2.ReadAsync(default) is { } frame)
+            {
+                if (frame is { Type: RawHttp2.Settings, Flags: 0 })
+                    await http2.SendAsync(RawHttp2.Settings, RawHttp2.Acknowledged, 0, []);
+                else if (frame is { Type: RawHttp2.Ping, Flags: 0 })
+                    await http2.SendAsync(RawHttp2.Ping, RawHttp2.Acknowledged, 0, frame.Payload);
+                else
+                    await hear(http2, frame);
+            }
+        });
 
     public ValueTask DisposeAsync()
     {
@@ -53,7 +85,7 @@ internal sealed class ScriptedOrigin : IAsyncDisposable
                     await tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions
                     {
                         ServerCertificate = _certificate,
-                        ApplicationProtocols = [SslApplicationProtocol.Http11],
+                        ApplicationProtocols = [_protocol],
                     });
                     stream = tls;
                 }

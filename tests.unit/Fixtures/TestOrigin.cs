@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -25,7 +26,7 @@ internal sealed class TestOrigin : IAsyncDisposable
 
     public string Http => $"http://localhost:{HttpPort}";
 
-    public static async Task<TestOrigin> StartAsync(X509Certificate2 certificate, RequestDelegate answer)
+    public static async Task<TestOrigin> StartAsync(X509Certificate2 certificate, RequestDelegate answer, IPAddress? address = null, HttpProtocols cleartext = HttpProtocols.Http1)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -33,8 +34,8 @@ internal sealed class TestOrigin : IAsyncDisposable
         {
             kestrel.Limits.MaxRequestBodySize = null;
             kestrel.AddServerHeader = false;
-            kestrel.Listen(IPAddress.Loopback, 0, listen => listen.UseHttps(certificate));
-            kestrel.Listen(IPAddress.Loopback, 0);
+            kestrel.Listen(address ?? IPAddress.Loopback, 0, listen => listen.UseHttps(certificate));
+            kestrel.Listen(address ?? IPAddress.Loopback, 0, listen => listen.Protocols = cleartext);
         });
         var app = builder.Build();
         app.UseWebSockets();

@@ -39,7 +39,8 @@ public sealed class RequestHeads : FuzzTarget
     private static (string Said, RequestHead? Head) Read(ReadOnlySequence<byte> input)
     {
         var head = new RequestHead();
-        var taken = head.Read(input, out var error);
+        var blankLines = RequestHead.CountBlankLines(input);
+        var taken = head.Read(input.Slice(2 * blankLines), out var error);
         if (error is not null)
         {
             Assert.DoesNotContain(error.Reason, char.IsControl);

@@ -23,7 +23,8 @@ public sealed class RequestPaths : FuzzTarget
         var (pattern, path) = lines.Length == 2 ? (lines[0], lines[1]) : ("/api/**", lines[0]);
         var forms = RequestPath.Of(path);
         CheckForms(forms);
-        if (Below.Matches(forms))
+        // Long ones cost more in the readings than the limit of what the product itself may take.
+        if (path.Length < 800 && Below.Matches(forms))
             Assert.All(Readings(path), reading => Assert.True(reading == "/api" || reading.StartsWith("/api/", StringComparison.Ordinal), reading));
         if (path.StartsWith('/') && PathGlob.TryParse(path.Replace("*", "%2A", StringComparison.Ordinal), out var itself, out _))
             Assert.Equal(forms.IsClear, itself.Matches(forms));

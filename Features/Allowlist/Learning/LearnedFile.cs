@@ -49,7 +49,7 @@ internal sealed class LearnedFile(string path, LearnedTraffic learned, ILogger<L
                 return;
             if (new FileInfo(path).Length > LargestFile)
                 throw new IOException("it is larger than 64 MiB");
-            if (JsonSerializer.Deserialize(File.ReadAllBytes(path), LearnedJson.Default.LearnedReport) is { Hosts: not null, Addresses: not null } report)
+            if (JsonSerializer.Deserialize(RegularFile.ReadAllBytes(path), LearnedJson.Default.LearnedReport) is { Hosts: not null, Addresses: not null } report)
                 learned.Restore(report);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)

@@ -121,7 +121,7 @@ public class LearnedPolicyTests
     public void Outside_learn_mode_nothing_is_recorded()
     {
         var learned = new LearnedTraffic();
-        var policy = new AllowlistPolicy(new Live<AllowlistRules>(new AllowlistRules(new AllowlistOptions())), learned, new BlockMetrics(TestMetrics.New()));
+        var policy = PolicyOver.Rules(new Live<AllowlistRules>(new AllowlistRules(new AllowlistOptions())), learned);
         Request(policy, "a.example", "GET", "/");
         Assert.Empty(learned.Report().Hosts);
     }
@@ -130,7 +130,7 @@ public class LearnedPolicyTests
     {
         var learned = new LearnedTraffic();
         var options = new AllowlistOptions { Enabled = true, Mode = AllowlistMode.Learn };
-        return (new AllowlistPolicy(new Live<AllowlistRules>(new AllowlistRules(options)), learned, new BlockMetrics(TestMetrics.New())), learned);
+        return (PolicyOver.Rules(new Live<AllowlistRules>(new AllowlistRules(options)), learned), learned);
     }
 
     private static void Request(AllowlistPolicy policy, string host, string method, string path)
@@ -143,6 +143,6 @@ public class LearnedPolicyTests
     {
         var read = ConfigDocument.Parse(yaml, "exported").Read(n => AllowlistOptions.Read(n["allowlist"]));
         Assert.True(read.IsValid, read.ErrorText());
-        return new AllowlistPolicy(new Live<AllowlistRules>(new AllowlistRules(read.Value)), new LearnedTraffic(), new BlockMetrics(TestMetrics.New()));
+        return PolicyOver.Rules(new Live<AllowlistRules>(new AllowlistRules(read.Value)));
     }
 }

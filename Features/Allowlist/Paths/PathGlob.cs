@@ -58,6 +58,39 @@ internal sealed class PathGlob
         return true;
     }
 
+    /// <summary>Whether any form of the path matches, or servers read it differently: for rules that forbid.</summary>
+    public bool MayMatch(RequestPath path)
+    {
+        if (IsAny || !path.IsClear)
+            return true;
+        for (var i = 0; i < path.Forms.Length; i++)
+        {
+            if (MatchesInSomeReading(_forms[Math.Min(i, _forms.Length - 1)], path.Forms[i]))
+                return true;
+        }
+
+        return false;
+    }
+
+    /// <exception cref="FormatException">It is no glob.</exception>
+    public static PathGlob Parse(string text) => TryParse(text, out var glob, out var problem) ? glob : throw new FormatException($"{text}: {problem}");
+
+    private static bool MatchesInSomeReading(string glob, string form)
+    {
+        if (GlobMatcher.Matches(glob, form))
+            return true;
+        if (!RequestPath.HasReadings(form))
+            return false;
+        var (globs, forms) = (RequestPath.Readings(glob), RequestPath.Readings(form));
+        for (var i = 0; i < forms.Length; i++)
+        {
+            if (GlobMatcher.Matches(globs[i], forms[i]))
+                return true;
+        }
+
+        return false;
+    }
+
     // The glob is read as the path is: one that was written with parameters matches them, and what is left without them.
     private static bool MatchesInEveryReading(string glob, string form)
     {

@@ -196,7 +196,7 @@ internal sealed partial class CacheMisses(
         {
             var end = Head(context, fill, headers, range);
             stats.Miss();
-            LogMiss(ProxiedRequest.Of(context).Path);
+            LogMiss(ProxiedRequest.Of(context).Path, ProxiedRequest.Of(context).Id);
             try
             {
                 stats.Served(await BodySender.SendAsync(context.Response, reader, end, context.RequestAborted));
@@ -218,6 +218,7 @@ internal sealed partial class CacheMisses(
         var response = context.Response;
         EndToEnd.CopyTo(response, headers);
         response.Headers["X-Cache"] = "MISS";
+        Flow.Of(context)?.Cache = FlowCache.Miss;
         response.StatusCode = fill.Status;
         if (fill.Length is not { } length)
             return long.MaxValue;
@@ -230,6 +231,6 @@ internal sealed partial class CacheMisses(
         return end;
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "cache miss {Path}")]
-    private partial void LogMiss(string path);
+    [LoggerMessage(Level = LogLevel.Information, Message = "cache miss {Path} {Id}")]
+    private partial void LogMiss(string path, string id);
 }

@@ -25,6 +25,7 @@ internal sealed partial class Fill
     private readonly FillSource _source;
     private readonly SharedBody _body;
     private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+    private readonly IncrementalHash? _named;
     private readonly Timer _flush;
     private int _flushArmed;
     private volatile bool _passOnly;
@@ -39,6 +40,7 @@ internal sealed partial class Fill
         Headers = EndToEnd.Storable(AllHeaders, cookies: request.Target.Expected is null);
         Length = response.Content.Headers.ContentLength;
         Status = (int)response.StatusCode;
+        _named = request.Integrity is { } integrity ? IncrementalHash.CreateHash(integrity.Algorithm) : null;
         _flush = new Timer(static fill => ((Fill)fill!).Flush(), this, Timeout.Infinite, Timeout.Infinite);
         Completion = PumpAsync();
     }
@@ -95,7 +97,7 @@ internal sealed partial class Fill
     /// <summary>Breaks off a read that has brought nothing for too long; the rest is asked for again, if it can be.</summary>
     public void CheckStalled(TimeSpan limit) => _source.CheckStalled(limit);
 
-    private string Path => _request.Target.Key.Text;
+    private string Path => _request.Target.Key.Address;
 
     // More than half done, or small: the next client will thank us. In direct mode nothing is kept, so there is nothing to finish.
     private bool IsWorthFinishing => !_body.IsDirect
@@ -119,6 +121,7 @@ internal sealed partial class Fill
             await _flush.DisposeAsync();
             _source.Dispose();
             _hash.Dispose();
+            _named?.Dispose();
             _body.Close(_stored is { } stored ? stored.Release : _temporary.File.Dispose);
         }
     }
@@ -171,6 +174,7 @@ internal sealed partial class Fill
     {
         var content = chunk.Content.Span;
         _hash.AppendData(content);
+        _named?.AppendData(content);
         if (!_body.IsDirect)
             Write(chunk, content);
         _body.Processed(chunk);
@@ -186,7 +190,7 @@ internal sealed partial class Fill
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            LogNotStored(_context.Log, Path, e.Message);
+            LogNotStored(_context.Log, Path, e.Message, _request.Client.Id);
             _body.GoDirect();
         }
     }
@@ -208,11 +212,30 @@ internal sealed partial class Fill
         var right = _request.Target.Expected is not { } expected || expected == actual;
         if (!right)
             Mismatch(actual);
+        right = right && IsAsNamed();
         if (right && !_body.IsDirect && !_passOnly && !_cancel.IsCancellationRequested)
             Store(actual);
         else
             _temporary.Delete();
         _body.End(_source.Position, null);
+    }
+
+    // A registry may have changed the file since its index was made, or the other way round: who asked judges that.
+    private bool IsAsNamed()
+    {
+        if (_request.Integrity is not { } integrity)
+            return true;
+        var digest = _named!.GetHashAndReset();
+        if (integrity.IsMetBy(digest))
+            return true;
+        if (_source.IsResumed)
+        {
+            _context.Stats.Error();
+            throw new FillBrokenException($"the body is {integrity.Write(digest)}, its index names {integrity}, and it came in several pieces");
+        }
+
+        LogNotStored(_context.Log, Path, $"it is {integrity.Write(digest)}, and its index names {integrity}", _request.Client.Id);
+        return false;
     }
 
     // A manifest of schema 1 is named by the digest of its payload, without the signatures that it carries; and an origin may be wrong. Who asked
@@ -226,7 +249,7 @@ internal sealed partial class Fill
         }
 
         if (_request.Target.Digest is { IsAddress: true })
-            LogNotStored(_context.Log, Path, $"its SHA-256 is {actual}, not the one its address names");
+            LogNotStored(_context.Log, Path, $"its SHA-256 is {actual}, not the one its address names", _request.Client.Id);
     }
 
     private void Store(Hash256 digest)
@@ -242,9 +265,10 @@ internal sealed partial class Fill
         }
 
         _stored = _context.Store.Add(_temporary, own);
+        _request.Stored?.Invoke(_stored);
         if (target.Storable && source is not null && Neutral(source, digest) is { } second)
             _context.Store.AddRecord(_stored.Entry, second);
-        LogStored(_context.Log, own.Key, _source.Position);
+        LogStored(_context.Log, own.Key, _source.Position, _request.Client.Id);
     }
 
     private EntryMetadata Record(CacheTarget target, Hash256 digest, IReadOnlyList<KeyValuePair<string, string>> headers) => new()
@@ -266,18 +290,18 @@ internal sealed partial class Fill
         _temporary.Delete();
         var abandoned = _cancel.IsCancellationRequested;
         if (!abandoned)
-            LogBroken(_context.Log, Path, e.Message);
+            LogBroken(_context.Log, Path, e.Message, _request.Client.Id);
         _body.End(_source.Position, e as FillBrokenException ?? new FillBrokenException(abandoned ? "nobody was left to read it" : e.Message));
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "cache store {Path} {Bytes}")]
-    private static partial void LogStored(ILogger log, string path, long bytes);
+    [LoggerMessage(Level = LogLevel.Information, Message = "cache store {Path} {Bytes} {Id}")]
+    private static partial void LogStored(ILogger log, string path, long bytes, string id);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "cache fill broken {Path} {Reason}")]
-    private static partial void LogBroken(ILogger log, string path, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "cache fill broken {Path} {Reason} {Id}")]
+    private static partial void LogBroken(ILogger log, string path, string reason, string id);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "cache passes through without storing {Path} {Reason}")]
-    private static partial void LogNotStored(ILogger log, string path, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "cache passes through without storing {Path} {Reason} {Id}")]
+    private static partial void LogNotStored(ILogger log, string path, string reason, string id);
 }
 
 /// <summary>The body cannot be completed: the client's connection is to be aborted, never ended as if all were well.</summary>

@@ -50,6 +50,75 @@ public sealed class FillSourceTests : IAsyncLifetime
         await CacheStage.EventuallyAsync(() => _stage.Files.Files().Length == (resumed ? 2 : 0));
     }
 
+    /// <summary>A server that ignores If-Range, or packs the part: what it sends is no rest of the same.</summary>
+    [Theory]
+    [InlineData("\"v1\"", "", true)]
+    [InlineData("\"v2\"", "", false)]
+    [InlineData("W/\"v1\"", "", false)]
+    [InlineData("", "", false)]
+    [InlineData("\"v1\"", "gzip", false)]
+    public async Task A_part_of_another_version_is_not_joined(string tag, string coding, bool resumed)
+    {
+        var body = _body[..200];
+        _stage.Origin = async context =>
+        {
+            var isFirst = _stage.Asked.Count == 1;
+            context.Response.Headers.ETag = isFirst ? "\"v1\"" : tag;
+            context.Response.Headers.ContentEncoding = isFirst ? default : coding;
+            context.Response.ContentLength = isFirst ? 200 : 100;
+            if (!isFirst)
+                (context.Response.StatusCode, context.Response.Headers.ContentRange) = (206, "bytes 100-199/200");
+            await context.Response.Body.WriteAsync(body.AsMemory(isFirst ? 0 : 100, 100));
+            await context.Response.Body.FlushAsync();
+            await Task.Delay(100);
+            if (isFirst)
+                context.Abort();
+        };
+        using var response = await _stage.GetAsync(_stage.Url("/plain/x"));
+        if (resumed)
+            Assert.Equal(body, await response.Content.ReadAsByteArrayAsync());
+        else
+            await Assert.ThrowsAnyAsync<Exception>(() => response.Content.ReadAsByteArrayAsync());
+        await CacheStage.EventuallyAsync(() => _stage.Files.Files().Length == (resumed ? 2 : 0));
+    }
+
+    /// <summary>The first answer did not say how long it is; the second says that it is not the end.</summary>
+    [Theory]
+    [InlineData("bytes 100-149/200", true)]
+    [InlineData("bytes 100-149/*", false)]
+    public async Task A_part_of_the_rest_is_not_taken_for_all_of_it(string range, bool resumed)
+    {
+        var body = _body[..200];
+        _stage.Origin = async context =>
+        {
+            context.Response.Headers.ETag = "\"t\"";
+            switch (_stage.Asked.Count)
+            {
+                case 1:
+                    await context.Response.Body.WriteAsync(body.AsMemory(0, 100));
+                    await context.Response.Body.FlushAsync();
+                    await Task.Delay(100);
+                    context.Abort();
+                    break;
+                case 2:
+                    context.Response.StatusCode = 206;
+                    context.Response.Headers.ContentRange = range;
+                    await context.Response.Body.WriteAsync(body.AsMemory(100, 50));
+                    break;
+                default:
+                    context.Response.StatusCode = 206;
+                    context.Response.Headers.ContentRange = "bytes 150-199/200";
+                    await context.Response.Body.WriteAsync(body.AsMemory(150));
+                    break;
+            }
+        };
+        using var response = await _stage.GetAsync(_stage.Url("/plain/x"));
+        if (resumed)
+            Assert.Equal(body, await response.Content.ReadAsByteArrayAsync());
+        else
+            await Assert.ThrowsAnyAsync<Exception>(() => response.Content.ReadAsByteArrayAsync());
+    }
+
     [Fact]
     public async Task A_signed_address_that_has_expired_meanwhile_ends_the_download_as_broken()
     {

@@ -14,6 +14,12 @@ internal sealed record FillRequest(CacheTarget Target, ProxiedRequest Client, Fu
 {
     /// <summary>Adds to the record what the answer's head told.</summary>
     public Func<EntryMetadata, EntryMetadata>? Describe { get; init; }
+
+    /// <summary>What an index says of the body: one that is another is passed on and not stored.</summary>
+    public Integrity? Integrity { get; init; }
+
+    /// <summary>Told of the body once it is stored, and before a reader can see its end.</summary>
+    public Action<StoredBody>? Stored { get; init; }
 }
 
 /// <summary>What all downloads share.</summary>
@@ -30,8 +36,9 @@ internal sealed class FillSource : IDisposable
     private readonly FillRequest _request;
     private readonly FillContext _context;
     private readonly CancellationToken _cancel;
-    private readonly long? _length;
+    private long? _length;
     private readonly EntityTagHeaderValue? _validator;
+    private readonly string _coding;
     private HttpResponseMessage _response;
     private Stream _body;
     private CancellationTokenSource _stalled;
@@ -45,6 +52,7 @@ internal sealed class FillSource : IDisposable
         (_request, _response, _context, _cancel) = (request, response, context, cancel);
         _length = response.Content.Headers.ContentLength;
         _validator = response.Headers.ETag is { IsWeak: false } tag ? tag : null;
+        _coding = CodingOf(response);
         _body = response.Content.ReadAsStream(cancel);
         _stalled = CancellationTokenSource.CreateLinkedTokenSource(cancel);
     }
@@ -57,7 +65,7 @@ internal sealed class FillSource : IDisposable
     public FillSource(FillSource other, FillRequest request, long position, CancellationToken cancel)
     {
         (_request, _context, _cancel) = (request, other._context, cancel);
-        (_length, _validator, _position) = (other._length, other._validator, position);
+        (_length, _validator, _coding, _position) = (other._length, other._validator, other._coding, position);
         // Ended already, and short of its length: the first read asks for the rest.
         (_response, _body) = (new HttpResponseMessage(), Stream.Null);
         _stalled = CancellationTokenSource.CreateLinkedTokenSource(cancel);
@@ -140,7 +148,7 @@ internal sealed class FillSource : IDisposable
                 }
 
                 response.Dispose();
-                throw new FillBrokenException($"{reason}; asked for the rest, upstream answered {(int)response.StatusCode}");
+                throw new FillBrokenException($"{reason}; asked for the rest, upstream answered {(int)response.StatusCode}{(response.StatusCode == HttpStatusCode.PartialContent ? " of something else" : "")}");
             }
             catch (Exception e) when (!_cancel.IsCancellationRequested
                 && e is HttpRequestException or OperationCanceledException or (IOException and not FillBrokenException))
@@ -161,13 +169,21 @@ internal sealed class FillSource : IDisposable
         return await _context.Upstream.SendAsync(message, _stalled.Token);
     }
 
+    // RFC 9110, 15.3.7.3: parts are joined when they have the same strong validator. Servers that ignore If-Range send a part of what is there now.
+    private bool IsOfTheSame(HttpResponseMessage rest) => CodingOf(rest) == _coding
+        && (_request.Target.Expected is not null || (rest.Headers.ETag is { IsWeak: false } tag && tag.Tag == _validator?.Tag));
+
+    private static string CodingOf(HttpResponseMessage response) => string.Join(',', response.Content.Headers.ContentEncoding);
+
     // 206 from where we are; or the whole body once more, whose beginning is skipped when the digest vouches for it.
     private async Task<bool> ContinuesAsync(HttpResponseMessage response)
     {
         var range = response.Content.Headers.ContentRange;
-        if (response.StatusCode == HttpStatusCode.PartialContent && range?.From == Position
-            && (_length is null || range.Length is null || range.Length == _length))
+        // Where the first answer did not say how long the body is, this one has to: its own end need not be the body's.
+        if (response.StatusCode == HttpStatusCode.PartialContent && IsOfTheSame(response) && range?.From == Position && (range.Length ?? _length) is { } length
+            && length == (_length ?? length))
         {
+            _length = length;
             _body = await response.Content.ReadAsStreamAsync(_cancel);
             return true;
         }

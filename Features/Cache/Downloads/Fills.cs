@@ -4,7 +4,11 @@ namespace Discobot.Features.Cache.Downloads;
 
 /// <param name="Silence">An upstream that sends nothing for this long, before or in its answer, counts as broken
 /// (<c>proxy.upstream_timeout</c>).</param>
-internal sealed record CacheLimits(TimeSpan Silence);
+internal sealed record CacheLimits(TimeSpan Silence)
+{
+    /// <summary>How long a connection is waited for where what is stored would do as well. A lost packet is sent again after a second (RFC 6298, 2).</summary>
+    public TimeSpan Connecting { get; init; } = TimeSpan.FromSeconds(2);
+}
 
 /// <summary>The downloads under way, by the address that they download: at most one for each, and never one for two origins.</summary>
 internal sealed class Fills : IDisposable
@@ -75,7 +79,11 @@ internal sealed class Fills : IDisposable
             foreach (var (fill, flight) in _fills)
             {
                 if (fill.Target.Key.Hash == key || fill.Target.Source?.Key.Hash == key)
+                {
                     flight.MakeObsolete();
+                    // One that nobody else waits for is in no flight that would know of it.
+                    fill.DoNotStore();
+                }
             }
         }
     }
@@ -96,18 +104,15 @@ internal sealed class Fills : IDisposable
         try
         {
             using var forbidden = new CancellationTokenSource();
-            using var watch = _traffic.Watch(request.Client, HttpMethods.Get, forbidden);
-            using var limit = CancellationTokenSource.CreateLinkedTokenSource(flight.Abandoned, forbidden.Token);
-            limit.CancelAfter(_limits.Silence);
-            // A file is made next: not on a thread that sockets wait for (EventThreads).
-            response = await _context.Upstream.SendAsync(request.CreateMessage(), limit.Token).ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+            using (_traffic.Watch(request.Client, HttpMethods.Get, forbidden))
+            using (var unwanted = CancellationTokenSource.CreateLinkedTokenSource(flight.Abandoned, forbidden.Token))
+                response = await _context.Upstream.AskAsync(request.CreateMessage(), _limits.Silence, unwanted.Token);
             if (!StorableAnswer.Is(request.Target, response, request.Options) || Begin(request, response, flight) is not { } fill)
             {
                 Land(flight, new(null, response, null));
                 return;
             }
 
-            await using var ending = forbidden.Token.Register(fill.Cancel);
             flight.Complete(new(fill, null, null));
             await fill.Completion;
             Remove(flight);
@@ -119,7 +124,7 @@ internal sealed class Fills : IDisposable
         }
     }
 
-    /// <summary>Begins to store an answer.</summary>
+    /// <summary>Begins to store an answer. Rules that forbid the request from now on end the download.</summary>
     /// <param name="request">What it answers.</param>
     /// <param name="response">The answer; the download owns it.</param>
     /// <param name="flight">Those who wait for it; null when that is one client alone.</param>
@@ -131,19 +136,22 @@ internal sealed class Fills : IDisposable
             var fill = new Fill(request, response, _context.Store.CreateTemporary(), _context);
             lock (_lock)
                 _fills.Add(fill, flight ?? new Flight(request.Target.Key.Hash));
-            _ = ForgetAsync(fill);
+            _ = FollowAsync(fill, request);
             return fill;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            _log.LogWarning("cache passes through without storing {Path} {Reason}", request.Target.Key.Text, e.Message);
+            _log.LogWarning("cache passes through without storing {Path} {Reason}", request.Target.Key.Address, e.Message);
             return null;
         }
     }
 
-    private async Task ForgetAsync(Fill fill)
+    private async Task FollowAsync(Fill fill, FillRequest request)
     {
-        await fill.Completion;
+        using var forbidden = new CancellationTokenSource();
+        await using (forbidden.Token.Register(fill.Cancel))
+        using (_traffic.Watch(request.Client, HttpMethods.Get, forbidden))
+            await fill.Completion;
         lock (_lock)
             _fills.Remove(fill);
     }

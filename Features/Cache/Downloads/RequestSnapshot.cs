@@ -11,6 +11,7 @@ internal sealed class RequestSnapshot
     {
         Context = new DefaultHttpContext();
         Context.Features.Set(ProxiedRequest.Of(context));
+        Context.Features.Set(Flow.Of(context));
         var (original, copy) = (context.Request, Context.Request);
         (copy.Method, copy.Protocol, copy.Scheme) = (method ?? original.Method, original.Protocol, original.Scheme);
         foreach (var (name, values) in original.Headers)

@@ -24,7 +24,11 @@ internal static class UpstreamRelay
             if (isEmpty)
                 answer.ContentLength = null;
             if (missed)
+            {
                 answer.Headers["X-Cache"] = "MISS";
+                Flow.Of(context)?.Cache = FlowCache.Miss;
+            }
+
             if (isEmpty || HttpMethods.IsHead(context.Request.Method))
                 return;
             try

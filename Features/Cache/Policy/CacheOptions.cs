@@ -50,6 +50,9 @@ internal sealed record CacheOptions
     /// <summary>Whether what was stored of a package registry answers while that cannot be reached. Live.</summary>
     public bool OfflineServes { get; init; } = true;
 
+    /// <summary>Images, and absolute paths of files that name more, brought in at each start. Needs a restart.</summary>
+    public ImmutableArray<string> Warm { get; init; } = [];
+
     /// <summary>Reads the section; what is not written is as in <paramref name="fallback"/>.</summary>
     public static CacheOptions Read(ConfigNode section, CacheOptions? fallback = null)
     {
@@ -66,6 +69,7 @@ internal sealed record CacheOptions
             StaleTags = section["stale_tags"].AsBool(fallback.StaleTags),
             Rules = CacheRule.ReadAll(section["rules"], fallback.Rules),
             Packages = section["packages"].AsStrings(fallback.Packages, UnknownEcosystem),
+            Warm = section["warm"].AsStrings(fallback.Warm, UnknownToWarm),
             OfflineServes = section["offline"].AsWord(fallback.OfflineServes, ("serve", true), ("fail", false)),
         };
     }
@@ -77,6 +81,10 @@ internal sealed record CacheOptions
         node.Error($"must not be more than {MaxPatterns} expressions; join some with |");
         return fallback;
     }
+
+    private static string? UnknownToWarm(string name) =>
+        name.StartsWith('/') ? WarmFiles.IsKnown(name) ? null : $"must be an image or the absolute path of a {WarmFiles.Known}, not \"{name}\""
+        : ImageReference.TryParse(name, out _) ? null : $"must be an image as docker pull takes it, or an absolute path, not \"{name}\"";
 
     private static string? UnknownEcosystem(string name) =>
         PackageRules.Ecosystems.Contains(name) ? null : $"must be one of {string.Join(", ", PackageRules.Ecosystems)}, not \"{name}\"";
@@ -99,6 +107,7 @@ internal sealed record CacheOptions
             rule.Write(json);
         json.WriteEndArray();
         json.WriteList("packages", Packages);
+        json.WriteList("warm", Warm);
         json.WriteString("offline", OfflineServes ? "serve" : "fail");
         json.WriteEndObject();
     }

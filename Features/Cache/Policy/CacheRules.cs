@@ -48,6 +48,18 @@ internal sealed class CacheRules(CacheOptions options)
         return null;
     }
 
+    /// <summary>The rule that most likely keeps a record, of which only the address is known: one that needs no word of the client goes first.</summary>
+    public CacheRule? RuleOfRecord(ProxiedRequest request)
+    {
+        foreach (var rule in _rules)
+        {
+            if (rule.Client is null && rule.Matches(request, null))
+                return rule;
+        }
+
+        return RuleOf(request, null);
+    }
+
     /// <summary>The key of an address, whether or not its answers are stored.</summary>
     public static CacheKey KeyOf(ProxiedRequest request)
     {

@@ -42,8 +42,22 @@ internal static class CountedQuery
         return counted.Length == 0 ? "" : "?" + string.Join('&', counted);
     }
 
-    /// <summary>Whether a query carries a signature, as the addresses do that registries redirect to.</summary>
-    public static bool IsSigned(string query) => query.TrimStart('?').Split('&').Any(p => Signatures.Contains(NameOf(p)));
+    /// <summary>Whether a query is signed, by whomever: its bearer may read, and nobody else knows for how long.</summary>
+    public static bool IsSigned(ReadOnlySpan<char> query) => query.Length > 1 && query[1..].ToString().Split('&').Any(p => Signatures.Contains(NameOf(p)));
+
+    // What a storage service or CDN signs with: all of one line are there. A redirect to a login is signed as well (SAML: SigAlg, Signature).
+    private static readonly string[][] StorageSignatures =
+    [
+        ["x-amz-signature", "x-amz-credential"], ["x-goog-signature", "x-goog-credential"], ["x-oss-signature"], ["q-signature", "q-ak"],
+        ["signature", "key-pair-id"], ["signature", "awsaccesskeyid"], ["signature", "googleaccessid"], ["signature", "ossaccesskeyid"], ["sig", "se", "sv"],
+    ];
+
+    /// <summary>Whether a query is signed as those are that registries redirect to.</summary>
+    public static bool IsSignedByStorage(string query)
+    {
+        var names = query.TrimStart('?').Split('&').Select(NameOf).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        return Array.Exists(StorageSignatures, names.IsSupersetOf);
+    }
 
     private static bool IsSigning(string name) =>
         Signing.Contains(name) || Families.Any(family => name.StartsWith(family, StringComparison.OrdinalIgnoreCase));

@@ -66,6 +66,8 @@ public sealed class StorableAnswerTests : IAsyncLifetime
     [InlineData("/plain/x", "Vary: Accept-Encoding")]
     [InlineData("/v2/library/ubuntu/blobs/sha256:abc123", "")]
     [InlineData("BLOB", "Set-Cookie: a=b")]
+    [InlineData("BLOB", "Cache-Control: private")]
+    [InlineData("BLOB", "Cache-Control: private, max-age=0")]
     public async Task Such_an_answer_is_stored(string path, string field)
     {
         _stage.Origin = context =>

@@ -1,21 +1,28 @@
 using System.IO.Enumeration;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using Discobot.Infrastructure.Native;
 using Microsoft.Win32.SafeHandles;
 
 namespace Discobot.Features.Cache.Records;
 
 /// <summary>
 /// The files: <c>&lt;dir&gt;/&lt;hash&gt;</c> a body, <c>&lt;hash&gt;.meta</c> its metadata, <c>tmp/</c> what is being written, <c>.index</c> the
-/// snapshot of the index. Everything else in the directory belongs to somebody else and is left alone.
+/// snapshot of the index, <c>.credentials</c> a key, <c>.lock</c> and <c>.owner</c> whose it is. Everything else in the directory belongs to
+/// somebody else and is left alone.
 /// </summary>
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Release lets go of the lock; where nobody calls it, the end of the process does.")]
 internal sealed partial class CacheDirectory(string path)
 {
     private const string MetaSuffix = ".meta";
+    private DirectoryLock? _lock;
     private long _temporaries;
 
     public string Path { get; } = System.IO.Path.GetFullPath(path);
 
     public string SnapshotPath => System.IO.Path.Join(Path, ".index");
+
+    private string CredentialKeyPath => System.IO.Path.Join(Path, ".credentials");
 
     private string TemporaryPath => System.IO.Path.Join(Path, "tmp");
 
@@ -23,20 +30,35 @@ internal sealed partial class CacheDirectory(string path)
 
     public string MetaPath(in Hash256 key) => BodyPath(key) + MetaSuffix;
 
-    /// <summary>Makes the directory if need be and removes what an earlier run left half written.</summary>
+    /// <summary>Whether it was prepared and not released: only then may anything be written.</summary>
+    public bool IsOurs => _lock is not null;
+
+    /// <summary>Makes the directory if need be, takes it for this process and removes what an earlier run left half written.</summary>
+    /// <exception cref="IOException">It cannot be used, or another process uses it; the message says which.</exception>
     public void Prepare()
     {
         const UnixFileMode ownerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         Directory.CreateDirectory(Path);
+        // Before anything is removed: what looks half written may be what the other one is writing.
+        _lock ??= DirectoryLock.Take(Path);
         Directory.CreateDirectory(TemporaryPath, ownerOnly);
         foreach (var leftover in Directory.EnumerateFiles(TemporaryPath, "*.part"))
             File.Delete(leftover);
+    }
+
+    /// <summary>Leaves it to the next process.</summary>
+    public void Release()
+    {
+        _lock?.Dispose();
+        _lock = null;
     }
 
     /// <summary>Makes a file to write a body to, readable by the owner alone: private images pass through here.</summary>
     /// <exception cref="IOException">The disk is full or failing.</exception>
     public (string Path, SafeFileHandle File) CreateTemporary()
     {
+        if (!IsOurs)
+            throw new IOException($"{Path} is not this process's to write");
         var path = System.IO.Path.Join(TemporaryPath, $"{Environment.ProcessId}-{Interlocked.Increment(ref _temporaries)}.part");
         var file = File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
         try
@@ -49,6 +71,44 @@ internal sealed partial class CacheDirectory(string path)
             file.Dispose();
             File.Delete(path);
             throw;
+        }
+    }
+
+    /// <summary>The key of <see cref="CredentialDigest"/>, made where there is none. Where it cannot be kept, what is kept under it is this run's alone.</summary>
+    public byte[] CredentialKey()
+    {
+        const int Size = 32;
+        var key = RandomNumberGenerator.GetBytes(Size);
+        try
+        {
+            if (File.Exists(CredentialKeyPath) && RegularFile.IsOrMissing(CredentialKeyPath) && File.ReadAllBytes(CredentialKeyPath) is { Length: Size } kept)
+                return kept;
+            var (path, file) = CreateTemporary();
+            using (file)
+            {
+                RandomAccess.Write(file, key, 0);
+                RandomAccess.FlushToDisk(file);
+            }
+
+            File.Move(path, CredentialKeyPath, overwrite: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // A directory that is another's, or a full disk.
+        }
+
+        return key;
+    }
+
+    /// <summary>Deletes what is being written, if it still has this name. What cannot be deleted is swept at the next start.</summary>
+    public static void DeleteTemporary(string path)
+    {
+        try
+        {
+            File.Delete(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
         }
     }
 

@@ -1,7 +1,7 @@
 namespace Discobot.Features.Cache.Records;
 
 /// <summary>
-/// One record as the index knows it, about 150 bytes; records of one digest share its body. Headers and the key's text stay on disk until the entry is asked for. The links of
+/// One record as the index knows it, about 180 bytes with its places in the index; records of one digest share its body. Headers and the key's text stay on disk until the entry is asked for. The links of
 /// the recency list belong to <see cref="CacheIndex"/> and are guarded by its lock.
 /// </summary>
 internal sealed class CacheEntry(Hash256 key, Hash256 digest, long size, long storedAt, string origin, BodyKind kind, bool isFormer = false)
@@ -31,10 +31,19 @@ internal sealed class CacheEntry(Hash256 key, Hash256 digest, long size, long st
     /// </summary>
     public long VerifiedStamp { get => Volatile.Read(ref _verifiedStamp); set => Volatile.Write(ref _verifiedStamp, value); }
 
+    /// <summary>When a request last used it, or it came in; to the second.</summary>
+    public DateTimeOffset UsedAt => DateTimeOffset.FromUnixTimeSeconds(UsedSeconds);
+
+    /// <summary>The same, as the index and the snapshot keep it: four bytes, good until the year 2106.</summary>
+    internal uint UsedSeconds { get; set; } = (uint)Math.Clamp(storedAt / 1000, 0, uint.MaxValue);
+
     private long _verifiedStamp;
 
     internal CacheEntry? Older { get; set; }
     internal CacheEntry? Newer { get; set; }
-    internal CacheEntry? NextOfDigest { get; set; }
     internal bool InIndex { get; set; }
+
+    // Of the tables (EntryTable), which hand out references to them.
+    internal CacheEntry? NextOfKey;
+    internal CacheEntry? NextOfDigest;
 }

@@ -6,11 +6,13 @@ namespace Discobot.Features.Cache.Records;
 /// The records in memory: by key, by the digest of their body, and in order of use. One lock guards these few pointers and nothing else: no file is opened,
 /// read or deleted under it; whoever removes an entry deletes its files afterwards.
 /// </summary>
-internal sealed class CacheIndex
+internal sealed class CacheIndex(TimeProvider time)
 {
     private readonly Lock _lock = new();
-    private readonly Dictionary<Hash256, CacheEntry> _byKey = [];
-    private readonly Dictionary<Hash256, CacheEntry> _byDigest = [];
+    private readonly EntryTable _byKey = new(byDigest: false);
+
+    // Without the empty body, which would belong to every record that has none.
+    private readonly EntryTable _byDigest = new(byDigest: true);
     private readonly Dictionary<string, int> _origins = new(StringComparer.Ordinal);
     private CacheEntry? _oldest;
     private CacheEntry? _newest;
@@ -30,7 +32,7 @@ internal sealed class CacheIndex
     {
         lock (_lock)
         {
-            if (Use(_byKey.GetValueOrDefault(target.Key.Hash)) is { } entry)
+            if (Use(_byKey.Find(target.Key.Hash)) is { } entry)
                 return entry;
         }
 
@@ -44,9 +46,9 @@ internal sealed class CacheIndex
     {
         lock (_lock)
         {
-            var entry = _byDigest.GetValueOrDefault(digest);
+            var entry = _byDigest.Find(digest);
             while (entry is not null && origin is not null && !IsOf(entry, origin))
-                entry = entry.NextOfDigest;
+                entry = _byDigest.After(entry);
             return Use(entry);
         }
     }
@@ -57,7 +59,7 @@ internal sealed class CacheIndex
         lock (_lock)
         {
             var all = new List<CacheEntry>();
-            for (var entry = _byDigest.GetValueOrDefault(digest); entry is not null; entry = entry.NextOfDigest)
+            for (var entry = _byDigest.Find(digest); entry is not null; entry = _byDigest.After(entry))
                 all.Add(entry);
             return all;
         }
@@ -67,7 +69,7 @@ internal sealed class CacheIndex
     public CacheEntry? Get(in Hash256 key)
     {
         lock (_lock)
-            return _byKey.GetValueOrDefault(key);
+            return _byKey.Find(key);
     }
 
     /// <summary>What <see cref="Find"/> would find, without marking it.</summary>
@@ -91,7 +93,7 @@ internal sealed class CacheIndex
     public bool ContainsKey(in Hash256 key)
     {
         lock (_lock)
-            return _byKey.ContainsKey(key);
+            return _byKey.Find(key) is not null;
     }
 
     /// <summary>Adds as most recently used. Returns the entry of the same key that it replaces, whose files are now the new one's.</summary>
@@ -99,8 +101,10 @@ internal sealed class CacheIndex
     {
         lock (_lock)
         {
-            if (_byKey.TryGetValue(entry.Key, out var replaced))
+            var replaced = _byKey.Find(entry.Key);
+            if (replaced is not null)
                 RemoveLocked(replaced);
+            entry.UsedSeconds = Now();
             Insert(entry);
             LinkNewest(entry);
             return replaced;
@@ -109,16 +113,27 @@ internal sealed class CacheIndex
 
     /// <summary>Adds entries found on disk as less recently used than all that are in already.</summary>
     /// <param name="newestFirst">In falling order of recency. Keys already present are skipped: what is in memory is newer.</param>
-    public void AddOlder(ReadOnlySpan<CacheEntry> newestFirst)
+    public void AddOlder(ReadOnlySpan<CacheEntry> newestFirst) => AddFound(newestFirst, areNewer: false);
+
+    /// <summary>Adds entries found on disk that were stored after the order of use was written.</summary>
+    /// <param name="oldestFirst">In rising order of recency. Keys already present are skipped: what is in memory is newer.</param>
+    public void AddNewer(ReadOnlySpan<CacheEntry> oldestFirst) => AddFound(oldestFirst, areNewer: true);
+
+    private void AddFound(ReadOnlySpan<CacheEntry> entries, bool areNewer)
     {
         lock (_lock)
         {
-            foreach (var entry in newestFirst)
+            _byKey.Reserve(entries.Length);
+            _byDigest.Reserve(entries.Length);
+            foreach (var entry in entries)
             {
-                if (_byKey.ContainsKey(entry.Key))
+                if (_byKey.Find(entry.Key) is not null)
                     continue;
                 Insert(entry);
-                LinkOldest(entry);
+                if (areNewer)
+                    LinkNewest(entry);
+                else
+                    LinkOldest(entry);
             }
         }
     }
@@ -171,26 +186,32 @@ internal sealed class CacheIndex
             return null;
         Unlink(entry);
         LinkNewest(entry);
+        entry.UsedSeconds = Now();
         _changes++;
         return entry;
     }
+
+    private uint Now() => (uint)Math.Clamp(time.GetUtcNow().ToUnixTimeSeconds(), 0, uint.MaxValue);
 
     // The same key may be that of an https origin today.
     private CacheEntry? FindFormer(in Hash256 key)
     {
         lock (_lock)
-            return _byKey.GetValueOrDefault(key) is { IsFormer: true } entry ? Use(entry) : null;
+            return _byKey.Find(key) is { IsFormer: true } entry ? Use(entry) : null;
     }
 
     private void Insert(CacheEntry entry)
     {
-        _byKey.Add(entry.Key, entry);
-        ref var first = ref CollectionsMarshal.GetValueRefOrAddDefault(_byDigest, entry.Digest, out var shared);
-        (entry.NextOfDigest, first) = (first, entry);
+        _byKey.Add(entry);
+        if (entry.Size > 0)
+        {
+            if (_byDigest.Find(entry.Digest) is null)
+                _size += entry.Size;
+            _byDigest.Add(entry);
+        }
+
         CollectionsMarshal.GetValueRefOrAddDefault(_origins, entry.Origin, out _)++;
         entry.InIndex = true;
-        if (!shared)
-            _size += entry.Size;
         _changes++;
     }
 
@@ -199,39 +220,18 @@ internal sealed class CacheIndex
         if (!entry.InIndex)
             return false;
         Unlink(entry);
-        _byKey.Remove(entry.Key);
-        if (!UnlinkFromDigest(entry))
-            _size -= entry.Size;
+        _byKey.Remove(entry);
+        if (entry.Size > 0)
+        {
+            _byDigest.Remove(entry);
+            if (_byDigest.Find(entry.Digest) is null)
+                _size -= entry.Size;
+        }
+
         if (--CollectionsMarshal.GetValueRefOrAddDefault(_origins, entry.Origin, out _) == 0)
             _origins.Remove(entry.Origin);
         entry.InIndex = false;
         _changes++;
-        return true;
-    }
-
-    // Whether records of the digest are left. There are few: one for each repository that a layer is used in.
-    private bool UnlinkFromDigest(CacheEntry entry)
-    {
-        var first = _byDigest[entry.Digest];
-        if (first == entry)
-        {
-            if (entry.NextOfDigest is not { } next)
-            {
-                _byDigest.Remove(entry.Digest);
-                return false;
-            }
-
-            _byDigest[entry.Digest] = next;
-        }
-        else
-        {
-            var before = first;
-            while (before.NextOfDigest != entry)
-                before = before.NextOfDigest!;
-            before.NextOfDigest = entry.NextOfDigest;
-        }
-
-        entry.NextOfDigest = null;
         return true;
     }
 

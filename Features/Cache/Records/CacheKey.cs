@@ -16,6 +16,11 @@ internal readonly record struct CacheKey(string Text, Hash256 Hash)
     /// <summary>Scheme, host and port: who says what the record says. Two ports of one host are two origins, and so are http and https.</summary>
     public string Origin => OriginOf(Text);
 
+    /// <summary>The text without what follows a <c>#</c>, which no address has: for logs.</summary>
+    public string Address => AddressOf(Text);
+
+    public static string AddressOf(string text) => text.IndexOf('#', StringComparison.Ordinal) is var mark and >= 0 ? text[..mark] : text;
+
     public static CacheKey Of(string text) => new(text, Hash256.Of(text));
 
     public static string OriginOf(ProxiedRequest request) => request.Scheme == "https" ? request.Authority : Cleartext + request.Authority;

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Cache.Records;
 
@@ -7,15 +8,17 @@ namespace Discobot.Features.Cache.Records;
 /// The index as one file, least recently used first, so that order survives a restart and 100,000 entries are read in one go.
 /// A file that is torn, altered or of another version is no snapshot: the metadata files are read instead.
 /// </summary>
-/// <remarks>Layout: magic and version (8 bytes), origins (count, strings), entries (count, then 85 bytes each), SHA-256 of all before it.</remarks>
+/// <remarks>Layout: magic and version (8 bytes), origins (count, strings), entries (count, then 89 bytes each), SHA-256 of all before it.</remarks>
 internal static class CacheSnapshot
 {
     private const byte KindBits = 0x7F;
     private const byte FormerBit = 0x80;
 
-    private static ReadOnlySpan<byte> Magic => "DBCACHE2"u8;
+    private static ReadOnlySpan<byte> Magic => "DBCACHE3"u8;
 
-    // The same layout; the entries are those of a version whose keys had no scheme.
+    // Without the times of use; and before that, the entries are those of a version whose keys had no scheme.
+    private static ReadOnlySpan<byte> TimelessMagic => "DBCACHE2"u8;
+
     private static ReadOnlySpan<byte> FormerMagic => "DBCACHE1"u8;
 
     /// <summary>Writes beside and renames: a reader finds the old snapshot or the new one, never half of one.</summary>
@@ -37,16 +40,17 @@ internal static class CacheSnapshot
     /// <returns>The entries, least recently used first; none when there is no usable snapshot.</returns>
     public static List<CacheEntry> Read(string path)
     {
-        if (!File.Exists(path))
+        if (!File.Exists(path) || !RegularFile.IsOrMissing(path))
             return [];
         var bytes = File.ReadAllBytes(path);
         var length = bytes.Length - Hash256.Size;
         var former = bytes.AsSpan().StartsWith(FormerMagic);
-        if (length < Magic.Length || (!former && !bytes.AsSpan().StartsWith(Magic))
+        var timed = bytes.AsSpan().StartsWith(Magic);
+        if (length < Magic.Length || (!former && !timed && !bytes.AsSpan().StartsWith(TimelessMagic))
             || !SHA256.HashData(bytes.AsSpan(0, length)).AsSpan().SequenceEqual(bytes.AsSpan(length)))
             return [];
         using var reader = new BinaryReader(new MemoryStream(bytes, Magic.Length, length - Magic.Length), Encoding.UTF8);
-        return ReadEntries(reader, former);
+        return ReadEntries(reader, former, timed);
     }
 
     private static void WriteEntries(BinaryWriter writer, ReadOnlySpan<CacheEntry> entries)
@@ -70,10 +74,11 @@ internal static class CacheSnapshot
             writer.Write(entry.StoredAt);
             writer.Write(hosts[entry.Origin]);
             writer.Write((byte)((byte)entry.Kind | (entry.IsFormer ? FormerBit : 0)));
+            writer.Write(entry.UsedSeconds);
         }
     }
 
-    private static List<CacheEntry> ReadEntries(BinaryReader reader, bool former)
+    private static List<CacheEntry> ReadEntries(BinaryReader reader, bool former, bool timed)
     {
         var hosts = new string[reader.ReadInt32()];
         for (var i = 0; i < hosts.Length; i++)
@@ -88,7 +93,10 @@ internal static class CacheSnapshot
             var digest = Hash256.Read(hash);
             var (size, storedAt, host) = (reader.ReadInt64(), reader.ReadInt64(), hosts[reader.ReadInt32()]);
             var flags = reader.ReadByte();
-            entries.Add(new CacheEntry(key, digest, size, storedAt, host, (BodyKind)(flags & KindBits), former || (flags & FormerBit) != 0));
+            var entry = new CacheEntry(key, digest, size, storedAt, host, (BodyKind)(flags & KindBits), former || (flags & FormerBit) != 0);
+            if (timed)
+                entry.UsedSeconds = reader.ReadUInt32();
+            entries.Add(entry);
         }
 
         return entries;

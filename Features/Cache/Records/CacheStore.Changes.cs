@@ -26,11 +26,13 @@ internal sealed partial class CacheStore
         var stamp = StoredBody.StampOf(temporary.File);
         entry.VerifiedStamp = stamp;
         var body = _open.Add(StoredBody.FromFile(entry, metadata, temporary.File, stamp, _checks), pinned: true);
+        var placed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _unplaced[entry.Key] = placed.Task;
         if (Index.Add(entry) is { } replaced)
             _open.Remove(replaced);
         _stats.Store();
         body.TryAcquire();
-        Track(CommitAsync(entry, body, temporary, metadata));
+        Track(CommitAsync(entry, body, temporary, metadata, placed));
         Added?.Invoke(entry);
         Trim();
         return body;
@@ -40,13 +42,19 @@ internal sealed partial class CacheStore
     /// Adds a record whose body is here already: a second name of the same file. It answers once it is on the disk; where the disk knows no second
     /// names, not at all, and the next request asks its origin again.
     /// </summary>
-    public void AddRecord(CacheEntry source, EntryMetadata metadata) => Track(LinkAsync(CommittedAsync(), source, metadata));
+    public void AddRecord(CacheEntry source, EntryMetadata metadata)
+    {
+        var entry = metadata.ToEntry();
+        _linking[entry.Key] = entry;
+        Track(LinkAsync(CommittedAsync(), source, entry, metadata));
+    }
 
     /// <summary>Replaces what an origin said of a body, which stays. Returns when the next request sees it.</summary>
     public async Task UpdateAsync(CacheEntry stored, EntryMetadata metadata)
     {
-        if (!File.Exists(_directory.BodyPath(stored.Key)))
-            await CommittedAsync().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
+        // A body without its name would lose it: its commit looks for the entry that is replaced here.
+        if (_unplaced.TryGetValue(stored.Key, out var placed))
+            await placed.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         try
         {
             await Task.Run(() => Update(stored, metadata));
@@ -82,22 +90,35 @@ internal sealed partial class CacheStore
     {
         foreach (var key in keys)
         {
-            if (key is { } known && Index.Get(known.Hash) is { } entry)
+            if (key is not { } known)
+                continue;
+            _linking.TryRemove(known.Hash, out _);
+            if (Index.Get(known.Hash) is { } entry)
                 Remove(entry);
         }
     }
 
+    /// <summary>Removes an entry because somebody wants it gone. Those who read it go on.</summary>
+    public void Evict(CacheEntry entry) => Remove(entry);
+
     /// <summary>Lets go of an open file without a judgment on the entry: the next request opens it anew.</summary>
-    public void Close(CacheEntry entry) => _open.Remove(entry);
+    public void Close(CacheEntry entry)
+    {
+        _open.Remove(entry);
+        _open.Remove(Current(entry));
+    }
 
     /// <summary>Removes an entry that is not what it should be and counts it as an error. Its next request fetches it again.</summary>
     public void Drop(CacheEntry entry, string reason)
     {
-        if (!Remove(entry))
+        if (!Remove(Current(entry)))
             return;
         _stats.Error();
         LogDropped(entry.Key, reason);
     }
+
+    // Whoever reads a body may hold a record that its origin has confirmed since, so that another stands for the same file.
+    private CacheEntry Current(CacheEntry entry) => Index.Get(entry.Key) is { } current && current.Digest == entry.Digest ? current : entry;
 
     /// <summary>Empties the cache; the directory stays, and so do the downloads being read.</summary>
     public async Task ClearAsync(CancellationToken cancel)
@@ -172,33 +193,47 @@ internal sealed partial class CacheStore
         }
     }
 
-    private async Task LinkAsync(Task committed, CacheEntry source, EntryMetadata metadata)
+    private async Task LinkAsync(Task committed, CacheEntry source, CacheEntry entry, EntryMetadata metadata)
     {
         await committed.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
+        string? body = null;
+        string? metadataPath = null;
         try
         {
-            if (!_directory.TryLink(source.Key, out var body))
+            if (!_directory.TryLink(source.Key, out body))
                 return;
-            var metadataPath = _directory.WriteMetadata(metadata);
-            var entry = metadata.ToEntry();
+            metadataPath = _directory.WriteMetadata(metadata);
             entry.VerifiedStamp = source.VerifiedStamp;
             lock (FilesOf(entry.Key))
             {
-                _directory.PlaceBody(body, entry.Key);
-                _directory.PlaceMetadata(metadataPath, entry.Key);
-                if (Index.Add(entry) is { } replaced)
-                    _open.Remove(replaced);
+                // Ended meanwhile, or another record of this key is on its way: this one is not what its origin says now.
+                if (_linking.TryRemove(KeyValuePair.Create(entry.Key, entry)))
+                {
+                    _directory.PlaceBody(body, entry.Key);
+                    _directory.PlaceMetadata(metadataPath, entry.Key);
+                    if (Index.Add(entry) is { } replaced)
+                        _open.Remove(replaced);
+                }
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             LogDiskFailed("store a record", e.Message);
         }
+        finally
+        {
+            _linking.TryRemove(KeyValuePair.Create(entry.Key, entry));
+            foreach (var path in new[] { body, metadataPath })
+            {
+                if (path is not null)
+                    CacheDirectory.DeleteTemporary(path);
+            }
+        }
 
         Trim();
     }
 
-    private async Task CommitAsync(CacheEntry entry, StoredBody body, TemporaryBody temporary, EntryMetadata metadata)
+    private async Task CommitAsync(CacheEntry entry, StoredBody body, TemporaryBody temporary, EntryMetadata metadata, TaskCompletionSource placed)
     {
         await _flushes.WaitAsync().ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         try
@@ -225,6 +260,8 @@ internal sealed partial class CacheStore
         {
             _flushes.Release();
             temporary.Delete();
+            _unplaced.TryRemove(KeyValuePair.Create(entry.Key, (Task)placed.Task));
+            placed.SetResult();
             // The next to want a small one reads it into memory.
             if (entry.Size <= StoredBody.MemoryLimit)
                 _open.Remove(entry);
@@ -237,7 +274,7 @@ internal sealed partial class CacheStore
     [LoggerMessage(Level = LogLevel.Warning, Message = "cache dropped entry={Entry} reason={Reason}")]
     private partial void LogDropped(Hash256 entry, string reason);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "cache could not {Action}: {Reason}")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "cache failed {Action} {Reason}")]
     private partial void LogDiskFailed(string action, string reason);
 }
 
@@ -249,15 +286,5 @@ internal sealed class TemporaryBody(string path, SafeFileHandle file)
     public SafeFileHandle File { get; } = file;
 
     /// <summary>Removes the name, if it still has this one; an open handle goes on reading.</summary>
-    public void Delete()
-    {
-        try
-        {
-            System.IO.File.Delete(Path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // Swept at the next start.
-        }
-    }
+    public void Delete() => CacheDirectory.DeleteTemporary(Path);
 }

@@ -1,11 +1,14 @@
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 
 namespace Discobot.Features.Cache.Records;
 
 /// <summary>From the directory to the index at the start, and back into a snapshot.</summary>
 internal sealed partial class CacheStore
 {
+    private const int LoadStep = 10_000;
     private readonly Lock _snapshotLock = new();
+    private readonly TaskCompletionSource _listed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _snapshotAt = -1;
 
     /// <summary>Completes when everything on disk is in the index. Requests are served meanwhile.</summary>
@@ -35,7 +38,7 @@ internal sealed partial class CacheStore
         lock (_snapshotLock)
         {
             var changes = Index.Changes;
-            if (changes == _snapshotAt || !Loaded.IsCompletedSuccessfully)
+            if (changes == _snapshotAt || !_directory.IsOurs || !Loaded.IsCompletedSuccessfully)
                 return;
             try
             {
@@ -49,16 +52,25 @@ internal sealed partial class CacheStore
         }
     }
 
+    // What the last run knew first, in its order of use: it serves at once, and is compared with the directory afterwards, whose listing takes seconds
+    // where there are millions of files. Whoever opens an entry meanwhile looks at its files anyhow.
     private void Load()
     {
         var started = _time.GetTimestamp();
         try
         {
+            var known = CacheSnapshot.Read(_directory.SnapshotPath);
+            known.Reverse();
+            // In parts: requests wait for the index's lock.
+            foreach (var part in known.Chunk(LoadStep))
+                Index.AddOlder(part);
+            if (known.Count > 0)
+                _listed.TrySetResult();
+            LogListed(known.Count, (long)_time.GetElapsedTime(started).TotalMilliseconds);
+
             var files = _directory.List();
-            var entries = Known(files);
-            entries.AddRange(Unknown(files));
-            entries.Reverse();
-            Index.AddOlder(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(entries));
+            Compare(known, files);
+            Index.AddNewer(CollectionsMarshal.AsSpan(Unknown(files)));
             Sweep(files);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -66,16 +78,48 @@ internal sealed partial class CacheStore
             LogDiskFailed("read its directory", e.Message);
         }
 
+        _listed.TrySetResult();
         Trim();
         LogLoaded(Index.Count, Index.Size, (long)_time.GetElapsedTime(started).TotalMilliseconds);
     }
 
-    // What the snapshot lists, in its order, as far as the files are still there. Taken off the list.
-    private List<CacheEntry> Known(Dictionary<Hash256, EntryFiles> files)
+    /// <summary>Waits until what the last run knew is in the index, and no longer than a request can wait.</summary>
+    public async ValueTask ListedAsync(CancellationToken cancel)
     {
-        var entries = CacheSnapshot.Read(_directory.SnapshotPath);
-        entries.RemoveAll(e => !(files.TryGetValue(e.Key, out var found) && found == EntryFiles.Both && files.Remove(e.Key)));
-        return entries;
+        if (_listed.Task.IsCompleted || Loaded.IsCompleted)
+            return;
+        await ((Task)Task.WhenAny(_listed.Task, Loaded)).WaitAsync(TimeSpan.FromSeconds(5), cancel)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
+        cancel.ThrowIfCancellationRequested();
+    }
+
+    // An entry that no snapshot knows is found by its name while the directory is still being read.
+    private void Discover(CacheTarget target)
+    {
+        try
+        {
+            foreach (var key in (ReadOnlySpan<CacheKey?>)[target.Key, target.Former])
+            {
+                if (key is { } known && _directory.ReadMetadata(known.Hash, headers: false)?.ToEntry() is { } entry && entry.Key == known.Hash)
+                    Index.AddNewer([entry]);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogDiskFailed("look for an entry", e.Message);
+        }
+    }
+
+    // What the snapshot lists is taken off the list; what it lists and is gone, by hand or by a crash between two snapshots, off the index.
+    private void Compare(List<CacheEntry> known, Dictionary<Hash256, EntryFiles> files)
+    {
+        foreach (var entry in known)
+        {
+            if (files.TryGetValue(entry.Key, out var found) && found == EntryFiles.Both)
+                files.Remove(entry.Key);
+            else
+                Index.Remove(entry);
+        }
     }
 
     // What no snapshot knows: stored after it was written, so more recently used, ordered by when they were stored. Taken off the list.
@@ -117,6 +161,12 @@ internal sealed partial class CacheStore
             }
         }
     }
+
+    /// <summary>Leaves the directory to the next process; nothing is stored any more.</summary>
+    public void Release() => _directory.Release();
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "cache listed entries={Entries} duration={Milliseconds}ms")]
+    private partial void LogListed(int entries, long milliseconds);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "cache loaded entries={Entries} bytes={Bytes} duration={Milliseconds}ms")]
     private partial void LogLoaded(int entries, long bytes, long milliseconds);

@@ -172,6 +172,60 @@ public sealed class CacheStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task A_directory_is_one_process_at_a_time_and_the_other_is_named()
+    {
+        var store = await _cache.OpenAsync();
+        var target = await _cache.StoreAsync(store, TemporaryCache.Body(100));
+        File.WriteAllText(Path.Join(_cache.Dir, "tmp", "1-1.part"), "what the first one is writing");
+        var other = new CacheDirectory(_cache.Dir);
+        Assert.Equal($"{_cache.Dir} is in use by process {Environment.ProcessId} on {Environment.MachineName}; two caches need two directories (cache.dir)",
+            Assert.Throws<IOException>(other.Prepare).Message);
+        Assert.Throws<IOException>(() => other.CreateTemporary());
+        Assert.Contains(Path.Join("tmp", "1-1.part"), _cache.Files());
+
+        var second = new CacheStore(_cache.Rules, new CacheStats(), TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger<CacheStore>.Instance);
+        Assert.False(second.Start());
+        second.SaveSnapshot();
+        Assert.Null(await TemporaryCache.ReadAsync(second, target));
+        Assert.NotNull(await TemporaryCache.ReadAsync(store, target));
+
+        store.Release();
+        other.Prepare();
+        other.Release();
+    }
+
+    [Fact]
+    public async Task What_was_stored_after_the_last_snapshot_counts_as_used_after_all_that_is_in_it()
+    {
+        _cache.Options = _cache.Options with { MaxSize = 3000 };
+        var store = await _cache.OpenAsync();
+        var bodies = Enumerable.Range(0, 3).Select(_ => TemporaryCache.Body(1000)).ToArray();
+        await _cache.StoreAsync(store, bodies[0]);
+        await _cache.StoreAsync(store, bodies[1]);
+        store.SaveSnapshot();
+        await _cache.StoreAsync(store, bodies[2]);
+        store = await _cache.OpenAsync();
+        Assert.Equal(bodies.Select(b => TemporaryCache.HexOf(b)), store.Index.ToArray().Select(e => e.Digest.ToString()));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData(".meta")]
+    public async Task What_the_snapshot_lists_and_is_gone_is_neither_served_nor_an_error(string suffix)
+    {
+        var store = await _cache.OpenAsync();
+        var (gone, kept) = (await _cache.StoreAsync(store, TemporaryCache.Body(1000)), await _cache.StoreAsync(store, TemporaryCache.Body(1000)));
+        store.SaveSnapshot();
+        File.Delete(_cache.FileOf(gone) + suffix);
+        store = await _cache.OpenAsync();
+        Assert.Equal((1, 1000L), (store.Index.Count, store.Index.Size));
+        Assert.Null(await TemporaryCache.ReadAsync(store, gone));
+        Assert.NotNull(await TemporaryCache.ReadAsync(store, kept));
+        Assert.Equal(0, _cache.Stats.Read(store.Index, 0).Errors);
+        Assert.Equal(2, _cache.Files().Length);
+    }
+
+    [Fact]
     public async Task A_smaller_limit_takes_effect_at_once()
     {
         var store = await _cache.OpenAsync();

@@ -23,17 +23,24 @@ internal sealed partial class CacheStore
     private readonly SemaphoreSlim _flushes = new(4);
     private readonly ConcurrentDictionary<Task, bool> _commits = new();
 
+    // Bodies on their way to their names, by key: a record of one must not be replaced before (UpdateAsync).
+    private readonly ConcurrentDictionary<Hash256, Task> _unplaced = new();
+
+    // Records on their way, by key: the origin may change what is there meanwhile (Invalidate).
+    private readonly ConcurrentDictionary<Hash256, CacheEntry> _linking = new();
+
     // Files of one key are placed and deleted by one thread at a time; sixty-four locks are enough to keep keys out of each other's way.
     private readonly Lock[] _files = [.. Enumerable.Range(0, 64).Select(_ => new Lock())];
 
     public CacheStore(Live<CacheRules> rules, CacheStats stats, TimeProvider time, ILogger<CacheStore> log)
     {
         (_rules, _stats, _time, _log) = (rules, stats, time, log);
+        Index = new CacheIndex(time);
         _directory = new CacheDirectory(rules.Value.Options.Dir);
         rules.Changed += _ => Trim();
     }
 
-    public CacheIndex Index { get; } = new();
+    public CacheIndex Index { get; }
 
     /// <summary>Raised when a body has come in. Handlers must not throw.</summary>
     public event Action<CacheEntry>? Added;
@@ -51,10 +58,9 @@ internal sealed partial class CacheStore
         if (Loaded.IsCompleted)
             return null;
 
-        // A restart must not cost a download of what is on disk: the index of 100,000 entries is read in less than a second.
-        await Loaded.WaitAsync(TimeSpan.FromSeconds(5), cancel)
-            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
-        cancel.ThrowIfCancellationRequested();
+        // A restart must not cost a download of what is on disk.
+        await Task.Run(() => Discover(target), cancel);
+        await ListedAsync(cancel);
         return Find(target);
     }
 
@@ -62,6 +68,26 @@ internal sealed partial class CacheStore
     /// <param name="digest">Of the body.</param>
     /// <param name="origin">Only a record of this origin will do; null for any.</param>
     public StoredBody? FindBody(Hash256 digest, string? origin = null) => Open(() => Index.FindBody(digest, origin));
+
+    /// <summary>What stands in an entry's record; blocks for the disk. Null when it is gone or cannot be read at the moment.</summary>
+    public EntryMetadata? Describe(CacheEntry entry)
+    {
+        try
+        {
+            return _directory.ReadMetadata(entry.Key) is { } record && record.Digest == entry.Digest && Hash256.Of(record.Key) == entry.Key ? record : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The key of <see cref="CredentialDigest"/>, once the directory is ours.</summary>
+    public async Task<byte[]> CredentialKeyAsync()
+    {
+        await Loaded.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
+        return _directory.CredentialKey();
+    }
 
     private StoredBody? FindOpen(CacheTarget target, out bool isKnown)
     {

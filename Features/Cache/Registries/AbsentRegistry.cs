@@ -21,13 +21,11 @@ internal sealed partial class AbsentRegistry(
     /// <summary>Asks the registry, and answers in its place if no connection to it can be made.</summary>
     public async Task AskAsync(HttpContext context)
     {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
-        limit.CancelAfter(limits.Silence);
         var message = requests.Create(context);
         HttpResponseMessage response;
         try
         {
-            response = await upstream.SendAsync(message, limit.Token);
+            response = await upstream.AskAsync(message, limits.Silence, context.RequestAborted);
         }
         catch (Exception e) when (!context.RequestAborted.IsCancellationRequested)
         {
@@ -60,7 +58,8 @@ internal sealed partial class AbsentRegistry(
         }
 
         stats.Offline();
-        LogAbsent(ProxiedRequest.Of(context).Target.Host, failure.Message);
+        LogAbsent(ProxiedRequest.Of(context).Target.Host, failure.Message, ProxiedRequest.Of(context).Id);
+        Flow.Of(context)?.Cache = FlowCache.Stale;
         return await hits.TrySendAsync(context, target, body, new StoredRecord(body.Record.Metadata with { Key = target.Key.Text, Headers = fields }));
     }
 
@@ -71,7 +70,8 @@ internal sealed partial class AbsentRegistry(
     private async Task StandInAsync(HttpContext context, ProxyError error)
     {
         stats.Offline();
-        LogAbsent(ProxiedRequest.Of(context).Target.Host, error.Reason);
+        LogAbsent(ProxiedRequest.Of(context).Target.Host, error.Reason, ProxiedRequest.Of(context).Id);
+        Flow.Of(context)?.Cache = FlowCache.Stale;
         var response = context.Response;
         response.Headers["Docker-Distribution-Api-Version"] = "registry/2.0";
         response.Headers["X-Cache"] = "HIT";
@@ -81,6 +81,6 @@ internal sealed partial class AbsentRegistry(
             await response.BodyWriter.WriteAsync(Encoding.ASCII.GetBytes("{}"));
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "cache stands in for a registry that is away {Host} {Reason}")]
-    private partial void LogAbsent(string host, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "cache stands in for a registry that is away {Host} {Reason} {Id}")]
+    private partial void LogAbsent(string host, string reason, string id);
 }

@@ -1,5 +1,7 @@
 using System.Net;
+using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace Discobot.Features.Cache.Registries;
 
@@ -28,6 +30,48 @@ public sealed class InvalidationTests : IAsyncLifetime
     {
         await SendAsync(method, _stage.Blob(_body), status);
         Assert.Equal(HttpStatusCode.NotFound, await ExistsAsync());
+    }
+
+    // The thread is one that sockets wait for: while a disk takes its time, everybody else goes on.
+    [Fact]
+    public async Task Whoever_sends_the_answer_does_not_wait_for_files()
+    {
+        using var hold = new ManualResetEventSlim();
+        using var held = new ManualResetEventSlim();
+        var files = (Lock[])typeof(CacheStore).GetField("_files", System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Instance)!.GetValue(_stage.Store)!;
+        var disk = new Thread(() =>
+        {
+            foreach (var one in files)
+                one.Enter();
+            held.Set();
+            hold.Wait();
+            foreach (var one in files)
+                one.Exit();
+        });
+        disk.Start();
+        held.Wait();
+        var url = _stage.Blob(_body);
+        var starting = new Starting();
+        var context = new DefaultHttpContext();
+        context.Features.Set<IHttpResponseFeature>(starting);
+        context.Features.Set(new ProxiedRequest { Id = "1", Scheme = "http", Target = new ConnectTarget(url.Host, url.Port), PathAndQuery = url.PathAndQuery });
+        context.Request.Method = "DELETE";
+        _stage.Invalidation.Watch(context);
+
+        var called = Task.Factory.StartNew(() => starting.Call!(), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        try
+        {
+            Assert.False((await called.WaitAsync(TimeSpan.FromSeconds(20))).IsCompleted);
+        }
+        finally
+        {
+            hold.Set();
+            disk.Join();
+        }
+
+        await await called;
+        Assert.Equal(HttpStatusCode.NotFound, await ExistsAsync());
+        await CacheStage.EventuallyAsync(() => _stage.Files.Files().Length == 0);
     }
 
     [Theory]
@@ -108,5 +152,12 @@ public sealed class InvalidationTests : IAsyncLifetime
         using var response = await _stage.Client.SendAsync(request);
         _stage.Origin = origin;
         return response.StatusCode;
+    }
+
+    private sealed class Starting : HttpResponseFeature
+    {
+        public Func<Task>? Call { get; private set; }
+
+        public override void OnStarting(Func<object, Task> callback, object state) => Call = () => callback(state);
     }
 }

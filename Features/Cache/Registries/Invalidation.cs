@@ -23,24 +23,32 @@ internal sealed class Invalidation(CacheStore store, Fills fills, Live<CacheRule
         var (request, response) = (ProxiedRequest.Of(context), context.Response);
         if (response.StatusCode is < 200 or >= 400)
             return Task.CompletedTask;
-        End(request);
+        List<CacheKey> stored = [];
+        End(request, stored);
+        foreach (var path in PackageWrites.Changes(request.Path))
+            End(new ProxiedRequest { Id = request.Id, Scheme = request.Scheme, Target = request.Target, PathAndQuery = path }, stored);
         foreach (var location in response.Headers.Location.Concat(response.Headers["Content-Location"]))
         {
             if (location is not null && RedirectMemory.TryResolve(request, location, out var uri)
                 && (uri.Scheme, uri.IdnHost.Trim('[', ']'), uri.Port) == (request.Scheme, request.Target.Host, request.Target.Port))
-                End(new ProxiedRequest { Id = request.Id, Scheme = request.Scheme, Target = request.Target, PathAndQuery = uri.PathAndQuery });
+                End(new ProxiedRequest { Id = request.Id, Scheme = request.Scheme, Target = request.Target, PathAndQuery = uri.PathAndQuery }, stored);
         }
 
-        return Task.CompletedTask;
+        // Files are deleted, which may take its time, and the thread that calls is one that sockets wait for.
+        return stored.Count == 0 ? Task.CompletedTask : Task.Run(() => store.Invalidate([.. stored]));
     }
 
-    private void End(ProxiedRequest request)
+    // What is under way is ended at once; what is stored is added to the list.
+    private void End(ProxiedRequest request, List<CacheKey> stored)
     {
         var key = CacheRules.KeyOf(request);
         fills.Invalidate(key.Hash);
         var (plain, names) = Variants.KeysOf(Variants.AddressOf(request, rules.Value.RuleOf(request, null)));
         fills.Invalidate(plain.Hash);
-        store.Invalidate(plain, names);
-        store.Invalidate(key, CacheRules.FormerKeyOf(request), StaleTags.KeyOf(request));
+        foreach (var one in (ReadOnlySpan<CacheKey>)[plain, names, key, CacheRules.FormerKeyOf(request), StaleTags.KeyOf(request)])
+        {
+            if (store.Index.ContainsKey(one.Hash))
+                stored.Add(one);
+        }
     }
 }

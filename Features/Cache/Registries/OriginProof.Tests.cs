@@ -124,7 +124,11 @@ public sealed class OriginProofTests : IAsyncLifetime
 
     [Theory]
     [InlineData("https://cdn.test/sha256:HEX?x=1", true)]
-    [InlineData("/signed?X-Amz-Signature=1", true)]
+    [InlineData("/signed?X-Amz-Signature=1&X-Amz-Credential=c&X-Amz-Date=d", true)]
+    [InlineData("/signed?Expires=1&Signature=2&Key-Pair-Id=3", true)]
+    [InlineData("/signed?se=1&sp=r&sv=2&sr=b&sig=3", true)]
+    [InlineData("/sso?SAMLRequest=a&RelayState=b&SigAlg=c&Signature=d", false)]
+    [InlineData("/login?sig=1", false)]
     [InlineData("/login?next=/", false)]
     public async Task A_redirect_to_the_body_is_a_word_for_it_and_one_to_a_login_page_is_not(string location, bool proves)
     {
@@ -144,6 +148,28 @@ public sealed class OriginProofTests : IAsyncLifetime
             Assert.False(response.Headers.Contains("Location"));
             Assert.Equal(_body, await response.Content.ReadAsByteArrayAsync());
         }
+    }
+
+    [Fact]
+    public async Task A_client_that_leaves_before_the_proof_leaves_no_body_open()
+    {
+        var asked = new TaskCompletionSource();
+        _stage.Origin = async context =>
+        {
+            asked.TrySetResult();
+            await Task.Delay(TimeSpan.FromSeconds(30), context.RequestAborted);
+        };
+        using (var leaves = new CancellationTokenSource())
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, OtherRepository);
+            var waiting = _stage.Client.SendAsync(request, leaves.Token);
+            await asked.Task.WaitAsync(TimeSpan.FromSeconds(20));
+            await leaves.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+        }
+
+        await _stage.Cache.ClearAsync(CancellationToken.None);
+        await CacheStage.EventuallyAsync(() => !Directory.GetFiles("/proc/self/fd").Any(f => new FileInfo(f).LinkTarget is { } at && at.StartsWith(_stage.Files.Dir, StringComparison.Ordinal) && !at.EndsWith("/.lock", StringComparison.Ordinal)));
     }
 
     [Fact]

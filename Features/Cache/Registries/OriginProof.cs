@@ -25,12 +25,20 @@ internal sealed partial class OriginProof(
         // Opening reads from the disk: not on a thread that sockets wait for (EventThreads).
         if (store.Index.OfBody(digest.Hash).Count == 0 || await Task.Run(() => store.FindBody(digest.Hash)) is not { } body)
             return false;
-        var fields = await AskAsync(context, target, body);
-        if (fields is null)
+        Proof? fields = null;
+        try
         {
-            body.Release();
-            return false;
+            fields = await AskAsync(context, target, body);
         }
+        finally
+        {
+            // Also when the client left meanwhile.
+            if (fields is null)
+                body.Release();
+        }
+
+        if (fields is null)
+            return false;
 
         var metadata = new EntryMetadata
         {
@@ -43,7 +51,8 @@ internal sealed partial class OriginProof(
         };
         if (fields.MayBeStored)
             store.AddRecord(body.Entry, metadata);
-        LogProven(target.Key.Text);
+        LogProven(target.Key.Address, ProxiedRequest.Of(context).Id);
+        Flow.Of(context)?.Cache = FlowCache.Revalidated;
         return await hits.TrySendAsync(context, target, body, new StoredRecord(metadata));
     }
 
@@ -102,7 +111,7 @@ internal sealed partial class OriginProof(
         if (!response.Headers.NonValidated.TryGetValues("Location", out var values)
             || !RedirectMemory.TryResolve(ProxiedRequest.Of(context), values.ToString(), out var location))
             return null;
-        if (ContentDigest.Find(location.AbsolutePath)?.Hash != body.Entry.Digest && !CountedQuery.IsSigned(location.Query))
+        if (ContentDigest.Find(location.AbsolutePath)?.Hash != body.Entry.Digest && !CountedQuery.IsSignedByStorage(location.Query))
         {
             redirects.Remember(target, ProxiedRequest.Of(context), (int)response.StatusCode, values.ToString());
             return null;
@@ -113,6 +122,6 @@ internal sealed partial class OriginProof(
 
     private sealed record Proof(IReadOnlyList<KeyValuePair<string, string>> Headers, bool MayBeStored);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "cache proven by its origin {Path}")]
-    private partial void LogProven(string path);
+    [LoggerMessage(Level = LogLevel.Information, Message = "cache proven by its origin {Path} {Id}")]
+    private partial void LogProven(string path, string id);
 }

@@ -65,6 +65,88 @@ public sealed class StaleTagsTests : IAsyncLifetime
         Assert.False(unknown.IsSuccessStatusCode);
     }
 
+    /// <summary>As what is named by its digest: who may use the proxy may have what came through it.</summary>
+    [Theory]
+    [InlineData("Bearer ann", true)]
+    [InlineData(null, true)]
+    [InlineData("Bearer ann", false)]
+    public async Task It_is_shown_to_whoever_asks_whatever_credential_he_has(string? credential, bool byGet)
+    {
+        Action<HttpRequestMessage> asTom = r => r.Headers.TryAddWithoutValidation("Authorization", "Bearer tom");
+        if (!byGet)
+            (await HeadAsync(asTom)).Dispose();
+        using (var first = await _stage.GetAsync(byGet ? Tag : _stage.Url($"/v2/x/manifests/sha256:{TemporaryCache.HexOf(_manifest)}"), asTom))
+            Assert.Equal(_manifest, await first.Content.ReadAsByteArrayAsync());
+        await CacheStage.EventuallyAsync(() => _stage.Stats.Entries == (byGet ? 1 : 2));
+        _stage.Origin = context => CacheStage.Status(context, 503);
+        using var stale = await _stage.GetAsync(Tag, r =>
+        {
+            if (credential is not null)
+                r.Headers.TryAddWithoutValidation("Authorization", credential);
+        });
+        Assert.Equal((HttpStatusCode.OK, "HIT"), (stale.StatusCode, CacheStage.XCache(stale)));
+        Assert.Equal(_manifest, await stale.Content.ReadAsByteArrayAsync());
+    }
+
+    [Theory]
+    [InlineData("private", true)]
+    [InlineData("private", false)]
+    [InlineData("no-store", true)]
+    [InlineData("no-store", false)]
+    public async Task A_tag_that_its_registry_calls_private_or_not_to_be_stored_is_not_kept(string control, bool byGet)
+    {
+        var answers = _stage.Origin;
+        _stage.Origin = context =>
+        {
+            context.Response.Headers.CacheControl = context.Request.Path.Value!.EndsWith("latest", StringComparison.Ordinal) ? control : default;
+            return answers(context);
+        };
+        if (byGet)
+            await _stage.FetchAsync(Tag);
+        else
+            (await HeadAsync()).Dispose();
+        await _stage.FetchAsync(_stage.Url($"/v2/x/manifests/sha256:{TemporaryCache.HexOf(_manifest)}"));
+        await CacheStage.EventuallyAsync(() => _stage.Stats.Entries == 1);
+        await _stage.Store.CommittedAsync();
+        _stage.Origin = context => CacheStage.Status(context, 503);
+        using var ill = await _stage.GetAsync(Tag);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, ill.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("private", true)]
+    [InlineData("private", false)]
+    [InlineData("no-store", true)]
+    [InlineData("no-store", false)]
+    public async Task What_was_kept_of_it_is_gone_when_its_registry_calls_it_private_or_not_to_be_stored(string control, bool byGet)
+    {
+        var digest = _stage.Url($"/v2/x/manifests/sha256:{TemporaryCache.HexOf(_manifest)}");
+        if (byGet)
+        {
+            await _stage.FetchAsync(Tag);
+            await CacheStage.EventuallyAsync(() => _stage.Stats.Entries == 1);
+        }
+        else
+        {
+            // Announced, and its body comes only after the next answer.
+            (await HeadAsync()).Dispose();
+        }
+
+        var answers = _stage.Origin;
+        _stage.Origin = context =>
+        {
+            context.Response.Headers.CacheControl = context.Request.Path.Value!.EndsWith("latest", StringComparison.Ordinal) ? control : default;
+            return answers(context);
+        };
+        (await HeadAsync()).Dispose();
+        await _stage.FetchAsync(digest);
+        await CacheStage.EventuallyAsync(() => _stage.Stats.Entries == 1);
+        await _stage.Store.CommittedAsync();
+        _stage.Origin = context => CacheStage.Status(context, 503);
+        using var ill = await _stage.GetAsync(Tag);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, ill.StatusCode);
+    }
+
     [Fact]
     public async Task While_the_registry_is_there_its_own_answer_counts()
     {
@@ -90,9 +172,10 @@ public sealed class StaleTagsTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.ServiceUnavailable, ill.StatusCode);
     }
 
-    private async Task<HttpResponseMessage> HeadAsync()
+    private async Task<HttpResponseMessage> HeadAsync(Action<HttpRequestMessage>? change = null)
     {
         using var request = new HttpRequestMessage(HttpMethod.Head, Tag);
+        change?.Invoke(request);
         return await _stage.Client.SendAsync(request);
     }
 }

@@ -42,14 +42,12 @@ internal sealed partial class StaleTags
     /// <summary>No address has a fragment, so no rule can make the record of a tag answer as a fresh one.</summary>
     public static CacheKey KeyOf(ProxiedRequest request) => CacheKey.Of(CacheKey.OriginOf(request) + request.Path + "#tag");
 
-    public async Task AskAsync(HttpContext context, CacheTarget tag)
+    public async Task AskAsync(HttpContext context, CacheTarget tag, CacheOptions options)
     {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
-        limit.CancelAfter(_limits.Silence);
         HttpResponseMessage response;
         try
         {
-            response = await _upstream.SendAsync(_requests.Create(context), limit.Token);
+            response = await _upstream.AskAsync(_requests.Create(context), _limits.Silence, context.RequestAborted);
         }
         catch (Exception e) when (!context.RequestAborted.IsCancellationRequested)
         {
@@ -66,20 +64,23 @@ internal sealed partial class StaleTags
             return;
         }
 
-        if (status == StatusCodes.Status404NotFound)
-            _store.Invalidate(tag.Key);
-        if (status != StatusCodes.Status200OK || StorableAnswer.Forbids(response, "no-store"))
+        // No digest vouches for what a tag was, so it is kept as any address that names none: not where its origin says private.
+        var forbidden = StorableAnswer.Forbids(response, "no-store") || StorableAnswer.Forbids(response, "private");
+        // What it was before would be shown in place of what nobody else may see now.
+        if (status == StatusCodes.Status404NotFound || (status == StatusCodes.Status200OK && forbidden))
+            Forget(tag.Key);
+        if (status != StatusCodes.Status200OK || forbidden)
             await UpstreamRelay.SendAsync(context, response, missed: false);
         else if (HttpMethods.IsHead(context.Request.Method))
             await RememberAsync(context, tag, response);
         else
-            await StoreAsync(context, tag, response);
+            await StoreAsync(context, tag, response, options);
     }
 
-    private async Task StoreAsync(HttpContext context, CacheTarget tag, HttpResponseMessage response)
+    private async Task StoreAsync(HttpContext context, CacheTarget tag, HttpResponseMessage response, CacheOptions options)
     {
         var client = new RequestSnapshot(context);
-        var request = new FillRequest(tag, ProxiedRequest.Of(context), () => _requests.Create(client.Context), new CacheOptions());
+        var request = new FillRequest(tag, ProxiedRequest.Of(context), () => _requests.Create(client.Context), options);
         if (response.Content.Headers.NonValidated.Contains("Content-Encoding") || _fills.Begin(request, response) is not { } fill)
             await UpstreamRelay.SendAsync(context, response, missed: false);
         else
@@ -117,6 +118,18 @@ internal sealed partial class StaleTags
         await UpstreamRelay.SendAsync(context, response, missed: false);
     }
 
+    // Also what a HEAD has announced and whose body has not come yet.
+    private void Forget(CacheKey key)
+    {
+        lock (_lock)
+        {
+            foreach (var (digest, _) in _awaited.Where(awaited => awaited.Value.Key == key.Text).ToList())
+                _awaited.Remove(digest);
+        }
+
+        _store.Invalidate(key);
+    }
+
     private void Link(CacheEntry stored)
     {
         EntryMetadata? record;
@@ -141,7 +154,8 @@ internal sealed partial class StaleTags
         }
 
         _stats.Offline();
-        LogStale(tag.Key.Text, body.Digest, reason);
+        LogStale(tag.Key.Address, body.Digest, reason, ProxiedRequest.Of(context).Id);
+        Flow.Of(context)?.Cache = FlowCache.Stale;
         context.Response.Headers.Warning = "111 discobot \"Revalidation Failed\"";
         return await _hits.TrySendAsync(context, tag, body);
     }
@@ -157,6 +171,6 @@ internal sealed partial class StaleTags
     [GeneratedRegex("^/v2/.+/manifests/[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$", RegexOptions.CultureInvariant)]
     private static partial Regex TagPath();
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "cache answers a tag with what it last was {Path} {Digest} {Reason}")]
-    private partial void LogStale(string path, string digest, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "cache answers a tag with what it last was {Path} {Digest} {Reason} {Id}")]
+    private partial void LogStale(string path, string digest, string reason, string id);
 }

@@ -13,7 +13,7 @@ internal enum CacheMode
     /// <summary>By the digest in the path, for ever.</summary>
     Digest,
 
-    /// <summary>What the address names never changes: fresh for a day at least, unless the origin forbids that.</summary>
+    /// <summary>What the address names never changes: fresh for a day at least, unless the origin forbids that (also by <c>must-revalidate</c>).</summary>
     Immutable,
 
     /// <summary>As the origin says (RFC 9111).</summary>
@@ -34,6 +34,9 @@ internal sealed record CacheRule
     /// <summary>Of the path without the query. A configuration's are matched without backtracking.</summary>
     public required Regex Pattern { get; init; }
 
+    /// <summary>What the path has to be like beside that; null for any.</summary>
+    public Func<string, bool>? Path { get; init; }
+
     /// <summary>Used instead of what the origin says. Null leaves that to the origin.</summary>
     public TimeSpan? MaxAge { get; init; }
 
@@ -46,6 +49,9 @@ internal sealed record CacheRule
     /// <summary>The package registry whose addresses it recognises; null for a rule of the configuration.</summary>
     public string? Ecosystem { get; init; }
 
+    /// <summary>Whether what it names is one of several documents that name each other's digests.</summary>
+    public bool IsOneOfSet { get; init; }
+
     /// <summary>What a client has to say for the rule to count, where the path alone does not tell.</summary>
     public Func<IHeaderDictionary, bool>? Client { get; init; }
 
@@ -53,12 +59,14 @@ internal sealed record CacheRule
     /// <param name="fields">What the client says; null to leave that out of it.</param>
     public bool Matches(ProxiedRequest request, IHeaderDictionary? fields) =>
         (Host is null || (CanonicalHost.TryParse(request.Target.Host, out var host) && Host.Matches(host)))
-        && (Ecosystem is null || request.Path.Length <= PackageRules.MaxPath) && Pattern.IsMatch(request.Path) && (fields is null || Client?.Invoke(fields) != false);
+        && (Ecosystem is null || request.Path.Length <= PackageRules.MaxPath) && Pattern.IsMatch(request.Path) && Path?.Invoke(request.Path) != false && (fields is null || Client?.Invoke(fields) != false);
 
     /// <summary>Seconds that an answer may be used, of those that its origin gives it.</summary>
-    public long Lifetime(long fromOrigin) =>
+    /// <param name="fromOrigin">What it said.</param>
+    /// <param name="strict">Whether it wants to be asked once that is over.</param>
+    public long Lifetime(long fromOrigin, bool strict) =>
         MaxAge is { } own ? (long)own.TotalSeconds
-        : Mode == CacheMode.Immutable ? Math.Max(fromOrigin, Day)
+        : Mode == CacheMode.Immutable && !strict ? Math.Max(fromOrigin, Day)
         : fromOrigin;
 
     /// <summary>What counts of a query.</summary>

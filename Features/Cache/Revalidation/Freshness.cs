@@ -29,7 +29,11 @@ internal readonly record struct Freshness(long Lifetime, long Age)
             return new(0, 0);
         var age = record.InitialAge + Math.Max(0, (long)(now - stored).TotalSeconds);
         var lifetime = LifetimeOf(record, rule);
-        return new(record.Status == 200 ? rule.Lifetime(lifetime) : lifetime, age);
+        var control = CacheControl.Of(record);
+        var strict = control.Has("must-revalidate") || control.Has("proxy-revalidate");
+        if (StaleAnswer.IsAbsence(record, rule))
+            return new(0, age);
+        return new(record.Status == 200 ? rule.Lifetime(lifetime, strict) : lifetime, age);
     }
 
     /// <summary>The age that an answer had when it came (RFC 9111, 4.2.3).</summary>

@@ -21,31 +21,52 @@ internal static partial class PackageRules
 
     private static readonly ImmutableArray<CacheRule> All =
     [
-        Immutable("npm", NpmTarball()),
+        .. Files("npm", NpmTarball(), path => IsOfVersion(path)),
         Metadata("npm", NpmDocument(), h => Accepts(h, "vnd.npm.install-v1+json") || IsFrom(h, "npm/", "yarn/", "pnpm/", "bun/")),
-        Immutable("pypi", PythonFile()),
+        .. Files("pypi", PythonFile(), path => IsOfVersion(path)),
         Metadata("pypi", PythonIndex()),
         Immutable("crates", CrateFile()),
         Metadata("crates", CrateIndex(), h => IsFrom(h, "cargo")),
         Immutable("go", GoVersion()),
-        Immutable("go", GoTile()),
+        Immutable("go", GoTile()) with { Client = h => IsFrom(h, "Go-http-client") },
         Metadata("go", GoIndex()),
-        Immutable("apt", DebianFile()),
+        Immutable("apt", DebianDigest()),
+        .. Files("apt", DebianFile(), IsOfVersionAndStays),
         Always(Metadata("apt", DebianIndex())),
-        Immutable("apk", AlpinePackage()),
+        .. Files("apk", AlpinePackage(), IsOfVersionAndStays),
         Always(Metadata("apk", AlpineIndex())),
-        Immutable("rpm", RpmFile()),
+        Immutable("rpm", RpmDigest()),
+        .. Files("rpm", RpmFile(), IsOfVersionAndStays),
         Always(Metadata("rpm", RpmIndex())),
         Metadata("maven", MavenIndex()),
         Immutable("maven", MavenFile()),
-        Immutable("gem", GemFile()),
+        .. Files("gem", GemFile(), path => IsOfVersion(path)),
         Metadata("gem", GemIndex(), h => IsFrom(h, "bundler", "ruby", "rubygems")),
-        Immutable("conda", CondaPackage()),
+        .. Files("conda", CondaPackage(), IsOfVersionAndStays),
         Metadata("conda", CondaIndex()),
     ];
 
     /// <summary>The rules of some ecosystems.</summary>
     public static ImmutableArray<CacheRule> Of(ImmutableArray<string> ecosystems) => [.. All.Where(r => ecosystems.Contains(r.Ecosystem!))];
+
+    // What has a version in its name is that for ever. "latest.zip" in the same place is another tomorrow: its origin is asked each time.
+    private static CacheRule[] Files(string ecosystem, Regex pattern, Func<string, bool> isFixed) =>
+        [Immutable(ecosystem, pattern) with { Path = isFixed }, Metadata(ecosystem, pattern) with { MaxAge = TimeSpan.Zero }];
+
+    private static bool IsOfVersion(string path) => Version().IsMatch(path.AsSpan(path.LastIndexOf('/') + 1));
+
+    // Words for what moves on, where no version comes after them: libssl-dev_3.0 is one of libssl-dev.
+    private static bool IsOfVersionAndStays(string path) => IsOfVersion(path) && !Moving().IsMatch(path.AsSpan(path.LastIndexOf('/') + 1));
+
+    // A number that does not name an architecture: x86_64, linux-64, win32-64bit.
+    private const string Number = "(?:[-_]|%5f|%2d)v?(?!(?:64|32|86)(?:bit)?(?:[-_.]|$))[0-9]";
+
+    [GeneratedRegex(Number, RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
+    private static partial Regex Version();
+
+    [GeneratedRegex("(?:^|[-_.])(?:(?:latest|nightly|daily|snapshot)(?=[-_.]|$)|(?:edge|master|main|trunk|current|unstable|dev|head)(?=[-_.]|$)(?!.*" + Number + "))",
+        RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
+    private static partial Regex Moving();
 
     private static CacheRule Immutable(string ecosystem, Regex pattern) =>
         new() { Ecosystem = ecosystem, Mode = CacheMode.Immutable, Pattern = pattern, MayGuess = false };
@@ -55,7 +76,7 @@ internal static partial class PackageRules
         new() { Ecosystem = ecosystem, Mode = CacheMode.Revalidate, Pattern = pattern, MayGuess = false, Client = client };
 
     // The files of one distribution's index name each other's digests: one that is newer than the others breaks the client.
-    private static CacheRule Always(CacheRule rule) => rule with { MaxAge = TimeSpan.Zero };
+    private static CacheRule Always(CacheRule rule) => rule with { MaxAge = TimeSpan.Zero, IsOneOfSet = true };
 
     private static bool Accepts(IHeaderDictionary headers, string type) => headers.Accept.ToString().Contains(type, StringComparison.OrdinalIgnoreCase);
 
@@ -94,14 +115,17 @@ internal static partial class PackageRules
     private static partial Regex GoVersion();
 
     // A tile that is not full ("….p/37") holds what it holds for ever, too.
-    [GeneratedRegex(@"/tile/[0-9]+/[^?]+$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"/tile/8/(?:data|[0-9]{1,2})/(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/[0-9]+)?$", RegexOptions.CultureInvariant)]
     private static partial Regex GoTile();
 
     [GeneratedRegex(@"(?:/@v/list|/@latest|/@v/[^/]+\.(?:info|mod|zip))$", RegexOptions.CultureInvariant)]
     private static partial Regex GoIndex();
 
-    [GeneratedRegex(@"(?:/pool/.+\.(?:deb|udeb|ddeb|dsc|tar\.[a-z0-9]+)|/by-hash/(?:SHA256|SHA512|SHA1|MD5Sum)/[0-9a-f]+)$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"/pool/.+\.(?:deb|udeb|ddeb|dsc|tar\.[a-z0-9]+)$", RegexOptions.CultureInvariant)]
     private static partial Regex DebianFile();
+
+    [GeneratedRegex(@"/by-hash/(?:SHA256|SHA512|SHA1|MD5Sum)/[0-9a-f]+$", RegexOptions.CultureInvariant)]
+    private static partial Regex DebianDigest();
 
     [GeneratedRegex(@"/dists/.+/(?:InRelease|Release|Release\.gpg|(?:Packages|Sources|Contents-[a-z0-9-]+|Translation-[A-Za-z_]+)(?:\.[a-z0-9]+)?)$", RegexOptions.CultureInvariant)]
     private static partial Regex DebianIndex();
@@ -112,8 +136,11 @@ internal static partial class PackageRules
     [GeneratedRegex(@"/APKINDEX\.tar\.gz$", RegexOptions.CultureInvariant)]
     private static partial Regex AlpineIndex();
 
-    [GeneratedRegex(@"(?:\.rpm|/repodata/[0-9a-f]{32,128}-[^/]+)$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"-[^/-]*[0-9][^/-]*-[^/-]*[0-9][^/-]*\.[a-z0-9_]+\.rpm$", RegexOptions.CultureInvariant)]
     private static partial Regex RpmFile();
+
+    [GeneratedRegex(@"/repodata/[0-9a-f]{32,128}-[^/]+$", RegexOptions.CultureInvariant)]
+    private static partial Regex RpmDigest();
 
     [GeneratedRegex(@"/repodata/repomd\.xml(?:\.asc|\.key)?$", RegexOptions.CultureInvariant)]
     private static partial Regex RpmIndex();

@@ -6,6 +6,8 @@ namespace Discobot.Features.Cache.Revalidation;
 /// <summary>Which answers are kept (RFC 9111, 3), and what of them.</summary>
 internal static class ReusableAnswer
 {
+    private const long MaxAbsence = 64 << 10;
+
     // Statuses that we know how to keep; "must-understand" is about these (RFC 9111, 5.2.2.3).
     private static readonly FrozenSet<int> Understood = new[]
     {
@@ -23,7 +25,7 @@ internal static class ReusableAnswer
         var (status, control) = ((int)response.StatusCode, CacheControl.Of(response));
         if (wishes.Has("no-store") || response.Content.Headers.ContentLength > options.MaxSize || !HasEnd(response))
             return false;
-        if (status is < 200 or 205 or 206 or 304 || (rule.Ecosystem is not null && status != 200))
+        if (status is < 200 or 205 or 206 or 304 || (rule.Ecosystem is not null && status != 200 && !IsAbsence(response, rule)))
             return false;
         if (control.Has("must-understand") ? !Understood.Contains(status) : StorableAnswer.Forbids(response, "no-store"))
             return false;
@@ -32,6 +34,10 @@ internal static class ReusableAnswer
         return Freshness.IsGuessable(status) || control.Has("public") || control.Has("s-maxage") || control.Has("max-age")
             || response.Content.Headers.NonValidated.Contains("Expires");
     }
+
+    // That a document of a package registry is not there is kept for the time when that is away, if it is not said at length.
+    private static bool IsAbsence(HttpResponseMessage response, CacheRule rule) =>
+        (int)response.StatusCode is 404 or 410 && rule.Mode == CacheMode.Revalidate && response.Content.Headers.ContentLength is null or <= MaxAbsence;
 
     public static string Vary(HttpResponseMessage response) =>
         response.Headers.NonValidated.TryGetValues("Vary", out var values) ? string.Join(',', values) : "";

@@ -16,7 +16,7 @@ public sealed class RevalidatorTests : IAsyncLifetime
     {
         _stage = await CacheStage.StartAsync(o => o with
         {
-            Rules = [new CacheRule { Mode = CacheMode.Revalidate, Pattern = new Regex("^/doc"), IgnoreQuery = ["sig"] }],
+            Rules = [new CacheRule { Mode = CacheMode.Revalidate, Pattern = new Regex("^/doc"), IgnoreQuery = ["sig"] }, new CacheRule { Mode = CacheMode.Revalidate, Pattern = new Regex("^/signed") }],
         });
         _stage.Origin = AnswerAsync;
     }
@@ -129,6 +129,19 @@ public sealed class RevalidatorTests : IAsyncLifetime
         Assert.Equal(5, _stage.Asked.Count);
     }
 
+    [Fact]
+    public async Task Also_while_the_origin_is_away_what_was_answered_to_a_credential_is_shown_to_no_other()
+    {
+        _stage.Origin = context => WriteAsync(context, context.Request.Headers.Authorization.ToString());
+        Assert.Equal(("tom", "MISS"), await AskAsAsync("tom"));
+        await _stage.Store.CommittedAsync();
+        await _stage.StopOriginAsync();
+        await _stage.RestartAsync();
+        Assert.Equal("tom", (await AskAsAsync("tom")).Text);
+        foreach (var other in (string?[])["ann", null])
+            Assert.DoesNotContain("tom", (await AskAsAsync(other)).Text, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("max-age=0", true)]
     [InlineData("max-age=0, must-revalidate", false)]
@@ -192,6 +205,172 @@ public sealed class RevalidatorTests : IAsyncLifetime
             using var response = await _stage.GetAsync(_stage.Url("/simple/thing/"), r => r.Headers.TryAddWithoutValidation("Accept", type));
             Assert.Equal((type, cache), (await response.Content.ReadAsStringAsync(), CacheStage.XCache(response)));
             Assert.Equal(cache == "MISS", response.Headers.Contains("Set-Cookie"));
+        }
+    }
+
+    /// <summary>Servers take credentials in fields of any name; what package clients send by themselves is none.</summary>
+    [Theory]
+    [InlineData("X-NuGet-ApiKey", "MISS")]
+    [InlineData("CF-Access-Client-Secret", "MISS")]
+    [InlineData("X-Whatever", "MISS")]
+    [InlineData("X-Forwarded-Access-Token", "MISS")]
+    [InlineData("X-Forwarded-For", "MISS")]
+    [InlineData("X-Forwarded-Host", "MISS")]
+    [InlineData("Forwarded", "MISS")]
+    [InlineData("npm-session", "HIT")]
+    [InlineData("Accept-Language", "HIT")]
+    public async Task A_package_that_was_given_for_a_field_nobody_knows_is_for_those_who_send_it(string field, string cache)
+    {
+        _control = null;
+        var file = _stage.Url("/packages/aa/thing-1.0.tar.gz");
+        (await _stage.GetAsync(file, r => r.Headers.TryAddWithoutValidation(field, "one"))).Dispose();
+        using var response = await _stage.GetAsync(file);
+        Assert.Equal(cache, CacheStage.XCache(response));
+    }
+
+    [Fact]
+    public async Task What_was_written_for_another_address_of_the_server_is_for_those_who_name_it()
+    {
+        (await _stage.GetAsync(Document, r => r.Headers.TryAddWithoutValidation("X-Forwarded-Host", "other.example"))).Dispose();
+        await ExpectAsync("MISS", "one");
+    }
+
+    /// <summary>On any host, for any client: a name without a version is another file tomorrow.</summary>
+    [Theory]
+    [InlineData("/packages/latest.zip", false)]
+    [InlineData("/packages/nightly.tar.gz", false)]
+    [InlineData("/packages/aa/thing-1.0.tar.gz", true)]
+    [InlineData("/packages/aa/thing-1-py3-none-any.whl", true)]
+    [InlineData("/app/-/master.tgz", false)]
+    [InlineData("/latest-version/-/latest-version-9.0.0.tgz", true)]
+    [InlineData("/pool/daily/foo_latest_amd64.deb", false)]
+    [InlineData("/pool/main/f/foo/foo_1_all.deb", true)]
+    [InlineData("/pool/main/o/openssl/libssl-dev_3.0.11-1_amd64.deb", true)]
+    [InlineData("/pool/main/g/glibc/libc6-dev-i386_2.36-9_amd64.deb", true)]
+    [InlineData("/pool/daily/foo_1.0_master_amd64.deb", false)]
+    [InlineData("/pool/tool_x86_64.deb", false)]
+    [InlineData("/packages/tool-latest-x86_64.tar.gz", false)]
+    [InlineData("/alpine/v3.20/main/x86_64/musl-dev-1.2.4-r2.apk", true)]
+    [InlineData("/debian/dists/stable/main/binary-amd64/by-hash/SHA256/0a", true)]
+    [InlineData("/pub/epel-release-latest-9-1.noarch.rpm", false)]
+    [InlineData("/pub/Packages/bash-5.2-1.x86_64.rpm", true)]
+    [InlineData("/conda/linux-64/installer-latest-Linux.conda", false)]
+    [InlineData("/conda/linux-64/tzdata-2024a-h04d1e81_0.conda", true)]
+    [InlineData("/gems/edge.gem", false)]
+    [InlineData("/gems/rake-13.2.1.gem", true)]
+    [InlineData("/arcgis/rest/services/x/MapServer/tile/8/100/200", false)]
+    public async Task Only_what_has_a_version_in_its_name_never_changes(string path, bool isFixed)
+    {
+        _control = null;
+        (await _stage.GetAsync(_stage.Url(path))).Dispose();
+        _body = "two";
+        using var response = await _stage.GetAsync(_stage.Url(path));
+        Assert.Equal(isFixed ? "one" : "two", await response.Content.ReadAsStringAsync());
+    }
+
+    [Theory]
+    [InlineData("/foo/-/foo-1.0.0.tgz", "/foo/-/foo-1.0.0.tgz")]
+    [InlineData("/doc", "/doc")]
+    public async Task What_is_written_while_it_is_downloaded_is_not_kept_as_it_was(string read, string written)
+    {
+        var (begun, change) = (new TaskCompletionSource(), new TaskCompletionSource());
+        _stage.Origin = async context =>
+        {
+            if (HttpMethods.IsPut(context.Request.Method))
+                return;
+            context.Response.ContentLength = 3;
+            await context.Response.WriteAsync("o");
+            await context.Response.Body.FlushAsync();
+            begun.SetResult();
+            await change.Task;
+            await context.Response.WriteAsync("ne");
+        };
+        var downloading = _stage.GetAsync(_stage.Url(read));
+        await begun.Task;
+        using var put = new HttpRequestMessage(HttpMethod.Put, _stage.Url(written)) { Content = new StringContent("two") };
+        (await _stage.Client.SendAsync(put)).Dispose();
+        change.SetResult();
+        using (var old = await downloading)
+            Assert.Equal("one", await old.Content.ReadAsStringAsync());
+
+        _stage.Origin = AnswerAsync;
+        _body = "two";
+        using var response = await _stage.GetAsync(_stage.Url(read));
+        Assert.Equal("two", await response.Content.ReadAsStringAsync());
+    }
+
+    /// <summary>npm's own requests: a revision is unpublished, a file deleted, a tag moved.</summary>
+    [Theory]
+    [InlineData("DELETE", "/npm/thing/-rev/3-a", "/npm/thing")]
+    [InlineData("PUT", "/npm/thing/-rev/3-a", "/npm/thing")]
+    [InlineData("DELETE", "/npm/thing/-/thing-1.0.0.tgz/-rev/3-a", "/npm/thing")]
+    [InlineData("DELETE", "/npm/thing/-/thing-1.0.0.tgz/-rev/3-a", "/npm/thing/-/thing-1.0.0.tgz")]
+    [InlineData("PUT", "/npm/-/package/thing/dist-tags/beta", "/npm/thing")]
+    [InlineData("DELETE", "/-/package/@scope%2fthing/dist-tags/beta", "/@scope/thing")]
+    [InlineData("PUT", "/@scope%2fthing", "/@scope/thing")]
+    [InlineData("PUT", "/@scope/thing", "/@scope%2fthing")]
+    public async Task What_a_write_at_a_registry_changes_is_asked_for_anew(string method, string written, string document)
+    {
+        _control = "max-age=300";
+        Action<HttpRequestMessage> asNpm = r => r.Headers.TryAddWithoutValidation("User-Agent", "npm/10.0.0");
+        (await _stage.GetAsync(_stage.Url(document), asNpm)).Dispose();
+        _body = "two";
+        using (var stored = await _stage.GetAsync(_stage.Url(document), asNpm))
+            Assert.Equal("one", await stored.Content.ReadAsStringAsync());
+        (await _stage.Client.SendAsync(new HttpRequestMessage(new HttpMethod(method), _stage.Url(written)))).Dispose();
+        using var response = await _stage.GetAsync(_stage.Url(document), asNpm);
+        Assert.Equal("two", await response.Content.ReadAsStringAsync());
+    }
+
+    /// <summary>As cargo and curl --http2 ask: nobody goes on by HTTP/2 here, and what is offered says nothing of the answer.</summary>
+    [Fact]
+    public async Task An_offer_of_HTTP2_is_answered_from_the_cache()
+    {
+        Action<HttpRequestMessage> offer = r =>
+        {
+            r.Headers.Connection.Add("Upgrade");
+            r.Headers.Connection.Add("HTTP2-Settings");
+            r.Headers.Upgrade.Add(new("h2c"));
+            r.Headers.TryAddWithoutValidation("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA");
+        };
+        (await _stage.GetAsync(Document, offer)).Dispose();
+        using var again = await _stage.GetAsync(Document, offer);
+        Assert.Equal("HIT", CacheStage.XCache(again));
+    }
+
+    /// <summary>By S3 and its kin, CloudFront and Azure.</summary>
+    [Theory]
+    [InlineData("X-Amz-Credential=a&X-Amz-Signature=b")]
+    [InlineData("Expires=1&Key-Pair-Id=k&Signature=b")]
+    [InlineData("sv=1&se=2&sig=b")]
+    public async Task What_a_signature_opens_is_for_its_bearer(string query)
+    {
+        _control = "public, max-age=60";
+        foreach (var path in new[] { "/packages/aa/thing-1.0.tar.gz", "/signed/x" })
+        {
+            (await _stage.GetAsync(_stage.Url($"{path}?{query}"))).Dispose();
+            using var again = await _stage.GetAsync(_stage.Url($"{path}?{query}"));
+            using var without = await _stage.GetAsync(_stage.Url(path));
+            Assert.NotEqual("HIT", CacheStage.XCache(again));
+            Assert.NotEqual("HIT", CacheStage.XCache(without));
+        }
+
+        Assert.Equal(6, _stage.Asked.Count);
+    }
+
+    [Fact]
+    public async Task A_cookie_is_for_the_client_that_it_was_set_for()
+    {
+        _control = "max-age=60";
+        _stage.Origin = context =>
+        {
+            context.Response.Headers.SetCookie = $"session={_stage.Asked.Count}";
+            return AnswerAsync(context);
+        };
+        foreach (var (cache, cookie) in new[] { ("MISS", true), ("HIT", false) })
+        {
+            using var response = await _stage.GetAsync(Document);
+            Assert.Equal((cache, cookie), (CacheStage.XCache(response), response.Headers.Contains("Set-Cookie")));
         }
     }
 

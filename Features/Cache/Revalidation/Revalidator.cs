@@ -10,12 +10,9 @@ namespace Discobot.Features.Cache.Revalidation;
 /// has confirmed it, which costs a few hundred bytes; and, of package registries, also while the origin cannot be reached.
 /// </summary>
 internal sealed partial class Revalidator(
-    CacheStore store, CacheHits hits, CacheMisses misses, CacheStats stats, Fills fills, IUpstream upstream, UpstreamRequests requests,
-    CacheLimits limits, Variants variants, TimeProvider time, ILogger<Revalidator> log)
+    CacheStore store, CacheHits hits, CacheMisses misses, CacheStats stats, Fills fills, OriginReach reach, UpstreamRequests requests,
+    DocumentSets sets, Variants variants, IndexHashes hashes, CredentialDigest credentials, TimeProvider time, ILogger<Revalidator> log)
 {
-    // Package registries take credentials in these too.
-    private static readonly string[] Credentials = ["Authorization", "Cookie", "Private-Token", "Job-Token", "Deploy-Token", "X-JFrog-Art-Api", "X-Api-Key"];
-
     private static readonly string[] Conditions = ["If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"];
 
     private readonly ConcurrentDictionary<Hash256, bool> _refreshing = new();
@@ -23,10 +20,16 @@ internal sealed partial class Revalidator(
     /// <summary>Answers a GET or HEAD that a rule names.</summary>
     public async Task AskAsync(HttpContext context, CacheRule rule, CacheOptions options, RequestDelegate next)
     {
-        var question = AskedBy(context, rule, options);
+        var question = await AskedByAsync(context, rule, options);
         var stored = await FindAsync(question);
         if (stored is not null)
         {
+            if (question.Integrity is { } integrity && !await IsMetAsync(stored, integrity, context.RequestAborted))
+            {
+                question = question with { IsAnother = true };
+                LogAnother(CacheKey.AddressOf(stored.Record.Metadata.Key), integrity, ProxiedRequest.Of(context).Id);
+            }
+
             switch (Judge(question, stored.Record.Metadata))
             {
                 case Verdict.Answer when await AnswerAsync(question, stored, "hit"):
@@ -60,31 +63,46 @@ internal sealed partial class Revalidator(
             await next(context);
     }
 
+    private async ValueTask<bool> IsMetAsync(StoredBody stored, Integrity integrity, CancellationToken cancel)
+    {
+        try
+        {
+            return await hashes.IsMetByAsync(stored, integrity, cancel);
+        }
+        catch (IOException)
+        {
+            // Not known; whoever sends it finds the disk's error again.
+            return true;
+        }
+        catch
+        {
+            stored.Release();
+            throw;
+        }
+    }
+
     // What asks for a part, or for the head alone, is not stored; a record answers it while it is fresh.
     private static bool IsPlainGet(HttpRequest request) =>
         HttpMethods.IsGet(request.Method) && !request.Headers.ContainsKey("Range") && request.Headers.IfMatch.Count == 0 && request.Headers.IfUnmodifiedSince.Count == 0;
 
     // What is answered to a credential is for that credential alone and stands under a digest of it, unless its origin says that it is for all.
-    private Question AskedBy(HttpContext context, CacheRule rule, CacheOptions options)
+    private async ValueTask<Question> AskedByAsync(HttpContext context, CacheRule rule, CacheOptions options)
     {
         using var message = requests.Create(context);
         var address = Variants.AddressOf(ProxiedRequest.Of(context), rule);
         return new Question(context, rule, options, address)
         {
-            Private = CredentialOf(message, rule) is { } credential ? $"{address}authorization={Hash256.Of(credential)};" : null,
+            Private = CredentialOf(message, rule) is { } credential ? $"{address}authorization={await credentials.OfAsync(credential)};" : null,
+            Integrity = await hashes.OfAsync(rule, ProxiedRequest.Of(context), context.RequestAborted),
         };
     }
 
     private static string? CredentialOf(HttpRequestMessage message, CacheRule rule)
     {
-        string? found = null;
-        foreach (var name in rule.Ecosystem is null ? Credentials.AsSpan(0, 1) : Credentials)
-        {
-            if (message.Headers.NonValidated.TryGetValues(name, out var values))
-                found = $"{found}{name}: {values}\n";
-        }
-
-        return found;
+        var found = message.Headers.NonValidated
+            .Where(field => rule.Ecosystem is null ? field.Key.Equals("Authorization", StringComparison.OrdinalIgnoreCase) || CredentialFields.IsForwarded(field.Key) : CredentialFields.MayBe(field.Key))
+            .Select(field => $"{field.Key.ToLowerInvariant()}: {field.Value}\n").Order(StringComparer.Ordinal).ToList();
+        return found.Count > 0 ? string.Concat(found) : null;
     }
 
     private async ValueTask<StoredBody?> FindAsync(Question question)
@@ -104,8 +122,10 @@ internal sealed partial class Revalidator(
     private Verdict Judge(Question question, EntryMetadata record)
     {
         var (control, wishes) = (CacheControl.Of(record), question.Wishes);
+        if (StaleAnswer.IsAbsence(record, question.Rule))
+            return Verdict.Ask;
         var freshness = Freshness.Of(record, question.Rule, time.GetUtcNow());
-        if (control.Has("no-cache") || wishes.Has("no-cache"))
+        if (question.IsAnother || control.Has("no-cache") || wishes.Has("no-cache"))
             return Verdict.Ask;
         // RFC 9111, 3.5: what was answered to a credential is used again unasked only where the origin says so.
         if (question.Private is not null && !control.IsForAll)
@@ -132,6 +152,7 @@ internal sealed partial class Revalidator(
         headers["Cache-Status"] = status == "hit"
             ? $"Discobot; hit; ttl={(freshness.Lifetime - freshness.Age).ToString(CultureInfo.InvariantCulture)}"
             : $"Discobot; {status}";
+        hashes.Read(question.Rule, ProxiedRequest.Of(question.Context), stored);
         var target = new CacheTarget(CacheKey.Of(record.Key), null);
         return await hits.TrySendAsync(question.Context, target, stored, confirmed is null ? null : new StoredRecord(confirmed));
     }
@@ -141,19 +162,26 @@ internal sealed partial class Revalidator(
     {
         var context = question.Context;
         var asked = time.GetUtcNow();
+        var isStoodInFor = stored is not null && MayStandIn(question, stored.Record.Metadata, Trouble.Away);
+        if (isStoodInFor && reach.IsAway(ProxiedRequest.Of(context)))
+        {
+            await StandInAsync(question, stored!, "no connection could be made a moment ago");
+            return;
+        }
+
+        // Nobody confirms that there is nothing: the client's own question is asked.
+        var confirmable = stored is null || StaleAnswer.IsAbsence(stored.Record.Metadata, question.Rule) ? null : stored.Record.Metadata;
         HttpResponseMessage response;
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
-        limit.CancelAfter(limits.Silence);
         try
         {
-            response = await upstream.SendAsync(Message(context, stored?.Record.Metadata), limit.Token);
+            response = await reach.AskAsync(ProxiedRequest.Of(context), Message(context, confirmable, question.IsAnother), isStoodInFor, context.RequestAborted);
         }
         catch (Exception e) when (!context.RequestAborted.IsCancellationRequested)
         {
             var error = UpstreamFailures.ToError(e, ProxiedRequest.Of(context).Target.Host);
             if (stored is null)
                 await ProxyErrors.WriteAsync(context, error);
-            else if (!UpstreamFailures.IsUnreachable(error) || !MayStandIn(question, stored.Record.Metadata, isAway: true))
+            else if (!UpstreamFailures.IsUnreachable(error) || !MayStandIn(question, stored.Record.Metadata, ConnectionFailure.Is(e) ? Trouble.Away : Trouble.BrokenOff))
                 await RefuseAsync(context, stored, error);
             else
                 await StandInAsync(question, stored, error.Reason);
@@ -168,13 +196,13 @@ internal sealed partial class Revalidator(
         if (stored is not null)
         {
             var status = (int)response.StatusCode;
-            if (status == 304)
+            if (status == 304 && confirmable is not null && !question.IsAnother)
             {
                 await ConfirmAsync(question, stored, response, asked);
                 return;
             }
 
-            if (status is 500 or 502 or 503 or 504 && MayStandIn(question, stored.Record.Metadata, isAway: false))
+            if (status is 500 or 502 or 503 or 504 && MayStandIn(question, stored.Record.Metadata, status == 500 ? Trouble.Failing : Trouble.Unavailable))
             {
                 response.Dispose();
                 await StandInAsync(question, stored, $"it said {status}");
@@ -200,7 +228,8 @@ internal sealed partial class Revalidator(
             if (ReusableAnswer.Confirms(stored.Record.Metadata, response))
             {
                 var confirmed = ReusableAnswer.Confirmed(stored.Record.Metadata, response, asked, time.GetUtcNow());
-                await store.UpdateAsync(stored.Entry, confirmed);
+                await KeepAsync(question, stored.Entry, response, confirmed);
+                Flow.Of(question.Context)?.Cache = FlowCache.Revalidated;
                 if (await AnswerAsync(question, stored, "hit; fwd=stale; fwd-status=304", confirmed))
                     return;
             }
@@ -214,34 +243,36 @@ internal sealed partial class Revalidator(
         await FetchAsync(question, null);
     }
 
+    // An origin may say with a 304, too, that what it sends is no longer to be kept.
+    private async Task KeepAsync(Question question, CacheEntry entry, HttpResponseMessage response, EntryMetadata confirmed)
+    {
+        if (StorableAnswer.Forbids(response, "no-store") || StorableAnswer.Forbids(response, "private"))
+            await Task.Run(() => End(question.Private ?? question.Address));
+        else
+            await store.UpdateAsync(entry, confirmed with { Headers = EndToEnd.Storable(confirmed.Headers, cookies: false) });
+    }
+
     private async Task StandInAsync(Question question, StoredBody stored, string reason)
     {
+        // Whether it is back is found out beside the answers, by one request at a time.
+        if (reach.IsAway(ProxiedRequest.Of(question.Context)) && reach.TryProbe(ProxiedRequest.Of(question.Context)) is { } probe)
+            Refresh(question, stored, probe);
         stats.Offline();
-        LogStale(stored.Record.Metadata.Key, reason);
+        LogStale(CacheKey.AddressOf(stored.Record.Metadata.Key), reason, ProxiedRequest.Of(question.Context).Id);
+        Flow.Of(question.Context)?.Cache = FlowCache.Stale;
         question.Context.Response.Headers.Warning = "111 discobot \"Revalidation Failed\"";
         if (!await AnswerAsync(question, stored, "hit; detail=stale"))
             await ProxyErrors.WriteAsync(question.Context, new ProxyError(502, "upstream_failed", $"{reason}, and what was stored is damaged."));
     }
 
-    // RFC 5861, 4. Of a package registry that is away what was installed once can be installed again (cache.offline).
-    private bool MayStandIn(Question question, EntryMetadata record, bool isAway)
-    {
-        var serves = isAway && question.Options.OfflineServes;
-        if (serves && question.Rule.Ecosystem is not null)
-            return true;
-        var control = CacheControl.Of(record);
-        if (control.IsStrict || control.Has("no-cache") || question.Wishes.Has("no-cache"))
-            return false;
-        // RFC 9111, 4.2.4: a cache that is disconnected may.
-        if (serves)
-            return true;
-        var staleness = Freshness.Of(record, question.Rule, time.GetUtcNow()).Staleness;
-        return control.Seconds("stale-if-error") >= staleness || question.Wishes.Seconds("stale-if-error") >= staleness;
-    }
+    private bool MayStandIn(Question question, EntryMetadata record, Trouble trouble) =>
+        StaleAnswer.MayStandIn(record, question.Rule, question.Wishes, question.Options.OfflineServes, trouble, time.GetUtcNow())
+        && (trouble == Trouble.Away || !question.Rule.IsOneOfSet || !sets.IsOvertaken(question.Address, record.StoredAt));
 
     private async Task PassAsync(Question question, HttpResponseMessage response, DateTimeOffset asked, string status)
     {
         var context = question.Context;
+        EndIfGone(question, response);
         if (await TryStoreAsync(question, response, asked) is { } fill)
         {
             context.Response.Headers["Cache-Status"] = $"Discobot; {status}; stored";
@@ -249,87 +280,18 @@ internal sealed partial class Revalidator(
             return;
         }
 
-        // What its origin says is gone, or no longer wants kept, answers nobody from now on.
-        if ((int)response.StatusCode is 200 or 301 or 404 or 410)
+        // What its origin no longer wants kept, answers nobody from now on.
+        if ((int)response.StatusCode is 200 or 301)
             End(question.Private ?? question.Address);
         context.Response.Headers["Cache-Status"] = $"Discobot; {status}";
         await UpstreamRelay.SendAsync(context, response, missed: true);
     }
 
-    private async Task<Fill?> TryStoreAsync(Question question, HttpResponseMessage response, DateTimeOffset asked)
+    // What its origin says is gone answers nobody from now on, to whatever variant of the question it says so.
+    private void EndIfGone(Question question, HttpResponseMessage response)
     {
-        if (!ReusableAnswer.Is(response, question.Rule, question.Wishes, question.Options))
-            return null;
-        var client = new RequestSnapshot(question.Context);
-        var address = question.Private is null || CacheControl.Of(response).IsForAll ? question.Address : question.Private;
-        // Registries answer by Accept, and not all of them say so.
-        var vary = ReusableAnswer.Vary(response) + (question.Rule.Ecosystem is null ? "" : ",accept,accept-encoding");
-        var key = await variants.KeyForAsync(address, vary, client.Context.Request.Headers, question.Context.RequestAborted);
-        var answered = time.GetUtcNow();
-        var age = Freshness.InitialAge(response, asked, answered);
-        var request = new FillRequest(new CacheTarget(key, null), ProxiedRequest.Of(question.Context), () => Message(client.Context, null), question.Options)
-        {
-            Describe = record => record with
-            {
-                Status = (int)response.StatusCode,
-                StoredAt = answered.ToUnixTimeMilliseconds(),
-                InitialAge = age,
-                Headers = question.Rule.Ecosystem is null ? record.Headers : EndToEnd.Storable(record.Headers, cookies: false),
-            },
-        };
-        return fills.Begin(request, response);
-    }
-
-    // The client's request, with the conditions of what is stored in place of the client's own.
-    private HttpRequestMessage Message(HttpContext client, EntryMetadata? stored)
-    {
-        var message = requests.Create(client);
-        if (stored is null)
-            return message;
-        foreach (var field in Conditions)
-            message.Headers.Remove(field);
-        if (stored.ETag is { } tag)
-            message.Headers.TryAddWithoutValidation("If-None-Match", tag);
-        if (stored.LastModified is { } modified)
-            message.Headers.TryAddWithoutValidation("If-Modified-Since", modified);
-        return message;
-    }
-
-    private void Refresh(Question question, StoredBody stored)
-    {
-        var key = stored.Entry.Key;
-        if (_refreshing.TryAdd(key, true))
-            _ = RefreshAsync(question with { Context = new RequestSnapshot(question.Context).Context }, stored.Entry, stored.Record.Metadata);
-    }
-
-    private async Task RefreshAsync(Question question, CacheEntry entry, EntryMetadata record)
-    {
-        try
-        {
-            var asked = time.GetUtcNow();
-            using var limit = new CancellationTokenSource(limits.Silence);
-            var response = await upstream.SendAsync(Message(question.Context, record), limit.Token).ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-            if ((int)response.StatusCode == 304 && ReusableAnswer.Confirms(record, response))
-                await store.UpdateAsync(entry, ReusableAnswer.Confirmed(record, response, asked, time.GetUtcNow()));
-            else if (await TryStoreAsync(question, response, asked) is { } fill)
-                await ReadThroughAsync(fill);
-            else
-                response.Dispose();
-        }
-        catch (Exception e)
-        {
-            LogNotRefreshed(record.Key, e.Message);
-        }
-        finally
-        {
-            _refreshing.TryRemove(entry.Key, out _);
-        }
-    }
-
-    private static async Task ReadThroughAsync(Fill fill)
-    {
-        fill.First.Dispose();
-        await fill.Completion;
+        if ((int)response.StatusCode is 404 or 410)
+            End(question.Private ?? question.Address);
     }
 
     /// <summary>Ends what is stored for an address.</summary>
@@ -352,12 +314,21 @@ internal sealed partial class Revalidator(
         /// <summary>Where the answers to the request's credential stand; null when it has none.</summary>
         public string? Private { get; init; }
 
+        /// <summary>What an index says of the file; null where none does.</summary>
+        public Integrity? Integrity { get; init; }
+
+        /// <summary>Whether what is stored is not that file.</summary>
+        public bool IsAnother { get; init; }
+
         public CacheControl Wishes { get; } = CacheControl.Of(Context.Request);
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "cache answers with what was stored {Path} {Reason}")]
-    private partial void LogStale(string path, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "cache answers with what was stored {Path} {Reason} {Id}")]
+    private partial void LogStale(string path, string reason, string id);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "cache could not refresh {Path} {Reason}")]
-    private partial void LogNotRefreshed(string path, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "cache asks again for what is not what its index names {Path} {Integrity} {Id}")]
+    private partial void LogAnother(string path, Integrity integrity, string id);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "cache could not refresh {Path} {Reason} {Id}")]
+    private partial void LogNotRefreshed(string path, string reason, string id);
 }

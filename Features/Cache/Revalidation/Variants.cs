@@ -15,7 +15,7 @@ namespace Discobot.Features.Cache.Revalidation;
 internal sealed class Variants(CacheStore store, TimeProvider time)
 {
     private const int MaxNameSets = 4;
-    private const string Epoch = "X-Epoch";
+    public const string Epoch = "X-Epoch";
 
     /// <summary>The name of an address; no address has a fragment, so none can be another's.</summary>
     public static string AddressOf(ProxiedRequest request, CacheRule? rule)
@@ -31,6 +31,7 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
     /// <summary>Opens the newest record that answers a request with these fields; the caller releases it.</summary>
     public async ValueTask<StoredBody?> FindAsync(string address, IHeaderDictionary fields, CancellationToken cancel)
     {
+        await store.ListedAsync(cancel);
         CacheEntry? newest = store.Index.Get(CacheKey.Of(address).Hash);
         var key = CacheKey.Of(address);
         if (await ReadAsync(address, cancel) is { } names)
@@ -46,8 +47,8 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
         return newest is null ? null : await store.FindAsync(new CacheTarget(key, null), cancel);
     }
 
-    /// <summary>The key under which an answer to a request with these fields is to be stored.</summary>
-    public async ValueTask<CacheKey> KeyForAsync(string address, string vary, IHeaderDictionary fields, CancellationToken cancel)
+    /// <summary>The key under which an answer to a request with these fields is to be stored; null when the disk takes nothing.</summary>
+    public async ValueTask<CacheKey?> KeyForAsync(string address, string vary, IHeaderDictionary fields, CancellationToken cancel)
     {
         var set = Normalized(vary);
         if (set.Length == 0)
@@ -56,7 +57,8 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
         if (!names.Sets.Contains(set))
         {
             names = names with { Sets = [set, .. names.Sets.Take(MaxNameSets - 1)] };
-            Write(address, names);
+            if (!TryWrite(address, names))
+                return null;
         }
 
         return VariantKey(address, names.Epoch, set, fields);
@@ -73,9 +75,18 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
             record.Header(Epoch) ?? "", [.. record.Headers.Where(h => h.Key == "Vary").Select(h => h.Value)]);
     }
 
-    private void Write(string address, Names names)
+    private bool TryWrite(string address, Names names)
     {
-        var temporary = store.CreateTemporary();
+        TemporaryBody temporary;
+        try
+        {
+            temporary = store.CreateTemporary();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+
         store.Add(temporary, new EntryMetadata
         {
             Key = KeysOf(address).Names.Text,
@@ -85,6 +96,7 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
             Kind = BodyKind.Blob,
             Headers = [new(Epoch, names.Epoch), .. names.Sets.Select(s => KeyValuePair.Create("Vary", s))],
         }).Release();
+        return true;
     }
 
     private static string Normalized(string vary) => string.Join(',', vary

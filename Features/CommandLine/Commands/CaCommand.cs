@@ -20,19 +20,25 @@ internal static class CaCommand
         };
     }
 
-    private static Command Verb(string name, string description, CertDirectoryOption directory, Func<string, bool, InvocationConfiguration, int> act)
+    private static Command Verb(string name, string description, CertDirectoryOption directory, Func<string, X509Certificate2?, bool, InvocationConfiguration, int> act)
     {
         var json = new Option<bool>("--json") { Description = "Print JSON." };
         var command = new Command(name, description) { json };
         directory.AddTo(command);
         command.SetAction((parsed, cancellation) => RunningApi.RunAsync(parsed, async () =>
-            act(await directory.FindAsync(parsed, cancellation), parsed.GetValue(json), parsed.InvocationConfiguration)));
+        {
+            using var served = await directory.ServedAsync(parsed, cancellation);
+            return act(await directory.FindAsync(parsed, cancellation), served, parsed.GetValue(json), parsed.InvocationConfiguration);
+        }));
         return command;
     }
 
-    private static int Show(string directory, bool json, InvocationConfiguration console)
+    private static int Show(string directory, X509Certificate2? served, bool json, InvocationConfiguration console)
     {
-        Print(Look(directory), json, console);
+        var kept = Look(directory);
+        // After a rotation, until the restart.
+        var isOld = served is not null && PemCertificates.Fingerprint(served) != kept.Sha256;
+        Print(isOld ? Report(kept.Path, served!, null) with { Next = kept.Sha256 } : kept, json, console);
         return ExitCode.Fine;
     }
 
@@ -53,13 +59,15 @@ internal static class CaCommand
         }
     }
 
-    private static int Rotate(string directory, bool json, InvocationConfiguration console)
+    private static int Rotate(string directory, X509Certificate2? served, bool json, InvocationConfiguration console)
     {
+        if (!Path.Exists(Path.Combine(directory, "ca.crt")) && !Path.Exists(Path.Combine(directory, "ca.key")))
+            throw new IOException($"there is no CA in {directory}, or this user may not look there; `discobot proxy` makes one when it starts");
         using var authority = CertificateAuthority.Rotate(directory, TimeProvider.System, NullLogger.Instance, out var kept);
         Print(Report(authority.CertificatePath, authority.Certificate, kept), json, console);
         console.Error.WriteLine(
-            "The proxy shows the new CA after a restart. Until it is trusted everywhere the old one was, HTTPS fails there: restart "
-            + "the container or run `discobot trust install`, and install it again on hosts where that was done by hand.");
+            "The proxy goes on with the old CA until it is restarted, so trust the new one not before that. A container: restart it; its start does "
+            + "the rest. Elsewhere: restart the proxy, then run `discobot trust install`. Then install it again on hosts where that was done by hand.");
         return ExitCode.Fine;
     }
 
@@ -85,6 +93,8 @@ internal static class CaCommand
         console.Output.WriteLine($"sha256       {report.Sha256}");
         console.Output.WriteLine($"serial       {report.Serial}");
         console.Output.WriteLine($"valid        {report.NotBefore:u} to {report.NotAfter:u}");
+        if (report.Next is { } next)
+            console.Output.WriteLine($"next         sha256 {next}, in that file: the proxy takes it when it is restarted");
         foreach (var file in report.Kept ?? [])
             console.Output.WriteLine($"kept         {file}");
     }
@@ -94,7 +104,11 @@ internal static class CaCommand
 /// <param name="Sha256">Fingerprint, lower-case hex.</param>
 /// <param name="Kept">After a rotation: where the old files are now.</param>
 internal sealed record CaReport(
-    string Path, string Sha256, string Subject, string Serial, DateTime NotBefore, DateTime NotAfter, IReadOnlyList<string>? Kept);
+    string Path, string Sha256, string Subject, string Serial, DateTime NotBefore, DateTime NotAfter, IReadOnlyList<string>? Kept)
+{
+    /// <summary>Fingerprint of the CA in the file, where the proxy still signs with the one before.</summary>
+    public string? Next { get; init; }
+}
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,

@@ -12,13 +12,8 @@ internal static class CacheCommand
     public static Command Create()
     {
         var api = new RunningApi();
-        var dir = new Option<string?>("--dir") { Description = "The cache's directory. Without it: that of the proxy that runs here.", HelpName = "DIR" };
-        var config = new Option<string?>("--config", "-config", "-c")
-        {
-            Description = $"The configuration file whose cache.dir is meant. {ChosenProxy.Variables}.",
-            HelpName = "FILE",
-        };
-        var json = new Option<bool>("--json") { Description = "Write JSON." };
+        var dir = new Option<string?>("--dir") { Description = "The cache's directory (cache.dir). Without it: that of the proxy that runs here.", HelpName = "DIR" };
+        var json = new Option<bool>("--json") { Description = "Print JSON." };
 
         var stats = new Command("stats", "Show what the cache answered, stored and holds.") { json };
         api.AddTo(stats);
@@ -36,14 +31,36 @@ internal static class CacheCommand
             Print(parsed, json, cleared, CacheJson.Default.CacheCleared, _ => "The cache is empty.");
             return ExitCode.Fine;
         }));
-        var verify = new Command("verify", "Read every stored body and compare it with its digest. Changes nothing.") { dir, config, json };
-        verify.SetAction((parsed, _) => RunningApi.RunAsync(parsed, () =>
+        var verify = new Command("verify", "Read every stored body and compare it with its digest. Changes nothing.") { dir, json };
+        api.AddTo(verify);
+        verify.SetAction((parsed, cancellation) => RunningApi.RunAsync(parsed, async () =>
         {
-            var findings = CacheVerification.Run(parsed.GetValue(dir) ?? ChosenProxy.Find(parsed.GetValue(config)).State.CacheDir);
+            var path = parsed.GetValue(dir) ?? await FindAsync(api, parsed, cancellation);
+            var findings = Path.Exists(path) || parsed.GetValue(dir) is not null ? CacheVerification.Run(path) : new CacheFindings(path, 0, 0, []);
             Print(parsed, json, findings, CacheJson.Default.CacheFindings, Describe);
-            return Task.FromResult(findings.Damaged.Count == 0 ? ExitCode.Fine : ExitCode.Failed);
+            return findings.Damaged.Count == 0 ? ExitCode.Fine : ExitCode.Failed;
         }));
-        return new Command("cache", "What is stored: counters, emptying, checking.") { stats, clear, verify };
+        var command = new Command("cache", "What is stored: listing, counters, emptying, checking.") { stats, clear, verify };
+        command.Subcommands.Add(CacheWarmCommand.Create(json));
+        foreach (var further in CacheContentsCommand.Create(json))
+            command.Subcommands.Add(further);
+        return command;
+    }
+
+    // The proxy that runs knows; it is only read from there.
+    private static async Task<string> FindAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation)
+    {
+        if (api.Config(parsed) is { } config)
+            return ChosenProxy.Find(config).State.CacheDir;
+        try
+        {
+            var settings = await api.AskAsync(parsed, HttpMethod.Get, "/api/config", RunningApi.AnyJson, cancellation);
+            return settings.GetProperty("cache").GetProperty("dir").GetString()!;
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException or JsonException && !api.HasAddress(parsed))
+        {
+            return ChosenProxy.Find().State.CacheDir;
+        }
     }
 
     private static string Describe(CacheStatistics s) => string.Create(CultureInfo.InvariantCulture, $"""
@@ -59,11 +76,12 @@ internal static class CacheCommand
 
     private static string Describe(CacheFindings f) => string.Join('\n',
     [
-        string.Create(CultureInfo.InvariantCulture, $"{f.Dir}: {f.Entries} entries, {Size(f.Bytes)}, {f.Damaged.Count} damaged"),
+        f.Entries == 0 && f.Damaged.Count == 0 ? $"{f.Dir}: nothing is stored yet"
+            : string.Create(CultureInfo.InvariantCulture, $"{f.Dir}: {f.Entries} entries, {Size(f.Bytes)}, {f.Damaged.Count} damaged"),
         .. f.Damaged.Select(d => $"  {d.File}  {d.Reason}{(d.Key.Length > 0 ? $"  ({d.Key})" : "")}"),
     ]);
 
-    private static string Size(long bytes) => bytes switch
+    public static string Size(long bytes) => bytes switch
     {
         >= 1L << 30 => string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 30):0.0} GiB"),
         >= 1L << 20 => string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 20):0.0} MiB"),

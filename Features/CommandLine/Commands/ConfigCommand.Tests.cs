@@ -20,6 +20,25 @@ public sealed class ConfigCommandTests : IDisposable
     [Fact]
     public void A_good_file_is_ok() => Assert.Equal((0, $"{_file}: ok\n", ""), Run("cache: {max_size: 1GiB}", "check"));
 
+    [Theory]
+    [InlineData("allowlist: {domains: [a.example]}", true)]
+    [InlineData("allowlist: {enabled: false, presets: npm}", true)]
+    [InlineData("allowlist: {enabled: true, domains: [a.example]}", false)]
+    [InlineData("allowlist: {deny: [a.example]}", false)]
+    public void Entries_of_an_allowlist_that_is_off_are_no_mistake_and_told(string yaml, bool isTold)
+    {
+        const string note = "allowlist.enabled is not true: everything may leave that allowlist.deny does not name, whatever the other entries say";
+        Assert.Equal((0, $"{_file}: ok{(isTold ? $", but {note}" : "")}\n", ""), Run(yaml, "check"));
+        Assert.Equal(isTold, Run(yaml, "check", "--json").Output.Contains($"\"note\": \"{note}\"", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_proxy_that_starts_with_such_entries_tells_it_in_its_log()
+    {
+        await using var proxy = await Tests.Fixtures.RunningProxy.StartAsync("allowlist: {domains: [a.example]}");
+        await Tests.Fixtures.Eventually.TrueAsync(async () => (await File.ReadAllTextAsync(proxy.LogFile)).Contains("allowlist is off", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void Every_mistake_of_a_bad_file_is_told_and_the_exit_code_is_2()
     {

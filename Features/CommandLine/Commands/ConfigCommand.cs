@@ -2,6 +2,8 @@ using System.CommandLine;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Discobot.Features.Allowlist;
+using Discobot.Features.Api;
 using Discobot.Features.Configuration;
 using Discobot.Infrastructure.Config;
 
@@ -16,14 +18,15 @@ internal static class ConfigCommand
     {
         var file = new Argument<string>("FILE") { Description = "The YAML file to check; - is the standard input." };
         var json = new Option<bool>("--json") { Description = "Print JSON." };
-        var command = new Command("check", "Tell every mistake of a file, and which files that it names cannot be used here. "
-            + "Exit code 0: none, 2: some.") { file, json };
+        var textOnly = new Option<bool>("--text-only") { Description = "Leave out what is so on this machine alone: the files and variables that it names." };
+        var command = new Command("check", "Tell every mistake of a file, and which files and variables that it names cannot be used here. "
+            + "Exit code 0: none, 2: some.") { file, json, textOnly };
         command.SetAction(parsed =>
         {
             var path = parsed.GetValue(file)!;
             // The file alone counts: what this shell's environment would lay over it is no property of the file.
             var none = new Dictionary<string, string>();
-            var result = new SettingsSources(path, none, none, DataDirectory.System).Load(Read(path), FileChecks.All);
+            var result = new SettingsSources(path, none, none, DataDirectory.System).Load(Read(path), parsed.GetValue(textOnly) ? FileChecks.None : FileChecks.All);
             return Answer(path, result, parsed.GetValue(json), parsed.InvocationConfiguration);
         });
         return command;
@@ -41,20 +44,20 @@ internal static class ConfigCommand
     {
         if (json)
         {
-            var mistakes = result.Errors.Select(e => new ConfigMistake(
-                e.Place.Source, e.Place.Line > 0 ? e.Place.Line : null, e.Place.Line > 0 ? e.Place.Column : null, e.Path, e.Message));
             console.Output.WriteLine(JsonSerializer.Serialize(
-                new ConfigVerdict(path, result.IsValid, [.. mistakes]), ConfigCheckJson.Readable.ConfigVerdict));
+                new ConfigVerdict(path, result.IsValid, [.. result.Errors.Select(ConfigMistake.Of)], Note(result)), ConfigCheckJson.Readable.ConfigVerdict));
         }
         else if (result.IsValid)
         {
-            console.Output.WriteLine($"{(path == "-" ? "stdin" : path)}: ok");
+            console.Output.WriteLine($"{(path == "-" ? "stdin" : path)}: ok{(Note(result) is { } note ? $", but {note}" : "")}");
         }
 
         if (result.IsValid)
             return ExitCode.Fine;
         return json ? ExitCode.Usage : Refuse(result, console);
     }
+
+    private static string? Note(ConfigResult<ProxySettings> result) => result.Value?.Allowlist.IsIdle == true ? AllowlistOptions.Idle : null;
 
     public static int Refuse(ConfigResult<ProxySettings> result, InvocationConfiguration console)
     {
@@ -66,12 +69,8 @@ internal static class ConfigCommand
 }
 
 /// <param name="Mistakes">Empty when it is ok.</param>
-internal sealed record ConfigVerdict(string File, bool Ok, IReadOnlyList<ConfigMistake> Mistakes);
-
-/// <param name="Line">From 1; left out where the source has no lines.</param>
-/// <param name="Column">From 1, in characters.</param>
-/// <param name="Key">The key's path; empty when the file as a whole is meant.</param>
-internal sealed record ConfigMistake(string File, int? Line, int? Column, string Key, string Message);
+/// <param name="Note">What is no mistake and probably not meant.</param>
+internal sealed record ConfigVerdict(string File, bool Ok, IReadOnlyList<ConfigMistake> Mistakes, string? Note);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using Discobot.Features.Configuration;
+using Discobot.Features.Init;
 
 namespace Discobot.Features.CommandLine.Commands;
 
@@ -10,21 +11,19 @@ internal static class ConfigShowCommand
     public static Command Create()
     {
         var api = new RunningApi(withConfig: false);
-        var file = new Option<string?>("--config", "-config", "-c")
-        {
-            Description = "Show what this file (YAML) means instead, with the environment's variables over it.",
-            HelpName = "FILE",
-        };
+        var file = new ConfigFileOption("Show what this file (YAML) means instead, with the environment's variables over it.");
         var json = new Option<bool>("--json") { Description = "Print JSON." };
         var command = new Command("show", "Show the settings in force in the running proxy; where none runs, those that a start would take. "
-            + "Secrets are masked.") { file, json };
+            + "Secrets are masked.") { json };
+        file.AddTo(command);
         api.AddTo(command);
         command.SetAction((parsed, cancellation) => RunningApi.RunAsync(parsed, async () =>
         {
-            var named = parsed.GetValue(file);
+            var named = file.Of(parsed);
             if (named is null && await AskAsync(api, parsed, cancellation) is { } running)
             {
-                Print(running, $"# in force at {api.Address(parsed)}", parsed, json);
+                var missed = api.IsContainers(parsed) ? PolicyEdits.Missed(new ContainerPaths(), ChosenProxy.Find().State) : null;
+                Print(running, $"# in force at {api.Address(parsed)}{(missed is null ? "" : $"\n# {missed}: restart the container for it to count")}", parsed, json);
                 return ExitCode.Fine;
             }
 

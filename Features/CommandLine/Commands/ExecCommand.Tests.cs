@@ -42,6 +42,27 @@ public sealed class ExecCommandTests : IDisposable
     public async Task What_cannot_be_run_is_told_by_the_usual_codes(string? user, string program, int code)
         => Assert.Equal(code, (await new ToolRun(_spawner).RunAsync(new Launch("x", [program]) { User = user }, TimeSpan.FromSeconds(20), _ => { }, CancellationToken.None)).ExitCode);
 
+    [Theory]
+    [InlineData("/usr/bin", 0)]
+    [InlineData("/no/such/directory", 127)]
+    public async Task It_begins_in_its_directory_or_not_at_all(string directory, int code)
+    {
+        var lines = new List<string>();
+        var result = await new ToolRun(_spawner).RunAsync(new Launch("pwd", ["/bin/pwd"]) { WorkingDirectory = directory }, TimeSpan.FromSeconds(20), lines.Add, CancellationToken.None);
+        Assert.Equal(code, result.ExitCode);
+        Assert.Contains(lines, line => code == 0 ? line == directory : line.Contains("chdir " + directory, StringComparison.Ordinal));
+    }
+
+    /// <summary>Of two users' links and directories: root would get there.</summary>
+    [Fact]
+    public async Task It_goes_to_its_directory_as_its_user()
+    {
+        var closed = Directory.CreateTempSubdirectory("closed-").FullName;
+        var result = await new ToolRun(_spawner).RunAsync(new Launch("pwd", ["/bin/pwd"]) { User = "nobody", WorkingDirectory = closed }, TimeSpan.FromSeconds(20), _ => { }, CancellationToken.None);
+        Directory.Delete(closed);
+        Assert.Equal(126, result.ExitCode);
+    }
+
     [Fact]
     public void A_signal_that_does_not_exist_is_a_usage_error()
         => Assert.NotEmpty(ExecCommand.Create().Parse(["--pdeathsig", "TREM", "--", "true"]).Errors);

@@ -12,8 +12,8 @@ internal static class ExecCommand
 
     public static Command Create()
     {
-        var user = new Option<string?>("--user") { Description = "Name or number from /etc/passwd." };
-        var death = new Option<string?>("--pdeathsig") { Description = "Signal the kernel sends when the parent dies." };
+        var user = new Option<string?>("--user") { Description = "Name or number from /etc/passwd.", HelpName = "USER" };
+        var death = new Option<string?>("--pdeathsig") { Description = "Signal the kernel sends when the parent dies.", HelpName = "SIGNAL" };
         death.Validators.Add(value =>
         {
             if (value.GetValueOrDefault<string>() is { } name && SignalNames.FromName(name) is null)
@@ -22,12 +22,13 @@ internal static class ExecCommand
         var session = new Option<bool>("--setsid") { Description = "Lead a new session." };
         var group = new Option<bool>("--setpgid") { Description = "Lead a new process group." };
         var foreground = new Option<bool>("--foreground") { Description = "Give the terminal to that group." };
+        var directory = new Option<string?>("--chdir") { Description = "Begin in this directory." };
         var escaped = new Option<bool>("--escaped") { Description = "Program and arguments are percent-encoded." };
         var drop = new Option<bool>("--drop-capabilities") { Description = "Lose for good what would let it past the proxy." };
         var noNew = new Option<bool>("--no-new-privs") { Description = "Let set-user-ID programs give it nothing." };
-        var noLinks = new Option<string[]>("--no-links") { Description = "A directory in which it follows no symbolic links." };
+        var noLinks = new Option<string[]>("--no-links") { Description = "A directory in which it follows no symbolic links.", HelpName = "DIR" };
         var command = new Argument<string[]>("command") { Description = "Program and arguments.", Arity = ArgumentArity.OneOrMore };
-        var verb = new Command("exec", "Change user and session, then become another program.") { user, death, session, group, foreground, escaped, drop, noNew, noLinks, command };
+        var verb = new Command("exec", "Change user and session, then become another program.") { user, death, session, group, foreground, directory, escaped, drop, noNew, noLinks, command };
         verb.Hidden = true;
         verb.SetAction(parsed => Run(parsed.GetValue(user), new ProgramReplacement(
             parsed.GetValue(escaped) ? [.. parsed.GetValue(command)!.Select(ByteText.Unescape)] : parsed.GetValue(command)!)
@@ -36,6 +37,7 @@ internal static class ExecCommand
             NewSession = parsed.GetValue(session),
             NewGroup = parsed.GetValue(group),
             Foreground = parsed.GetValue(foreground),
+            Directory = parsed.GetValue(directory),
             DropsCapabilities = parsed.GetValue(drop),
             NoNewPrivileges = parsed.GetValue(noNew),
             LinklessDirectories = parsed.GetValue(noLinks) ?? [],

@@ -1,6 +1,9 @@
 using System.CommandLine;
+using System.Net;
 using System.Text.Json;
+using Discobot.Features.Egress.Dns;
 using Discobot.Tests.Fixtures;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Discobot.Features.CommandLine.Commands;
 
@@ -58,7 +61,58 @@ public sealed class ExplainCommandTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_cannot_be_asked_fails() => Assert.Equal("", await RunAsync(1, "ftp://a.example.com/"));
+    public async Task What_cannot_be_asked_is_wrong_usage()
+    {
+        Assert.Equal("", await RunAsync(2, "ftp://a.example.com/"));
+        Assert.Equal("", await RunAsync(2, "example.com"));
+    }
+
+    [Fact]
+    public async Task A_connection_that_a_program_opens_by_itself_is_told_with_whom_it_is_for()
+    {
+        await using var proxy = await RunningProxy.StartAsync("allowlist: {enabled: true, domains: [\"*.example.com\", {host: db.example.org, ports: [5432]}], ips: [198.51.100.0/24]}", tls: ", passthrough: [pinned.example.com]");
+        Assert.Equal(
+            """
+            connection 203.0.113.7:443, TLS for a.example.com
+            host       a.example.com: the name in the TLS hello
+            as TLS     a.example.com:443: each request is judged by itself, the host is allowed by "*.example.com"
+            upstream   direct; resolved and judged when dialled
+
+            """,
+            await RunAsync(proxy, 0, "--transparent", "203.0.113.7:443", "--sni", "a.example.com"));
+        Assert.Contains("as TLS     pinned.example.com:443: passes unopened, by \"*.example.com\"\n", await RunAsync(proxy, 0, "--transparent", "203.0.113.7:443", "--sni", "pinned.example.com"), StringComparison.Ordinal);
+        var bare = await RunAsync(proxy, 0, "--transparent", "203.0.113.7:5432");
+        Assert.Contains("host       203.0.113.7: the address itself\nas HTTP    each request is judged", bare, StringComparison.Ordinal);
+        Assert.Contains("other      203.0.113.7:5432: refused by default\n", bare, StringComparison.Ordinal);
+        Assert.Contains("other      [2001:db8::7]:443: refused by default\n", await RunAsync(proxy, 0, "--transparent", "[2001:db8::7]:443"), StringComparison.Ordinal);
+
+        // The name that our resolver gave the address for, where nothing in the connection tells one.
+        proxy.Services.GetRequiredService<LearnedNames>().Remember("db.example.org", new DnsAnswer(DnsCode.NoError, [new DnsRecord("db.example.org", DnsType.A, 60, IPAddress.Parse("203.0.113.7"), null)]));
+        var learned = await RunAsync(proxy, 0, "--transparent", "203.0.113.7:5432");
+        Assert.Contains("host       db.example.org: the name that our resolver last gave this address for\n", learned, StringComparison.Ordinal);
+        Assert.Contains("other      db.example.org:5432: passes unopened, by {host: \"db.example.org\", ports: [5432]}\n", learned, StringComparison.Ordinal);
+        var json = JsonDocument.Parse(await RunAsync(proxy, 0, "--transparent", "203.0.113.7:5433", "--json")).RootElement;
+        Assert.Equal("blocked", json.GetProperty("other").GetProperty("outcome").GetString());
+        Assert.Equal("db.example.org", json.GetProperty("learned").GetString());
+    }
+
+    [Theory]
+    [InlineData(2, "--transparent", "203.0.113.7")]
+    [InlineData(2, "--transparent", "example.com:443")]
+    [InlineData(2, "--transparent", "203.0.113.7:443", "--sni", "a:1")]
+    [InlineData(2, "--transparent", "203.0.113.7:443", "--sni", "203.0.113.7")]
+    public async Task A_connection_that_there_cannot_be_is_refused(int code, params string[] arguments) => Assert.Equal("", await RunAsync(code, arguments));
+
+    [Theory]
+    [InlineData("explain", "either URL or --transparent IP:PORT is needed")]
+    [InlineData("explain http://a/ --transparent 203.0.113.7:443", "either URL or --transparent IP:PORT is needed")]
+    [InlineData("explain http://a/ --sni a", "--sni goes with --transparent")]
+    public async Task It_is_asked_about_one_or_the_other(string typed, string says)
+    {
+        using var error = new StringWriter();
+        Assert.Equal(2, await RootCommands.RunAsync(RootCommands.Create(), typed.Split(' '), new InvocationConfiguration { Error = error }));
+        Assert.Contains(says, error.ToString(), StringComparison.Ordinal);
+    }
 
     private Task<string> RunAsync(int exitCode, params string[] arguments) => RunAsync(_proxy, exitCode, arguments);
 

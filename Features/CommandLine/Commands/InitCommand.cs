@@ -14,7 +14,8 @@ internal static class InitCommand
     public static Command Create()
     {
         var command = new Command("init", "Prepare the container, start proxy, Docker and agent, supervise them, stop them in order. "
-            + "Further arguments are passed on to the agent-api.")
+            + "Further arguments are passed on to the agent-api. What it does is said by variables: SESSION_ID (needed), WORKSPACE_PATH, WORKSPACE_COMMIT, AGENT_BINARY, "
+            + "AGENT_USER, DISCOBOT_FILESYSTEM, DISCOBOT_EGRESS, DISCOBOT_STOP_BUDGET, DISCOBOT_STOP_SIGNAL, CACHE_ENABLED, DISCOBOT_DEBUG.")
         {
             TreatUnmatchedTokensAsErrors = false,
         };
@@ -66,7 +67,11 @@ internal static class InitCommand
         FollowBundleForJava = (bundle, store) => JavaTrustStore.Follow(bundle, store),
         IsMachinesNetwork = static () => NetworkNamespace.IsTheMachines(),
         OpenEgressTable = static () => new EgressTable(),
+        WatchRuleset = RulesetWatch.Listen,
         AddLoopbackAddress = LoopbackAddress.Add,
+        AddLoopbackRoutes = LoopbackRoute.AddByAll,
+        WatchInterfaces = InterfaceWatch.Listen,
+        OperatorErrors = () => ContainerConfig.OperatorErrors(paths.Policy, environment),
         ChooseConfig = workspace => Choose(ContainerConfig.Choose(workspace, paths.Policy, environment), given, paths),
     };
 
@@ -79,9 +84,9 @@ internal static class InitCommand
             ApiPort = settings.Api.Port,
             LogFile = settings.Logging.File,
             Init = settings.Init,
-            GuardsDocker = settings.GuardsDocker,
+            DockerGuard = settings.Docker.Guard,
             EgressIsNamed = settings.Egress.Mode is not null,
-            Egress = settings.Egress with { Mode = settings.EgressMode },
+            Egress = settings.Egress with { Mode = settings.ContainerEgress },
             SecretVariables = config.SecretVariables,
             AsksForUsers = !settings.Socks.Users.IsEmpty,
             State = ChosenProxy.Of(settings).State with { Config = paths.ProxyConfig, CertDir = paths.Certificates, Variables = given },

@@ -10,9 +10,13 @@ public sealed class RootCommandsTests
     [InlineData("ca shwo --json", "discobot ca: there is no command \"shwo\"; did you mean \"show\"?; there are show, rotate")]
     [InlineData("ca", "discobot ca: a command is needed: show, rotate")]
     [InlineData("", "discobot: a command is needed: init, proxy, ")]
+    [InlineData("docker-guard --frobnicate", "discobot docker-guard: there is no option \"--frobnicate\"")]
     [InlineData("cache stats --jsn", "discobot cache stats: there is no option \"--jsn\"; did you mean \"--json\"?")]
     [InlineData("health now", "discobot health: \"now\" is one argument too many")]
     [InlineData("config check", "discobot config check: FILE is needed")]
+    [InlineData("stats", "discobot: there is no command \"stats\"; did you mean `cache stats`?; there are init, ")]
+    [InlineData("proxy /etc/hosts", "discobot proxy: \"/etc/hosts\" is one argument too many; a configuration file is named with --config, as in --config /etc/hosts; ")]
+    [InlineData("cache list --sort up", "discobot cache list: Argument 'up' not recognized. Must be one of: 'used', 'size', 'age', 'key'; ")]
     [InlineData("health --api", "discobot health: ")]
     [InlineData("health --api nonsense", "discobot health: --api must be HOST:PORT or a URL")]
     [InlineData("health --api ftp://a", "discobot health: --api must be HOST:PORT or a URL")]
@@ -36,6 +40,47 @@ public sealed class RootCommandsTests
         Assert.Matches("^[0-9]+\\.[0-9]+", version);
     }
 
+    /// <summary>Also of those that the list leaves out, and of the words that others stand behind.</summary>
+    [Fact]
+    public async Task Every_command_tells_how_it_is_used_and_names_each_option_by_its_long_name_first()
+    {
+        foreach (var words in Commands(RootCommands.Create(), "").Prepend(""))
+        {
+            var (code, output, error) = await RunAsync(words + " --help");
+            Assert.Equal((0, ""), (code, error));
+            Assert.Contains($"\nUsage:\n  {("discobot " + words).Trim()}", output, StringComparison.Ordinal);
+            var usage = output.Split("\nUsage:\n")[1].Split('\n')[0];
+            Assert.Equal(usage.Count(c => c == '['), usage.Count(c => c == ']'));
+            var options = output.Split('\n').Where(line => line.StartsWith("  -", StringComparison.Ordinal)).ToList();
+            Assert.NotEmpty(options);
+            // A long name, what follows it, and what it is for.
+            Assert.All(options, line => Assert.Matches("^  --[a-z][a-z-]+(, -[A-Za-z?])*( <([A-Z:/]+|[a-z|]+)>)?( \\(REQUIRED\\))?  +[^ ]", line));
+            Assert.Equal((0, output, ""), await RunAsync("help " + words));
+        }
+    }
+
+    [Theory]
+    [InlineData("-config=FILE")]
+    [InlineData("-config FILE")]
+    [InlineData("--config FILE")]
+    [InlineData("-c FILE")]
+    public async Task A_configuration_file_is_named_in_any_usual_way(string option)
+    {
+        var file = Path.GetTempFileName();
+        await File.WriteAllTextAsync(file, "proxy: {port: 12345}");
+        Assert.Contains("port: 12345", (await RunAsync($"config show {option.Replace("FILE", file, StringComparison.Ordinal)}")).Output, StringComparison.Ordinal);
+        File.Delete(file);
+    }
+
+    [Theory]
+    [InlineData("--config a.yaml --config b.yaml")]
+    [InlineData("-config a.yaml --config b.yaml")]
+    public async Task Of_two_configuration_files_none_is_chosen(string options)
+    {
+        var (code, _, error) = await RunAsync($"config show {options}");
+        Assert.Equal((2, "discobot config show: Option '--config' expects a single argument but 2 were provided; `discobot config show --help` tells more\n"), (code, error));
+    }
+
     [Theory]
     [InlineData("127.0.0.1:1", "127.0.0.1:1")]
     [InlineData("http://127.0.0.1:1", "127.0.0.1:1")]
@@ -55,6 +100,9 @@ public sealed class RootCommandsTests
     [Fact]
     public async Task An_argument_that_begins_with_an_at_sign_is_no_file_of_arguments() =>
         Assert.Contains("\"@/etc/hosts\" is one argument too many", (await RunAsync("health @/etc/hosts")).Error, StringComparison.Ordinal);
+
+    private static IEnumerable<string> Commands(System.CommandLine.Command command, string before) => command.Subcommands.SelectMany(child =>
+        Commands(child, (before + " " + child.Name).Trim()).Prepend((before + " " + child.Name).Trim()));
 
     private static async Task<(int Code, string Output, string Error)> RunAsync(string typed)
     {

@@ -21,16 +21,24 @@ internal static class RootCommands
         };
         root.Subcommands.Add(InitCommand.Create());
         root.Subcommands.Add(ProxyCommand.Create());
+        root.Subcommands.Add(GatewayCommand.Create());
         root.Subcommands.Add(HealthCommand.Create());
         root.Subcommands.Add(TrustCommand.Create());
         root.Subcommands.Add(CaCommand.Create());
         root.Subcommands.Add(ConfigCommand.Create());
         root.Subcommands.Add(AllowlistCommand.Create());
+        root.Subcommands.Add(ApproveCommand.Create());
+        root.Subcommands.Add(GrantsCommand.Create());
         root.Subcommands.Add(CacheCommand.Create());
+        root.Subcommands.Add(PolicyCommand.Create());
+        root.Subcommands.Add(AuditCommand.Create());
+        root.Subcommands.Add(TailCommand.Create());
+        root.Subcommands.Add(HarCommand.Create());
         root.Subcommands.Add(ExplainCommand.Create());
         root.Subcommands.Add(DoctorCommand.Create());
         root.Subcommands.Add(ExecCommand.Create());
         root.Subcommands.Add(DockerGuardCommand.Create());
+        root.Subcommands.Add(AttemptsCommand.Create());
         root.Subcommands.Add(HelpCommand());
         root.Subcommands.Add(VersionCommand());
         return root;
@@ -60,7 +68,7 @@ internal static class RootCommands
 
         // Signals are ours: a proxy drains, an init stops its children in order.
         console.ProcessTerminationTimeout = null;
-        return await parsed.InvokeAsync(console);
+        return parsed.Action is HelpAction ? CommandHelp.Show(parsed, console) : await parsed.InvokeAsync(console);
     }
 
     // The library would ask .NET's console for the width.
@@ -84,8 +92,22 @@ internal static class RootCommands
 
     private static Command VersionCommand()
     {
-        var version = new Command("version", "Show the version.");
-        version.SetAction((parsed, _) => RunAsync(Create(), ["--version"], parsed.InvocationConfiguration));
+        var json = new Option<bool>("--json") { Description = "Print JSON." };
+        var version = new Command("version", "Show the version.") { json };
+        version.SetAction(async (parsed, _) =>
+        {
+            if (!parsed.GetValue(json))
+                return await RunAsync(Create(), ["--version"], parsed.InvocationConfiguration);
+            using var word = new StringWriter();
+            await RunAsync(Create(), ["--version"], new InvocationConfiguration { Output = word });
+            parsed.InvocationConfiguration.Output.WriteLine(JsonText.Of(text =>
+            {
+                text.WriteStartObject();
+                text.WriteString("version", word.ToString().Trim());
+                text.WriteEndObject();
+            }));
+            return ExitCode.Fine;
+        });
         return version;
     }
 }

@@ -85,7 +85,7 @@ public sealed class TrustCommandTests : IDisposable
     {
         using var output = new StringWriter();
         using var error = new StringWriter();
-        var code = await TrustCommand.Create(_tree.Root).Parse([.. arguments, "--cert-dir", _fixture.CertDirectory])
+        var code = await TrustCommand.Create(_tree.Root, TrustTree.Executable).Parse([.. arguments, "--cert-dir", _fixture.CertDirectory])
             .InvokeAsync(new InvocationConfiguration { Output = output, Error = error });
         return (code, output.ToString(), error.ToString());
     }

@@ -12,19 +12,20 @@ namespace Discobot.Features.CommandLine.Commands;
 internal static class TrustCommand
 {
     /// <param name="root">Where the file system begins; only for the machine's own is root asked for.</param>
-    public static Command Create(string root = "/") => new("trust", "The proxy's CA in this machine's trust store.")
+    /// <param name="executable">Our own, by which the distribution's tool is started.</param>
+    public static Command Create(string root = "/", string executable = Spawner.OwnExecutable) => new("trust", "The proxy's CA in this machine's trust store.")
     {
-        Verb("install", "Make this machine trust the CA; needs root.", root, needsRoot: true, (store, ca, cancellation) =>
+        Verb("install", "Make this machine trust the CA; needs root.", (root, executable), needsRoot: true, (store, ca, cancellation) =>
             store.InstallAsync(ca ?? throw NoAuthority(), cancellation)),
-        Verb("remove", "Take every CA of discobot out again; needs root.", root, needsRoot: true, (store, ca, cancellation) =>
+        Verb("remove", "Take every CA of discobot out again; needs root.", (root, executable), needsRoot: true, (store, ca, cancellation) =>
             store.RemoveAsync(ca, cancellation)),
-        Verb("status", "Say whether this machine trusts the CA; exit code 1 if not.", root, needsRoot: false, (store, ca, _) =>
+        Verb("status", "Say whether this machine trusts the CA; exit code 1 if not.", (root, executable), needsRoot: false, (store, ca, _) =>
             Task.FromResult(store.Status(ca ?? throw NoAuthority()))),
     };
 
     private delegate Task<TrustStatus> Act(SystemTrustStore store, X509Certificate2? authority, CancellationToken cancellation);
 
-    private static Command Verb(string name, string description, string root, bool needsRoot, Act act)
+    private static Command Verb(string name, string description, (string Root, string Executable) machine, bool needsRoot, Act act)
     {
         var directory = new CertDirectoryOption(asksProxy: !needsRoot);
         var json = new Option<bool>("--json") { Description = "Print JSON." };
@@ -33,14 +34,22 @@ internal static class TrustCommand
         command.SetAction(async (parsed, cancellation) =>
         {
             var console = parsed.InvocationConfiguration;
-            if (needsRoot && root == "/" && !Environment.IsPrivilegedProcess)
+            if (needsRoot && machine.Root == "/" && !Environment.IsPrivilegedProcess)
             {
                 await console.Error.WriteLineAsync($"discobot trust {name}: only root may change the trust store; run it as root (sudo)");
                 return ExitCode.Usage;
             }
 
-            return await RunningApi.RunAsync(parsed, async () => await RunAsync(
-                name, Path.Combine(await directory.FindAsync(parsed, cancellation), "ca.crt"), parsed.GetValue(json), root, act, console, cancellation));
+            return await RunningApi.RunAsync(parsed, async () =>
+            {
+                var path = Path.Combine(await directory.FindAsync(parsed, cancellation), "ca.crt");
+                using var served = await directory.ServedAsync(parsed, cancellation);
+                using var kept = File.Exists(path) ? CertificateAuthority.ReadCertificate(path) : null;
+                var isRotated = served is not null && kept is not null && served.Thumbprint != kept.Thumbprint;
+                if (isRotated && name == "install")
+                    throw new IOException($"{path} has a new CA, and the proxy goes on with the old one until it is restarted: restart it first, else nothing here could verify it");
+                return await RunAsync(name, isRotated ? served : kept, parsed.GetValue(json), machine, act, console, cancellation);
+            });
         });
         return command;
     }
@@ -48,10 +57,9 @@ internal static class TrustCommand
     private static IOException NoAuthority() => new("there is no CA yet; `discobot proxy` makes one when it starts");
 
     private static async Task<int> RunAsync(
-        string name, string path, bool json, string root, Act act, InvocationConfiguration console, CancellationToken cancellation)
+        string name, X509Certificate2? authority, bool json, (string Root, string Executable) machine, Act act, InvocationConfiguration console, CancellationToken cancellation)
     {
-        using var authority = File.Exists(path) ? CertificateAuthority.ReadCertificate(path) : null;
-        var status = await act(new SystemTrustStore(new ToolOutput(console.Error), root), authority, cancellation);
+        var status = await act(new SystemTrustStore(new ToolOutput(console.Error), machine.Root, executable: machine.Executable), authority, cancellation);
         Print(status, authority, json, console);
         var asWanted = name == "remove" ? !status.Trusted && status.Problem is null : status.Trusted;
         return asWanted ? ExitCode.Fine : ExitCode.Failed;
@@ -87,9 +95,7 @@ internal static class TrustCommand
         {
             if (!IsEnabled(logLevel))
                 return;
-            // Two streams of the tool, two threads.
-            lock (errors)
-                errors.WriteLine(formatter(state, exception));
+            errors.WriteLine(formatter(state, exception));
         }
     }
 }

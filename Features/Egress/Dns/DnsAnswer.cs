@@ -29,6 +29,10 @@ internal sealed record DnsAnswer(DnsCode Code, IReadOnlyList<DnsRecord> Records)
     public TimeSpan Lifetime => Code is DnsCode.NoError && Records.Count > 0 ? TimeSpan.FromSeconds(Records.Min(r => r.Seconds))
         : Code is DnsCode.NoError or DnsCode.NoSuchName ? TimeSpan.FromSeconds(NegativeSeconds) : TimeSpan.Zero;
 
+    /// <summary>The same after a while in memory: whoever is told keeps it no longer than whoever was told first (RFC 1035, 3.2.1).</summary>
+    public DnsAnswer AgedBy(TimeSpan age) => age < TimeSpan.FromSeconds(1) ? this
+        : this with { Records = [.. Records.Select(r => r with { Seconds = (uint)Math.Max(0, r.Seconds - (long)age.TotalSeconds) })] };
+
     /// <summary>Whether it did not fit into a datagram: to be asked again over TCP.</summary>
     public static bool IsTruncated(ReadOnlySpan<byte> message) => (message[2] & 2) != 0;
 

@@ -123,6 +123,14 @@ internal sealed record DnsQuestion
         return query;
     }
 
+    /// <summary>The same name's records of another type.</summary>
+    public DnsQuestion OfType(DnsType type)
+    {
+        var bytes = Bytes.ToArray();
+        BinaryPrimitives.WriteUInt16BigEndian(bytes.AsSpan(bytes.Length - 4), (ushort)type);
+        return this with { Type = type, Bytes = bytes };
+    }
+
     /// <summary>Whether these bytes are an answer to the query that <see cref="ToQuery"/> made.</summary>
     public bool IsAnswer(ReadOnlySpan<byte> answer, ushort id)
     {

@@ -7,6 +7,8 @@ namespace Discobot.Features.Egress.Dns;
 
 public sealed class DnsResolverTests : IDisposable
 {
+    private readonly Told _told = new();
+    private readonly AllowedNames _policy = new();
     private readonly Socket _server = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
     private readonly string _resolvConf = Path.GetTempFileName();
     private readonly LearnedNames _learned = new(TimeProvider.System);
@@ -22,7 +24,8 @@ public sealed class DnsResolverTests : IDisposable
         _resolver = Create(EgressMode.Enforce);
     }
 
-    private DnsResolver Create(EgressMode mode) => new(new AllowedNames(), mode, _servers, _learned, TimeProvider.System, NullLogger<DnsResolver>.Instance);
+    private DnsResolver Create(EgressMode mode, TimeProvider? time = null) =>
+        new(_policy, mode, _servers, _learned, time ?? TimeProvider.System, new FlowRecorder([_told]), NullLogger<DnsResolver>.Instance);
 
     public void Dispose()
     {
@@ -41,6 +44,32 @@ public sealed class DnsResolverTests : IDisposable
         Assert.Equal(1, _asked);
         Assert.Equal("allowed.test", _learned.Find(IPAddress.Parse("203.0.113.7")));
         Assert.Null(_learned.Find(IPAddress.Parse("203.0.113.8")));
+    }
+
+    [Fact]
+    public async Task A_name_that_somebody_is_asked_about_leaves_once_that_is_answered()
+    {
+        _ = ServeAsync("203.0.113.7");
+        _policy.Asks = true;
+        Assert.Equal(DnsCode.ServerFailure, (await AskAsync("open.test", DnsType.A)).Code);
+        Assert.Equal(0, _asked);
+        _policy.Answer.SetResult(new Approval(EgressVerdict.Allow("granted")));
+        Assert.Equal("203.0.113.7", Assert.Single((await AskAsync("open.test", DnsType.A)).Records).Address!.ToString());
+    }
+
+    [Fact]
+    public async Task An_answer_from_memory_says_how_long_it_may_still_be_kept()
+    {
+        var time = new Clock();
+        _resolver.Dispose();
+        _resolver = Create(EgressMode.Enforce, time);
+        _ = ServeAsync("203.0.113.7");
+        foreach (var (passed, left, asked) in ((double, uint, int)[])[(0, 60, 1), (20, 40, 1), (39.5, 1, 1), (1, 60, 2)])
+        {
+            time.Now += TimeSpan.FromSeconds(passed);
+            Assert.Equal(left, Assert.Single((await AskAsync("allowed.test", DnsType.A)).Records).Seconds);
+            Assert.Equal(asked, _asked);
+        }
     }
 
     [Theory]
@@ -133,11 +162,23 @@ public sealed class DnsResolverTests : IDisposable
     public void Servers_are_those_of_resolv_conf(string text, string expected) =>
         Assert.Equal(expected, string.Join(' ', NameServers.Parse(text.Split('\n'), 53).Select(s => s.ToString())));
 
+    [Fact]
+    public async Task Each_question_is_told_with_its_type_and_what_became_of_it()
+    {
+        _ = ServeAsync("203.0.113.7");
+        await AskAsync("allowed.test", DnsType.A);
+        await AskAsync("secret-data.tunnel.test", DnsType.Aaaa);
+
+        Assert.Equal(
+            [("dns", "A", "allowed.test", FlowVerdict.Allowed, null), ("dns", "AAAA", "secret-data.tunnel.test", FlowVerdict.Blocked, "NoSuchName")],
+            _told.Flows.Select(f => (f.Entry, f.Method!, f.Host!, f.Verdict, f.Error)));
+    }
+
     private async Task<DnsAnswer> AskAsync(string name, DnsType type)
     {
         var labels = name.Split('.').SelectMany(label => new[] { (byte)label.Length }.Concat(label.Select(c => (byte)c)));
         byte[] query = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, .. labels, 0, (byte)((ushort)type >> 8), (byte)type, 0, 1];
-        var answer = await _resolver.AnswerAsync(query, isDatagram: true, CancellationToken.None);
+        var answer = await _resolver.AnswerAsync(query, isDatagram: true, client: null, CancellationToken.None);
         return DnsAnswer.Read(answer, query.Length - DnsQuestion.HeaderSize)!;
     }
 
@@ -163,10 +204,40 @@ public sealed class DnsResolverTests : IDisposable
         }
     }
 
+    private sealed class Clock : TimeProvider
+    {
+        public DateTimeOffset Now { get; set; } = DateTimeOffset.UnixEpoch;
+
+        public override DateTimeOffset GetUtcNow() => Now;
+    }
+
+    private sealed class Told : IFlowObserver
+    {
+        public List<Flow> Flows { get; } = [];
+
+        public void Ended(Flow flow)
+        {
+            lock (Flows)
+                Flows.Add(flow);
+        }
+    }
+
     private sealed class AllowedNames : IEgressPolicy
     {
+        public bool Asks { get; set; }
+
+        public TaskCompletionSource<Approval> Answer { get; } = new();
+
+        public async ValueTask<Approval> AskAsync(EgressVerdict refusal, EgressQuestion question, CancellationToken cancellation)
+        {
+            Assert.Equal(("open.test", "DNS"), (question.Target.Host, question.Method));
+            return await Answer.Task.WaitAsync(cancellation);
+        }
+
         public EgressVerdict JudgeTunnel(ConnectTarget target) =>
-            target.Host == "allowed.test" ? EgressVerdict.Allow("allowed.test") : EgressVerdict.Refuse("none", "not allowed");
+            target.Host == "open.test" && Answer.Task.IsCompleted ? EgressVerdict.Allow("granted")
+            : target.Host == "open.test" && Asks ? EgressVerdict.Refuse("default", "not yet") with { Asks = 0 }
+            : target.Host == "allowed.test" ? EgressVerdict.Allow("allowed.test") : EgressVerdict.Refuse("none", "not allowed");
 
         public EgressVerdict JudgeBlindTunnel(ConnectTarget target) => JudgeTunnel(target);
 

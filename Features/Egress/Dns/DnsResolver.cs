@@ -9,12 +9,15 @@ namespace Discobot.Features.Egress.Dns;
 /// records of other types are passed on as they are.
 /// </summary>
 internal sealed partial class DnsResolver(
-    IEgressPolicy policy, EgressMode mode, NameServers servers, LearnedNames learned, TimeProvider time, ILogger<DnsResolver> log)
-    : IDisposable
+    IEgressPolicy policy, EgressMode mode, NameServers servers, LearnedNames learned, TimeProvider time, FlowRecorder flows, ILogger<DnsResolver> log)
+    : IDnsAnswers, IDisposable
 {
     private const int MaxPending = 256;
     private const int MaxRemembered = 10_000;
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(8);
+
+    /// <summary>Resolvers wait 5 s and ask again (resolv.conf(5)); the question stays open meanwhile.</summary>
+    private static readonly TimeSpan AskLimit = TimeSpan.FromSeconds(4);
 
     private readonly SemaphoreSlim _pending = new(MaxPending);
     private readonly Lock _lock = new();
@@ -24,36 +27,82 @@ internal sealed partial class DnsResolver(
     /// <summary>Answers one message.</summary>
     /// <param name="message">What the client sent.</param>
     /// <param name="isDatagram">Whether the answer has to fit into one.</param>
+    /// <param name="client">Who asks.</param>
     /// <param name="cancellation">Ends the wait.</param>
     /// <returns>Null when it was no question: nobody waits for an answer.</returns>
-    public async Task<byte[]?> AnswerAsync(ReadOnlyMemory<byte> message, bool isDatagram, CancellationToken cancellation)
+    public async Task<byte[]?> AnswerAsync(ReadOnlyMemory<byte> message, bool isDatagram, EndPoint? client, CancellationToken cancellation)
     {
         if (!DnsQuestion.TryRead(message, out var question, out var error))
             return error is { } code ? DnsAnswer.Refuse(message.Span, code) : null;
-        if (IsPassedOn(question!))
+        var flow = flows.Begin(new FlowClient(client) { Entry = "dns" });
+        (flow.Method, flow.Host) = ($"{question!.Type}".ToUpperInvariant(), question.Name);
+        flow.RequestBytes = message.Length;
+        if (IsPassedOn(question))
         {
-            var (passed, code) = await PassOnAsync(question!, isDatagram, cancellation);
-            LogAnswered(question!.Type, question.Name, code);
-            return passed;
+            var (passed, code) = await PassOnAsync(question, isDatagram, cancellation);
+            return End(flow, question, code, passed);
         }
 
-        var answer = await AnswerAsync(question!, cancellation);
-        LogAnswered(question!.Type, question.Name, answer.Code);
-        return answer.Write(question, isDatagram ? question.MaxDatagram : ushort.MaxValue);
+        var answer = await AnswerAsync(question, flow, cancellation);
+        return End(flow, question, answer.Code, answer.Write(question, isDatagram ? question.MaxDatagram : ushort.MaxValue));
     }
+
+    Task<byte[]?> IDnsAnswers.AnswerAsync(ReadOnlyMemory<byte> message, DnsParties parties, bool isDatagram, CancellationToken cancellation) =>
+        AnswerAsync(message, isDatagram, parties.Client, cancellation);
+
+    /// <summary>What the name servers say, whether or not it may be dialled. The caller has judged the name.</summary>
+    public Task<DnsAnswer> FindAsync(DnsQuestion question, CancellationToken cancellation) => FindOnceAsync(question).WaitAsync(cancellation);
 
     public void Dispose() => _pending.Dispose();
 
-    private async Task<DnsAnswer> AnswerAsync(DnsQuestion question, CancellationToken cancellation)
+    private byte[] End(Flow flow, DnsQuestion question, DnsCode code, byte[] answer)
+    {
+        flow.ResponseBytes = answer.Length;
+        flow.Error = code == DnsCode.NoError ? null : $"{code}";
+        LogAnswered(question.Type, question.Name, code, flow.Id);
+        flows.End(flow);
+        return answer;
+    }
+
+    private async Task<DnsAnswer> AnswerAsync(DnsQuestion question, Flow flow, CancellationToken cancellation)
     {
         if (question.Name == "localhost" || question.Name.EndsWith(".localhost", StringComparison.Ordinal))
             return Localhost(question);
-        if ((!question.IsHostName && mode == EgressMode.Enforce) || !policy.JudgeTunnel(new ConnectTarget(question.Name, ConnectTarget.AnyPort)).Allowed)
+        var verdict = !question.IsHostName && mode == EgressMode.Enforce
+            ? EgressVerdict.Refuse("egress.mode", "It is no host name.") : policy.JudgeTunnel(new ConnectTarget(question.Name, ConnectTarget.AnyPort));
+        if (verdict.Asks is not null)
+        {
+            if (await AskAsync(verdict, question, flow, cancellation) is not { } answered)
+                return DnsAnswer.Failed;
+            verdict = answered;
+        }
+
+        flow.Decide(verdict);
+        if (!verdict.Allowed)
             return DnsAnswer.NoSuchName;
         if (question.Type is not (DnsType.A or DnsType.Aaaa or DnsType.Cname))
             return DnsAnswer.Empty;
-        var answer = await FindAsync(question).WaitAsync(cancellation);
+        var answer = await FindAsync(question, cancellation);
         return answer with { Records = [.. answer.Records.Where(r => r.Address is null || IsPermitted(question.Name, r.Address))] };
+    }
+
+    /// <returns>Null when there is no answer yet: "failed" is what resolvers ask again about, and "no such name" what they remember.</returns>
+    private async Task<EgressVerdict?> AskAsync(EgressVerdict verdict, DnsQuestion question, Flow flow, CancellationToken cancellation)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(AskLimit);
+        try
+        {
+            var approval = await policy.AskAsync(verdict, new EgressQuestion(new ConnectTarget(question.Name, ConnectTarget.AnyPort), flow.Client, "DNS"), limit.Token);
+            // The connection for which the name was asked is still to come.
+            _ = Task.Delay(Limit, time, CancellationToken.None).ContinueWith(_ => approval.Dispose(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            return approval.Verdict;
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            flow.Decide(verdict);
+            return null;
+        }
     }
 
     // HTTPS and SVCB records lead to QUIC and to hidden server names: who gets none goes on with addresses (RFC 9460, 3).
@@ -97,13 +146,13 @@ internal sealed partial class DnsResolver(
     private bool IsPermitted(string name, IPAddress address) => policy.JudgeAddress(new ConnectTarget(name, ConnectTarget.AnyPort), address).Allowed;
 
     // One question outside for all who ask the same at the same time.
-    private Task<DnsAnswer> FindAsync(DnsQuestion question)
+    private Task<DnsAnswer> FindOnceAsync(DnsQuestion question)
     {
         var key = (question.Name, question.Type);
         lock (_lock)
         {
-            if (_remembered.TryGetValue(key, out var found) && found.Until > time.GetUtcNow())
-                return Task.FromResult(found.Answer);
+            if (_remembered.TryGetValue(key, out var found) && found.Until - time.GetUtcNow() is var left && left > TimeSpan.Zero)
+                return Task.FromResult(found.Answer.AgedBy(found.Answer.Lifetime - left));
             if (!_asked.TryGetValue(key, out var asked))
                 _asked[key] = asked = Task.Run(() => AskAsync(key, question));
             return asked;
@@ -167,6 +216,6 @@ internal sealed partial class DnsResolver(
             _remembered.Clear();
     }
 
-    [LoggerMessage(Level = LogLevel.Debug, Message = "dns {Type} {Name} {Code}")]
-    private partial void LogAnswered(DnsType type, string name, DnsCode code);
+    [LoggerMessage(Level = LogLevel.Debug, Message = "dns {Type} {Name} {Code} {Id}")]
+    private partial void LogAnswered(DnsType type, string name, DnsCode code, string id);
 }

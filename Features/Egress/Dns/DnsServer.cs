@@ -1,14 +1,21 @@
 using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 
 namespace Discobot.Features.Egress.Dns;
 
-/// <summary>Listens for questions, over UDP and TCP, on the loopback addresses: the packet filter leads them here.</summary>
-internal sealed partial class DnsServer(DnsResolver resolver, IReadOnlyList<IPEndPoint> addresses, ILogger<DnsServer> log) : BackgroundService
+/// <summary>Listens for questions, over UDP and TCP, on the loopback addresses, where the packet filter leads them, or a gateway's own.</summary>
+/// <param name="answers">Answers them.</param>
+/// <param name="addresses">Where it listens.</param>
+/// <param name="log">Tells what is in the way.</param>
+/// <param name="interfaceOf">By which interface alone questions to an address come and their answers go; empty: by any.</param>
+internal sealed partial class DnsServer(IDnsAnswers answers, IReadOnlyList<IPEndPoint> addresses, ILogger<DnsServer> log, Func<IPAddress, string>? interfaceOf = null) : BackgroundService
 {
     private const int MaxMessage = 4096;
     private const int MaxAtOnce = 1024;
+    private const int SocketLevel = 1;
+    private const int BindToDevice = 25;
     private static readonly TimeSpan IdleLimit = TimeSpan.FromSeconds(10);
 
     private readonly SemaphoreSlim _atOnce = new(MaxAtOnce);
@@ -42,6 +49,8 @@ internal sealed partial class DnsServer(DnsResolver resolver, IReadOnlyList<IPEn
         _sockets.Add(socket);
         try
         {
+            if (interfaceOf?.Invoke(address.Address) is { Length: > 0 } name)
+                BindToInterface(socket, name);
             socket.Bind(address);
         }
         catch (SocketException e)
@@ -50,6 +59,20 @@ internal sealed partial class DnsServer(DnsResolver resolver, IReadOnlyList<IPEn
         }
 
         return socket;
+    }
+
+    // SO_BINDTODEVICE. Whoever asks from an address of the world outside is then answered where it asked, and never there.
+    private void BindToInterface(Socket socket, string name)
+    {
+        try
+        {
+            socket.SetRawSocketOption(SocketLevel, BindToDevice, Encoding.ASCII.GetBytes(name + '\0'));
+        }
+        catch (SocketException e)
+        {
+            // Before Linux 5.7 it takes a capability.
+            LogUnbound(name, e.Message);
+        }
     }
 
     private async Task ServeDatagramsAsync(Socket socket, CancellationToken cancellation)
@@ -80,7 +103,7 @@ internal sealed partial class DnsServer(DnsResolver resolver, IReadOnlyList<IPEn
     {
         try
         {
-            if (await resolver.AnswerAsync(message, isDatagram: true, cancellation) is { } answer)
+            if (await answers.AnswerAsync(message, PartiesOf(client, socket.LocalEndPoint), isDatagram: true, cancellation) is { } answer)
                 await socket.SendToAsync(answer, client, cancellation);
         }
         catch (Exception e) when (e is SocketException or OperationCanceledException or ObjectDisposedException)
@@ -124,6 +147,7 @@ internal sealed partial class DnsServer(DnsResolver resolver, IReadOnlyList<IPEn
         try
         {
             using var stream = new NetworkStream(socket, ownsSocket: true);
+            var parties = PartiesOf(socket.RemoteEndPoint, socket.LocalEndPoint);
             var length = new byte[2];
             while (true)
             {
@@ -132,7 +156,7 @@ internal sealed partial class DnsServer(DnsResolver resolver, IReadOnlyList<IPEn
                 await stream.ReadExactlyAsync(length, limit.Token);
                 var message = new byte[BinaryPrimitives.ReadUInt16BigEndian(length)];
                 await stream.ReadExactlyAsync(message, limit.Token);
-                if (await resolver.AnswerAsync(message, isDatagram: false, limit.Token) is not { } answer)
+                if (await answers.AnswerAsync(message, parties, isDatagram: false, limit.Token) is not { } answer)
                     return;
                 var framed = new byte[2 + answer.Length];
                 BinaryPrimitives.WriteUInt16BigEndian(framed, (ushort)answer.Length);
@@ -153,6 +177,11 @@ internal sealed partial class DnsServer(DnsResolver resolver, IReadOnlyList<IPEn
             _atOnce.Release();
         }
     }
+
+    private static DnsParties PartiesOf(EndPoint? client, EndPoint? server) => new((IPEndPoint)client!, ((IPEndPoint)server!).Address);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "answers to questions that come by {Interface} are not held to it: {Reason}")]
+    private partial void LogUnbound(string @interface, string reason);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "dns failed")]
     private partial void LogFailed(Exception error);

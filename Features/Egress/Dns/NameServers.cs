@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Egress.Dns;
 
@@ -93,7 +94,7 @@ internal sealed class NameServers(string path, int port = 53)
         {
             var written = File.GetLastWriteTimeUtc(path);
             if (_read.Servers is null || _read.Written != written)
-                _read = (written, Parse(File.Exists(path) ? File.ReadAllLines(path) : [], port));
+                _read = (written, Parse(File.Exists(path) && RegularFile.IsOrMissing(path) ? File.ReadAllLines(path) : [], port));
             return _read.Servers;
         }
     }

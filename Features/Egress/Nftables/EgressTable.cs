@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Egress.Nftables;
@@ -10,22 +11,8 @@ namespace Discobot.Features.Egress.Nftables;
 /// </summary>
 internal sealed class EgressTable : IEgressTable
 {
-    private const string Name = "discobot";
-    private const ushort NewTable = 0;
-    private const ushort DeleteTable = 2;
-    private const ushort NewChain = 3;
-    private const ushort NewRule = 6;
-    private const ushort Create = 0x400;
-    private const ushort Append = 0x800;
-    private const uint OwnedTable = 2;
-
+    private const string Name = EgressFeature.Table;
     private const uint Root = 0;
-
-    // linux/netfilter.h: NF_INET_ hooks.
-    private const uint Arriving = 0;
-    private const uint Input = 1;
-    private const uint Forward = 2;
-    private const uint Output = 3;
 
     // Before Docker's own translation (-100), which would otherwise send questions for 127.0.0.11 to Docker's resolver first.
     private const int BeforeDocker = -101;
@@ -43,48 +30,67 @@ internal sealed class EgressTable : IEgressTable
 
     private static readonly IPNetwork[] Loopback = [IPNetwork.Parse("127.0.0.0/8"), IPNetwork.Parse("::1/128")];
 
+    // Of the connections that the proxy opened. Nobody else marks any: that takes NET_ADMIN.
+    private const uint Ours = 0xD15C0;
+
     // RFC 4861: without router and neighbour discovery there is no IPv6 at all.
     private static readonly byte[] Discovery = [133, 135, 136];
 
-    private readonly NetlinkSocket _socket = new(NetlinkSocket.Netfilter);
+    // RFC 2710 and 3810: the kernel tells the neighbours of itself which groups it listens to, at once with each interface. They may not hear, since a
+    // program chooses its groups; and it is no attempt of anybody's.
+    private static readonly byte[] GroupReports = [131, 132, 143];
+
+    private readonly NftTable _table = new(Name);
+    private IReadOnlyDictionary<string, long> _refusedBefore = new Dictionary<string, long>();
+    private bool _isSet;
 
     /// <inheritdoc/>
     public void Set(EgressPlan plan)
     {
-        var w = new NftWriter();
-        // Made first so that deleting it succeeds whether there was one or not.
-        foreach (var (type, flags) in new[] { (NewTable, Create), (DeleteTable, (ushort)0), (NewTable, Create) })
-        {
-            w.Message(type, flags, w =>
-            {
-                w.Text(1, Name);
-                if (type == NewTable)
-                    w.Number(2, OwnedTable);
-            });
-        }
-
-        if (plan.Mode != EgressMode.Open)
-        {
-            if (plan.IsServed)
-            {
-                AddChain(w, "redirect", "nat", Output, BeforeDocker, Redirections(plan));
-                if (plan.LeadsContainers)
-                    AddChain(w, "nested", "nat", Arriving, BeforeDocker, OfContainers(plan));
-            }
-
-            AddChain(w, "leave", "filter", Output, 0, Departures(plan));
-            if (plan.LeadsContainers)
-                AddChain(w, "pass", "filter", Forward, 0, Passages(plan));
-            AddChain(w, "enter", "filter", Input, 0, Arrivals(plan));
-        }
-
-        var batch = w.ToBatch();
-        if (_socket.Send(batch, w.Answered) is { } failure)
-            throw new LibcException("nftables", $"table inet {Name}", failure.Error);
+        // The rules' counters go with the rules.
+        if (_isSet)
+            _refusedBefore = Refused();
+        _table.Replace(plan.Mode == EgressMode.Open ? [] : Chains(plan), plan.Mode == EgressMode.Redirect ? PassedDestinations.Sets : []);
+        _isSet = true;
     }
 
+    /// <inheritdoc/>
+    public IReadOnlyDictionary<string, long> Refused()
+    {
+        var sum = RefusedPackets.Read(Name);
+        foreach (var (kind, packets) in _refusedBefore)
+            sum[kind] = sum.GetValueOrDefault(kind) + packets;
+        return sum;
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<IPEndPoint> Passed() => PassedDestinations.Read(Name);
+
+    /// <inheritdoc/>
+    public bool IsThere => RefusedPackets.Read(Name).Count > 0;
+
     /// <summary>Takes the table away.</summary>
-    public void Dispose() => _socket.Dispose();
+    public void Dispose() => _table.Dispose();
+
+    private static IEnumerable<NftChain> Chains(EgressPlan plan)
+    {
+        if (plan.IsServed)
+        {
+            yield return new("redirect", "nat", NftTable.Output, BeforeDocker, Redirections(plan));
+            if (plan.LeadsContainers)
+                yield return new("nested", "nat", NftTable.Arriving, BeforeDocker, OfContainers(plan));
+        }
+
+        if (plan.LeadsContainers && plan.Mode == EgressMode.Enforce)
+            yield return new("arrive", "filter", NftTable.Arriving, 0, Pretences());
+
+        yield return new("leave", "filter", NftTable.Output, 0, Departures(plan));
+        if (plan.LeadsContainers)
+            yield return new("pass", "filter", NftTable.Forward, 0, Passages(plan));
+        if (plan.Mode == EgressMode.Enforce)
+            yield return new("send", "filter", NftTable.Sending, 0, Sendings());
+        yield return new("enter", "filter", NftTable.Input, 0, Arrivals(plan));
+    }
 
     private static IEnumerable<NftRule> Redirections(EgressPlan plan)
     {
@@ -155,12 +161,14 @@ internal sealed class EgressTable : IEgressTable
             yield return new NftRule().LeavingBy(name).Accept();
         if (plan.Mode == EgressMode.Redirect)
         {
-            yield return new NftRule().Udp().ToPort(443).Count().Reject();
+            foreach (var rule in Exceptions(plan))
+                yield return rule;
             yield break;
         }
 
         yield return new NftRule().Answering().Accept();
-        yield return new NftRule().Count().Reject();
+        foreach (var rule in Refusals())
+            yield return rule;
     }
 
     // The entry and the resolver are for this container alone: what comes from elsewhere in the world was not redirected here.
@@ -175,13 +183,30 @@ internal sealed class EgressTable : IEgressTable
 
     private static IEnumerable<NftRule> Departures(EgressPlan plan)
     {
-        yield return new NftRule().OfUser(plan.ProxyUser).Accept();
-        if (!plan.IsServed)
-            yield return new NftRule().OfUser(Root).Accept();
+        foreach (var user in plan.IsServed ? [plan.ProxyUser] : (uint[])[plan.ProxyUser, Root])
+        {
+            if (plan.Mode == EgressMode.Enforce)
+                yield return new NftRule().OfUser(user).Asking().Mark(Ours).Accept();
+            yield return new NftRule().OfUser(user).Accept();
+        }
+
         foreach (var rule in DockersQuestions(plan))
             yield return rule.Accept();
         if (plan.Mode == EgressMode.Enforce)
-            yield return new NftRule().To(DockersResolver).Count().Reject();
+        {
+            foreach (var rule in Impostures())
+                yield return rule;
+        }
+
+        // A socket that is bound to an interface by which the loopback has no route (LoopbackRoute) sends there even what was redirected here.
+        foreach (var network in Loopback)
+        {
+            yield return new NftRule().ToThroughElsewhere(network).Reset("other");
+            yield return new NftRule().ToThroughElsewhere(network).Udp().Refuse("udp");
+        }
+
+        if (plan.Mode == EgressMode.Enforce)
+            yield return new NftRule().To(DockersResolver).Refuse("other");
         foreach (var name in Inside)
             yield return new NftRule().LeavingBy(name).Accept();
         // A redirected packet is still said to leave by the uplink here; its destination is what has changed.
@@ -190,38 +215,72 @@ internal sealed class EgressTable : IEgressTable
         yield return new NftRule().ToThisMachine().Accept();
         if (plan.Mode == EgressMode.Redirect)
         {
-            yield return new NftRule().Udp().ToPort(443).Count().Reject();
+            foreach (var rule in Exceptions(plan))
+                yield return rule;
             yield break;
         }
 
         yield return new NftRule().Answering().Accept();
-        foreach (var type in Discovery)
-            yield return new NftRule().IcmpV6(type).Accept();
-        yield return new NftRule().Count().Reject();
+        foreach (var rule in Endings(plan))
+            yield return rule;
+        foreach (var rule in Refusals())
+            yield return rule;
     }
 
-    private static void AddChain(NftWriter w, string name, string type, uint hook, int priority, IEnumerable<NftRule> rules)
+    // What somebody else sends in another's name. Who may send from an address of the world outside (IPV6_FREEBIND, which takes no capability) to
+    // this machine could have it answered, and an answer leaves; so may its own. Who may send from where the proxy's name server is would be it: the
+    // kernel takes a question from a port that was sent to before for an answer to that, and delivers it to the sender.
+    private static IEnumerable<NftRule> Impostures()
     {
-        w.Message(NewChain, Create, w =>
+        yield return new NftRule().From(DockersResolver).OfAnotherUser(Root).Refuse("other");
+        foreach (var network in Loopback)
         {
-            w.Text(1, Name);
-            w.Text(3, name);
-            w.Nest(4, w =>
-            {
-                w.Number(1, hook);
-                w.Number(2, (uint)priority);
-            });
-            w.Number(5, 1);
-            w.Text(7, type);
-        });
-        foreach (var rule in rules)
-        {
-            w.Message(NewRule, Create | Append, w =>
-            {
-                w.Text(1, Name);
-                w.Text(2, name);
-                w.Nest(4, rule.Write);
-            });
+            yield return new NftRule().From(network).Udp().FromPort(53).OfAnotherUser(Root).Refuse("udp");
+            yield return new NftRule().From(network).Tcp().FromPort(53).OfAnotherUser(Root).Refuse("other");
         }
+
+        // The kernel's own have no address yet.
+        foreach (var type in Discovery)
+            yield return new NftRule().IcmpV6(type).Accept();
+        foreach (var type in GroupReports)
+        {
+            foreach (var name in Inside)
+                yield return new NftRule().LeavingBy(name).IcmpV6(type).Accept();
+            yield return new NftRule().IcmpV6(type).Drop();
+        }
+
+        // A refusal would be sent to that address, too; so this comes before whatever refuses.
+        yield return new NftRule().FromElsewhere().Drop("other");
     }
+
+    // Containers of the inner Docker may send from whatever address they like (NET_RAW); an answer to that would be let out.
+    private static IEnumerable<NftRule> Pretences() =>
+        [.. Bridges.Select(bridge => new NftRule().ArrivedBy(bridge).FromAnotherSide().Drop("other")), new NftRule().ArrivedByBridge().FromAnotherSide().Drop("other")];
+
+    // Where nothing is enforced: QUIC is refused, and what else passes is known.
+    private static IEnumerable<NftRule> Exceptions(EgressPlan plan) =>
+        [new NftRule().Udp().ToPort(443).Refuse("udp"), .. plan.IsServed ? PassedDestinations.Rules() : []];
+
+    // What the kernel sends for a connection of the proxy's when the socket is closed is nobody's: the last data, FIN again, the last ACK, RST. A
+    // socket of somebody else's may get the same addresses and ports while the connection is still known, and is not the proxy's.
+    private static IEnumerable<NftRule> Endings(EgressPlan plan) =>
+    [
+        new NftRule().Tcp().Marked(Ours).OfAnotherUser(plan.ProxyUser).Refuse("other"),
+        new NftRule().Tcp().Marked(Ours).Accept(),
+    ];
+
+    private static IEnumerable<NftRule> Refusals() =>
+    [
+        new NftRule().Udp().Refuse("udp"),
+        new NftRule().Icmp(AddressFamily.InterNetwork).Refuse("icmp"),
+        new NftRule().Icmp(AddressFamily.InterNetworkV6).Refuse("icmp"),
+        new NftRule().Refuse("other"),
+    ];
+
+    // A socket that is bound to the uplink (SO_BINDTODEVICE) sends there even what is for this machine, and what was redirected to it.
+    private static IEnumerable<NftRule> Sendings() =>
+    [
+        new NftRule().LeavingBy("lo").Accept(),
+        new NftRule().ToThisMachine().Drop("other"),
+    ];
 }

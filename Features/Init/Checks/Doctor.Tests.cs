@@ -16,17 +16,21 @@ public sealed class DoctorTests : IDisposable
     [Fact]
     public async Task Every_step_port_and_trust_store_of_a_good_start_is_told_to_work_and_what_a_client_got_is_told()
     {
+        _inside.Environment["DISCOBOT_EGRESS"] = "open";
         await StartAsync();
         var findings = await LookAsync();
         string[] steps =
         [
             "localhost name", "git safe directories", "data directories", "base home", "workspace", "filesystem", "workspace link", "proxy config",
-            "CA certificate", "proxy binary", "login shells",
+            "CA certificate", "proxy binary", "login shells", "agent-api",
         ];
         foreach (var name in steps.Select(s => "step " + s).Concat(["port proxy", "port API", "trust system"]))
             Assert.Equal("ok", findings[name].GetProperty("result").GetString());
+        // Nothing is enforced, and no route leads anywhere.
+        Assert.Equal("absent", findings["step way out"].GetProperty("result").GetString());
+        Assert.StartsWith("held: 192.0.2.1:443", findings["egress TCP 443"].GetProperty("detail").GetString(), StringComparison.Ordinal);
         Assert.Equal("absent", findings["step cache mounts"].GetProperty("result").GetString());
-        Assert.Equal("ok", findings["client curl"].GetProperty("result").GetString());
+        Assert.Equal(("ok", "goes through the proxy"), (findings["client curl"].GetProperty("result").GetString(), findings["client curl"].GetProperty("detail").GetString()));
         Assert.Equal("ok", findings["port whose"].GetProperty("result").GetString());
     }
 
@@ -41,7 +45,7 @@ public sealed class DoctorTests : IDisposable
         _inside.Program("/.data/discobot/workspace/.discobot/hooks/gone", "#---\n# type: session\n# blocking: true\n#---\nexit 5");
         _inside.Prepare("chown -R 1000:1000 $2/discobot/workspace");
         await StartAsync();
-        await _inside.InsideAsync("""
+        await _inside.ShellAsync("""
             rm /workspace/.discobot/hooks/gone; mkdir -p /var/run; : > /var/run/docker.sock; chown 0:4242 /var/run/docker.sock; chmod 660 /var/run/docker.sock
             ip link add docker0 type bridge; ip address add 172.30.1.1/24 dev docker0
             """);
@@ -58,12 +62,56 @@ public sealed class DoctorTests : IDisposable
         Assert.DoesNotContain("step hook gone", findings.Keys);
     }
 
+    /// <summary>The file may have Docker listen elsewhere, at several places, or by TCP alone.</summary>
+    [Theory]
+    [InlineData("unix:///run/d.sock", "/run/d.sock", "failed", "4242 of /run/d.sock")]
+    [InlineData("unix:///run/gone.sock\", \"unix:///run/d.sock", "/run/d.sock", "failed", "4242 of /run/d.sock")]
+    [InlineData("tcp://127.0.0.1:2375", "/run/d.sock", "absent", "tcp://127.0.0.1:2375")]
+    [InlineData("unix:///run/gone.sock", "/var/run/docker.sock", "failed", "4242 of /var/run/docker.sock")]
+    [InlineData("unix:///run/gone.sock", "/run/d.sock", "absent", "no Docker socket")]
+    public async Task The_agents_right_to_use_Docker_is_asked_where_Docker_listens(string hosts, string socket, string result, string detail)
+    {
+        await StartAsync();
+        await _inside.ShellAsync($$"""
+            mkdir -p /etc/docker /var/run; echo '{"hosts": ["{{hosts}}"]}' > /etc/docker/daemon.json
+            : > {{socket}}; chown 0:4242 {{socket}}; chmod 660 {{socket}}
+            """);
+        var found = (await LookAsync())["step docker group"];
+        Assert.Equal(result, found.GetProperty("result").GetString());
+        Assert.Contains(detail, found.GetProperty("detail").GetString(), StringComparison.Ordinal);
+    }
+
+    /// <summary>A link that leads elsewhere, a profile that does not read ours, caches that nobody wants.</summary>
+    [Fact]
+    public async Task What_a_step_has_left_is_told_as_it_is_and_what_was_not_asked_for_is_not_missed()
+    {
+        _inside.Prepare("mkdir -p $1/shared $2/cache");
+        _inside.Before = "mount --bind shared .data/cache";
+        _inside.Environment["CACHE_ENABLED"] = "false";
+        await StartAsync();
+        await _inside.ShellAsync("ln -sfn /tmp /workspace; : > /etc/profile");
+        var findings = await LookAsync();
+        Assert.Equal(("failed", "/workspace leads to /tmp"), Told("workspace link"));
+        Assert.Equal(("failed", "/etc/profile does not read /etc/profile.d/discobot-proxy.sh"), Told("login shells"));
+        Assert.Equal(("absent", "CACHE_ENABLED is false"), Told("cache mounts"));
+
+        (string?, string?) Told(string step) => (findings["step " + step].GetProperty("result").GetString(), findings["step " + step].GetProperty("detail").GetString());
+    }
+
+    [Fact]
+    public async Task At_a_terminal_the_log_that_is_to_be_read_is_the_file_it_is_in()
+    {
+        _inside.Terminal = true;
+        await StartAsync();
+        Assert.Equal("read the proxy's log, /.data/proxy/proxy.log", (await LookAsync())["network upstream"].GetProperty("fix").GetString());
+    }
+
     [Fact]
     public async Task What_fails_has_a_fix_and_a_client_that_would_go_past_the_proxy_is_no_success()
     {
         _inside.Prepare("rm $1/opt/discobot/bin/proxy; printf '::1 localhost\\n' > $1/etc/hosts-later");
         await StartAsync();
-        await _inside.InsideAsync("cat /etc/hosts-later > /etc/hosts; rm /workspace; /opt/discobot/lib/discobot trust remove");
+        await _inside.ShellAsync("cat /etc/hosts-later > /etc/hosts; rm /workspace; /opt/discobot/lib/discobot trust remove");
         var findings = await LookAsync();
         foreach (var name in new[] { "step localhost name", "step workspace link", "step proxy binary", "step login shells", "port proxy", "port API", "trust system", "client curl" })
         {
@@ -71,17 +119,20 @@ public sealed class DoctorTests : IDisposable
             Assert.NotEqual("", findings[name].GetProperty("fix").GetString());
         }
 
-        Assert.Equal("goes past the proxy: HTTPS_PROXY does not name it", findings["client curl"].GetProperty("detail").GetString());
-        Assert.Equal("1\n", (await _inside.InsideAsync(Command + " > /dev/null; echo $?"))[^2..]);
+        Assert.StartsWith("goes past the proxy: ", findings["client curl"].GetProperty("detail").GetString(), StringComparison.Ordinal);
+        Assert.Equal("1\n", (await _inside.ShellAsync(Command + " > /dev/null; echo $?"))[^2..]);
     }
 
     private async Task StartAsync()
     {
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("startup completed");
     }
 
     private async Task<Dictionary<string, JsonElement>> LookAsync()
-        => JsonDocument.Parse(await _inside.InsideAsync(Command)).RootElement.EnumerateArray()
-            .ToDictionary(f => $"{f.GetProperty("area").GetString()} {f.GetProperty("name").GetString()}");
+    {
+        var said = await _inside.ShellAsync(Command);
+        Assert.True(said.StartsWith('['), $"{said}\n{_inside.Output}");
+        return JsonDocument.Parse(said).RootElement.EnumerateArray().ToDictionary(f => $"{f.GetProperty("area").GetString()} {f.GetProperty("name").GetString()}");
+    }
 }

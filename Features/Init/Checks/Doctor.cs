@@ -1,74 +1,79 @@
 using System.Net;
 using System.Net.Sockets;
-using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init.Checks;
 
 /// <summary>What a check found.</summary>
-/// <param name="Area">Step, port, trust or client.</param>
+/// <param name="Area">Step, port, config, trust or client.</param>
 /// <param name="Name">What was looked at.</param>
 /// <param name="Works">Null when there is nothing to check.</param>
 /// <param name="Detail">What is so.</param>
 /// <param name="Fix">What to do about it; null when it works.</param>
 internal sealed record Finding(string Area, string Name, bool? Works, string Detail, string? Fix);
 
-/// <summary>Looks at a running container and says of each part whether it does what the start was to make it do. Changes nothing.</summary>
+/// <summary>Looks at a running container, or at a proxy elsewhere, and says of each part whether it does what it is to do. Changes nothing.</summary>
 /// <param name="seen">The container.</param>
-/// <param name="proxy">The ports it has to serve.</param>
-/// <param name="trust">Asks the trust store: whether the authority is trusted, and one line about it.</param>
+/// <param name="proxy">The proxy it has to have.</param>
+/// <param name="trust">Whether the authority is trusted.</param>
 /// <param name="network">Asks the proxy itself.</param>
 /// <param name="clients">Tries the clients of the image.</param>
+/// <param name="egress">Tries to get out.</param>
+/// <param name="missing">The proxy's secrets that have no value, each with its place and key; null where it may not be asked.</param>
 internal sealed class Doctor(
-    SeenContainer seen, ProxySummary proxy, Func<(bool Trusted, string Message)> trust, DoctorNetwork network, DoctorClients clients)
+    SeenContainer seen, SeenProxy proxy, SeenTrust trust, DoctorNetwork network, DoctorClients clients, DoctorEgress egress,
+    Func<CancellationToken, Task<IReadOnlyList<string>?>> missing)
 {
     public const string Restart = "restart the container and read `docker logs` from its start";
 
     /// <summary>Runs every check.</summary>
     public async Task<IReadOnlyList<Finding>> RunAsync(CancellationToken cancellationToken)
     {
-        var findings = new List<Finding>(Startup.Checks(seen))
-        {
-            await PortAsync("proxy", proxy.Port, cancellationToken),
-            await PortAsync("API", proxy.ApiPort, cancellationToken),
-            Trust(),
-            Java(),
-        };
+        // Elsewhere no start has left anything behind, and nothing of it can be missing.
+        List<Finding> findings = proxy.IsContainers ? [.. Startup.Checks(seen)]
+            : [new Finding("step", "all", null, "this is no container that `discobot init` started: its steps are not looked at", null)];
+        findings.Add(await PortAsync("proxy", new IPEndPoint(IPAddress.Loopback, proxy.State.Port), cancellationToken));
+        findings.Add(await PortAsync("API", IPEndPoint.Parse(proxy.State.Api), cancellationToken));
+        findings.Add(Secrets(await missing(cancellationToken)));
+        findings.Add(new Finding("trust", "system", trust.Trusted, trust.Message, trust.Trusted ? null : trust.IsRotated ? proxy.TakeNewAuthority : proxy.Trust));
+        findings.Add(Served());
+        findings.Add(Java());
         findings.AddRange(await network.LookAsync(cancellationToken));
         findings.AddRange(await clients.TryAllAsync(cancellationToken));
+        if (proxy.IsContainers)
+            findings.AddRange(await egress.TryAsync(cancellationToken));
         return findings;
     }
 
-    private static async Task<Finding> PortAsync(string name, int port, CancellationToken cancellationToken)
+    private async Task<Finding> PortAsync(string name, IPEndPoint address, CancellationToken cancellationToken)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(TimeSpan.FromSeconds(2));
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        using var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            await socket.ConnectAsync(new IPEndPoint(IPAddress.Loopback, port), limit.Token);
-            return new Finding("port", name, true, $"127.0.0.1:{port} accepts", null);
+            await socket.ConnectAsync(address, limit.Token);
+            return new Finding("port", name, true, $"{address} accepts", null);
         }
         catch (Exception error) when (error is SocketException or OperationCanceledException)
         {
-            return new Finding("port", name, false, $"127.0.0.1:{port}: {error.Message}", "read the proxy's lines in `docker logs`; " + Restart);
+            return new Finding("port", name, false, $"{address}: {error.Message}", proxy.IsContainers ? $"{proxy.ReadLog}; {proxy.Restart}" : proxy.Restart);
         }
     }
+
+    private Finding Secrets(IReadOnlyList<string>? without) => without switch
+    {
+        null => new Finding("config", "secrets", null, "the proxy does not tell of its configuration here", null),
+        [] => new Finding("config", "secrets", true, "every variable and file that the configuration takes a value from has one", null),
+        _ => new Finding("config", "secrets", false, string.Join("; ", without),
+            $"give the proxy what is missing: {(proxy.IsContainers ? "start the container again with the variable (-e NAME) or the file" : "start it again with the variable, or put the file there")}"),
+    };
+
+    private Finding Served() => trust.IsRotated
+        ? new Finding("trust", "served", false, $"the proxy goes on with the CA that it began with; {trust.File} holds another", proxy.TakeNewAuthority)
+        : new Finding("trust", "served", true, $"the proxy signs with {trust.File}", null);
 
     // Made at the start, where there was a Java then.
-    private Finding Java() => File.Exists(seen.Paths.JavaTrustStore)
-        ? new Finding("trust", "java", true, seen.Paths.JavaTrustStore, null)
+    private Finding Java() => !proxy.IsContainers ? new Finding("trust", "java", null, "java's own key store is not looked at here", null)
+        : File.Exists(seen.Paths.JavaTrustStore) ? new Finding("trust", "java", true, seen.Paths.JavaTrustStore, null)
         : new Finding("trust", "java", null, "no Java in this image at its start", null);
-
-    private Finding Trust()
-    {
-        try
-        {
-            var (trusted, message) = trust();
-            return new Finding("trust", "system", trusted, message, trusted ? null : "discobot trust install");
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or System.Security.Cryptography.CryptographicException)
-        {
-            return new Finding("trust", "system", false, error.Message, "discobot trust install");
-        }
-    }
 }

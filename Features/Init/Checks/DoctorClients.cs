@@ -1,14 +1,19 @@
+using System.Net;
+using System.Text.RegularExpressions;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init.Checks;
 
-/// <summary>Has each client of the image fetch an https page, with the variables that a login shell gets. Any answer will do, even an
+/// <summary>Has each client of the image fetch a page, with the variables that a login shell gets. Any answer will do, even an
 /// error page: what is asked is whether the client goes through the proxy and trusts it.</summary>
 /// <param name="tools">Runs them.</param>
 /// <param name="path">The PATH to look on.</param>
-/// <param name="url">What they fetch.</param>
+/// <param name="proxy">The proxy they should use, and what they fetch.</param>
+/// <param name="trust">Whether its authority is trusted.</param>
+/// <param name="isLed">Finds out whether what goes past the proxy is led to it all the same.</param>
 /// <param name="user">Who runs them, when that is root here: they may be the agent's own programs. Null stays who it is.</param>
-internal sealed class DoctorClients(ToolRun tools, string path, string url, UserRecord? user = null)
+internal sealed partial class DoctorClients(
+    ToolRun tools, string path, SeenProxy proxy, SeenTrust trust, Func<CancellationToken, Task<bool>> isLed, UserRecord? user = null)
 {
     private const string Python = """
         import sys, urllib.request, urllib.error
@@ -18,58 +23,140 @@ internal sealed class DoctorClients(ToolRun tools, string path, string url, User
 
     // By hand, as proxy libraries do it: Node's own fetch takes notice of HTTPS_PROXY from version 24 on.
     private const string Node = """
-        const u = new URL(process.argv[1]), p = new URL(process.env.HTTPS_PROXY), host = `${u.hostname}:${u.port || 443}`;
-        const fail = e => { console.error(e.message); process.exit(1) };
-        require('http').request({ host: p.hostname, port: p.port, method: 'CONNECT', path: host, headers: { host } }).on('error', fail)
-            .on('connect', (a, socket) => require('tls').connect({ socket, servername: u.hostname }, () => process.exit(0)).on('error', fail)).end();
+        const u = new URL(process.argv[1]), tls = u.protocol == 'https:', host = `${u.hostname}:${u.port || 443}`;
+        const named = tls ? process.env.https_proxy || process.env.HTTPS_PROXY : process.env.http_proxy || process.env.HTTP_PROXY;
+        const fail = e => { console.error(e.message); process.exit(1) }, done = () => process.exit(0), p = named && new URL(named);
+        const way = p && { host: p.hostname, port: p.port };
+        if (!p) require(tls ? 'https' : 'http').get(u, done).on('error', fail);
+        else if (!tls) require('http').get({ ...way, path: u.href, headers: { host: u.host } }, done).on('error', fail);
+        else require('http').request({ ...way, method: 'CONNECT', path: host, headers: { host } }).on('error', fail)
+            .on('connect', (a, socket) => a.statusCode != 200 ? fail({ message: `CONNECT: ${a.statusCode} ${a.statusMessage}` })
+                : require('tls').connect({ socket, servername: u.hostname }, done).on('error', fail)).end();
         """;
 
     private const string Java =
         "class T { public static void main(String[] a) throws Exception { ((java.net.HttpURLConnection) new java.net.URL(a[0]).openConnection()).getResponseCode(); } }";
 
-    private const string Past = "goes past the proxy: HTTPS_PROXY does not name it";
+    // Of two kinds: one shows nothing when it is told to be quiet, the other knows nothing less quiet than that.
+    private const string Wget = "if wget --version > /dev/null 2>&1; then wget -nv -O /dev/null \"$0\"; else wget -q -O /dev/null \"$0\"; fi";
 
-    // Whom the user has excepted from the proxy is to be asked through it here all the same.
+    private const string Mark = "\u0001";
+
+    // $0 where the proxy is, as a pattern of sed; $1 where its witness is; $2 the variable of the client's authorities. Whom the user has
+    // excepted from the proxy is to be asked through it here all the same.
     private const string Shell = $$"""
         for f in /etc/profile.d/discobot-proxy.sh /etc/profile; do [ -r $f ] && { p=$PATH; . $f; PATH=$p; break; }; done
         export GIT_TERMINAL_PROMPT=0 NO_PROXY={{ProxyEnvironment.Local}} no_proxy={{ProxyEnvironment.Local}}
-        case $0,$HTTPS_PROXY in docker,*|*,http://localhost:*) exec "$@";; esac
-        echo '{{Past}}' >&2; exit 1
+        at=$0 seen=$1 authorities=$2; shift 2
+        for v in HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy JAVA_TOOL_OPTIONS; do
+            eval "old=\${$v-}"; [ -n "$old" ] || continue
+            new=$(printf '%s\n' "$old" | sed -e "s,\(localhost\|127\.0\.0\.1\|\[::1\]\):$at\$,127.0.0.1:$seen," -e "s,\(localhost\|127\.0\.0\.1\|\[::1\]\):$at/,127.0.0.1:$seen/," \
+                -e "s,proxyPort=$at\$,proxyPort=$seen," -e "s,proxyPort=$at ,proxyPort=$seen ,g")
+            [ "$old" = "$new" ] || export "$v=$new"
+        done
+        eval "printf '{{Mark}}%s\n' \"\${$authorities-}\""
+        exec "$@"
         """;
 
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
 
     // A page that is no repository, or not there, is an answer as well. Java compiles the source only where the image has a compiler.
-    private IReadOnlyList<Client> Clients =>
+    private IReadOnlyList<TriedClient> Clients =>
     [
-        new("curl", ["curl", "-sS", "-o", "/dev/null", url], "point CURL_CA_BUNDLE at the system's bundle"),
-        new("wget", ["wget", "-q", "-O", "/dev/null", url], "make the system trust the CA: discobot trust install", Answers: ["error response", "server returned error"]),
-        new("git", ["git", "-c", "credential.helper=", "ls-remote", url], "point GIT_SSL_CAINFO at the system's bundle", Answers: ["not found", "not valid: is this a git repository", "Authentication failed"]),
-        new("python3", ["python3", "-c", Python, url], "point SSL_CERT_FILE at the system's bundle"),
-        new("node", ["node", "-e", Node, url], "set NODE_EXTRA_CA_CERTS=/.data/proxy/certs/ca.crt"),
-        new("java", ["sh", "-c", "d=$(mktemp -d); printf %s \"$0\" > $d/T.java; java $d/T.java \"$1\"; code=$?; rm -r $d; exit $code", Java, url],
-            "set JAVA_TOOL_OPTIONS as /etc/profile.d/discobot-proxy.sh does", Unknown: "jdk.compiler"),
-        new("docker", ["docker", "info"], "read the lines of the Docker daemon in `docker logs`", Detail: "the daemon answers"),
+        new("curl", ["curl", "-sS", "-o", "/dev/null", proxy.Url]) { Complaint = "curl: (", Authorities = "CURL_CA_BUNDLE" },
+        new("wget", ["sh", "-c", Wget, proxy.Url]) { Answers = ["error response", "server returned error", " ERROR "] },
+        new("git", ["git", "-c", "credential.helper=", "ls-remote", proxy.Url])
+        {
+            Complaint = "fatal: ",
+            Authorities = "GIT_SSL_CAINFO",
+            Answers = ["not found", "not valid: is this a git repository", "Authentication failed", "The requested URL returned error", "could not read Username"],
+        },
+        new("python3", ["python3", "-c", Python, proxy.Url]) { Authorities = "SSL_CERT_FILE" },
+        new("node", ["node", "-e", Node, proxy.Url]) { Authorities = "NODE_EXTRA_CA_CERTS" },
+        new("java", ["sh", "-c", "d=$(mktemp -d); printf %s \"$0\" > $d/T.java; java $d/T.java \"$1\"; code=$?; rm -r $d; exit $code", Java, proxy.Url])
+        {
+            Complaint = "Exception in thread",
+            Unknown = "jdk.compiler not found",
+            Proxy = "JAVA_TOOL_OPTIONS",
+            Authorities = "JAVA_TOOL_OPTIONS",
+        },
     ];
 
     /// <summary>One finding a client; those that the image lacks are told as such.</summary>
     public async Task<IReadOnlyList<Finding>> TryAllAsync(CancellationToken cancellationToken)
-        => await Task.WhenAll(Clients.Select(client => TryAsync(client, cancellationToken)));
+        => await Task.WhenAll(Clients.Select(client => TryAsync(client, cancellationToken)).Append(DockerAsync(cancellationToken)));
 
-    private async Task<Finding> TryAsync(Client client, CancellationToken cancellationToken)
+    private async Task<Finding> TryAsync(TriedClient client, CancellationToken cancellationToken)
     {
-        if (!path.Split(':').Any(directory => File.Exists(Path.Combine(directory, client.Name))))
-            return new Finding("client", client.Name, null, "not in this image", null);
-        var said = new List<string>();
-        var launch = new Launch(client.Name, ["/bin/sh", "-c", Shell, client.Name, .. client.Command]) { User = user?.Name, Environment = Own() };
-        var result = await tools.RunAsync(launch, Limit, said.Add, cancellationToken);
+        if (!IsHere(client.Name))
+            return Absent(client.Name);
+        using var witness = new ProxyWitness(new IPEndPoint(IPAddress.Loopback, proxy.State.Port));
+        string[] command = ["/bin/sh", "-c", Shell, $"{proxy.State.Port}", $"{witness.Port}", client.Authorities ?? "_", .. client.Command];
+        var (result, all) = await RunAsync(command, cancellationToken);
+        var authorities = all.Find(line => line.StartsWith(Mark, StringComparison.Ordinal))?[Mark.Length..] ?? "";
+        var said = all.FindAll(line => !line.StartsWith(Mark, StringComparison.Ordinal));
         if (client.Unknown is { } unknown && said.Exists(line => line.Contains(unknown, StringComparison.Ordinal)))
             return new Finding("client", client.Name, null, "without a compiler: cannot be tried", null);
         var works = result.Succeeded || (!result.TimedOut && said.Exists(client.IsAnswer));
-        var reason = result.TimedOut ? "no answer within 20 s" : said.LastOrDefault(line => line.Length > 0) ?? $"exit code {result.ExitCode}";
-        return new Finding("client", client.Name, works, works ? client.Detail ?? "goes through the proxy and trusts it" : reason,
-            works ? null : reason == Past ? Doctor.Restart : client.Fix);
+        var reason = client.ReasonIn(said, result);
+        if (!witness.Saw && !await isLed(cancellationToken))
+        {
+            return new Finding("client", client.Name, false, $"goes past the proxy: {(works ? "it got an answer, and the proxy no request" : reason)}", HowToLead(client));
+        }
+
+        var trusts = proxy.Url.StartsWith("https:", StringComparison.OrdinalIgnoreCase) ? " and trusts it" : "";
+        var by = witness.Saw ? "" : ", by the rules for what goes out,";
+        return works ? new Finding("client", client.Name, true, $"goes through the proxy{by}{trusts}", null)
+            : new Finding("client", client.Name, false, reason, HowToMend(client, reason, result, authorities));
     }
+
+    private async Task<Finding> DockerAsync(CancellationToken cancellationToken)
+    {
+        if (!proxy.IsContainers || !IsHere("docker"))
+            return proxy.IsContainers ? Absent("docker") : new Finding("client", "docker", null, "no Docker of a session here", null);
+        var client = new TriedClient("docker", ["docker", "info"]);
+        var (result, said) = await RunAsync(["/bin/sh", "-c", Shell, "0", "0", "_", .. client.Command], cancellationToken);
+        return result.Succeeded ? new Finding("client", "docker", true, "the daemon answers", null)
+            : new Finding("client", "docker", false, client.ReasonIn(said, result), "read the lines of the Docker daemon in `docker logs`");
+    }
+
+    private string HowToLead(TriedClient client)
+    {
+        var direct = client.Proxy == "JAVA_TOOL_OPTIONS"
+            ? $"export JAVA_TOOL_OPTIONS='-Dhttps.proxyHost=localhost -Dhttps.proxyPort={proxy.State.Port}' (java reads no other variable)"
+            : $"export {client.Proxy}={proxy.Address} ({client.Name} reads it, and not every client reads HTTPS_PROXY)";
+        return proxy.IsContainers ? $"{Doctor.Restart}; or {direct}" : direct;
+    }
+
+    // By what went wrong: a client that was refused needs no certificate.
+    private string HowToMend(TriedClient client, string reason, ToolResult result, string authorities)
+    {
+        if (Asks().IsMatch(reason))
+            return $"the proxy asks for a user (socks.users): export https_proxy=http://USER:PASSWORD@localhost:{proxy.State.Port}";
+        if (!Distrust().IsMatch(reason) && !(client.Name == "wget" && result.ExitCode == 5))
+            return proxy.ReadLog;
+        if (trust.IsRotated)
+            return proxy.TakeNewAuthority;
+        return client.Name switch
+        {
+            "node" => $"export NODE_EXTRA_CA_CERTS={trust.File}",
+            "java" => proxy.IsContainers ? "set JAVA_TOOL_OPTIONS as /etc/profile.d/discobot-proxy.sh does" : $"give it a key store that has {trust.File} (keytool -importcert, -Djavax.net.ssl.trustStore)",
+            _ when client.Authorities is { } variable && authorities.Length > 0 && authorities != trust.Bundle && !trust.Holds(authorities) =>
+                $"{variable} names {authorities}, which has not the CA: " + (trust.Bundle is { } bundle ? $"export {variable}={bundle}" : $"unset {variable}"),
+            _ => proxy.Trust,
+        };
+    }
+
+    private async Task<(ToolResult Result, List<string> Said)> RunAsync(string[] command, CancellationToken cancellationToken)
+    {
+        var said = new List<string>();
+        var result = await tools.RunAsync(new Launch(command[0], command) { User = user?.Name, Environment = Own() }, Limit, said.Add, cancellationToken);
+        return (result, said);
+    }
+
+    private bool IsHere(string name) => path.Split(':').Any(directory => File.Exists(Path.Combine(directory, name)));
+
+    private static Finding Absent(string name) => new("client", name, null, "not in this image", null);
 
     private Dictionary<string, string> Own()
     {
@@ -79,14 +166,9 @@ internal sealed class DoctorClients(ToolRun tools, string path, string url, User
         return environment;
     }
 
-    /// <param name="Name">The program looked for on PATH.</param>
-    /// <param name="Command">What is run.</param>
-    /// <param name="Fix">What to do when it fails.</param>
-    /// <param name="Detail">What its success means; that the page was reached when null.</param>
-    /// <param name="Answers">What a failure says that is an answer of the server.</param>
-    /// <param name="Unknown">What it says where it cannot be tried.</param>
-    private sealed record Client(string Name, string[] Command, string Fix, string? Detail = null, string[]? Answers = null, string? Unknown = null)
-    {
-        public bool IsAnswer(string line) => Answers?.Any(answer => line.Contains(answer, StringComparison.OrdinalIgnoreCase)) ?? false;
-    }
+    [GeneratedRegex("certificate|self.signed|unknown authority|PKIX|SSL_ERROR|tlsv1 alert", RegexOptions.IgnoreCase)]
+    private static partial Regex Distrust();
+
+    [GeneratedRegex(@"\b407\b")]
+    private static partial Regex Asks();
 }

@@ -1,4 +1,5 @@
 using System.Text;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init.Checks;
 
@@ -20,5 +21,5 @@ internal sealed record SeenContainer(ContainerPaths Paths, IReadOnlyDictionary<s
 
     /// <summary>Whether a file is there and has a text in it.</summary>
     public bool Holds(string path, string text)
-        => File.Exists(Paths.In(path)) && File.ReadAllText(Paths.In(path), Encoding.Latin1).Contains(text, StringComparison.Ordinal);
+        => File.Exists(Paths.In(path)) && RegularFile.IsOrMissing(Paths.In(path)) && RegularFile.ReadAllText(Paths.In(path), Encoding.Latin1).Contains(text, StringComparison.Ordinal);
 }

@@ -20,9 +20,9 @@ internal sealed class ControlGroups(Container container)
             if (!IsOwn(top))
                 return;
             var ours = Directory.CreateDirectory(Path.Combine(top, "init")).FullName;
-            foreach (var process in File.ReadAllLines(Path.Combine(top, Processes)))
+            foreach (var process in RegularFile.ReadAllLines(Path.Combine(top, Processes)))
                 Move(process, Path.Combine(ours, Processes));
-            var names = File.ReadAllText(Path.Combine(top, "cgroup.controllers")).Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries);
+            var names = RegularFile.ReadAllText(Path.Combine(top, "cgroup.controllers")).Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries);
             File.WriteAllText(Path.Combine(top, "cgroup.subtree_control"), string.Join(' ', names.Select(name => "+" + name)));
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
@@ -38,9 +38,9 @@ internal sealed class ControlGroups(Container container)
     {
         if (!File.Exists(Path.Combine(top, "cgroup.controllers")) || !File.Exists(Path.Combine(top, "cgroup.type")))
             return false;
-        var above = File.ReadAllLines(Path.Combine(top, Processes));
+        var above = RegularFile.ReadAllLines(Path.Combine(top, Processes));
         var below = Path.Combine(top, "init", Processes);
-        var all = File.Exists(below) ? [.. above, .. File.ReadAllLines(below)] : above;
+        var all = File.Exists(below) ? [.. above, .. RegularFile.ReadAllLines(below)] : above;
         return all.Contains(Environment.ProcessId.ToString(CultureInfo.InvariantCulture)) && !all.Contains("0");
     }
 

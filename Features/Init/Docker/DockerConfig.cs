@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init.Docker;
 
@@ -19,14 +20,32 @@ internal sealed class DockerConfig
     /// <summary>Reads the file of a container; nothing is said where there is none, or none that can be read.</summary>
     public static DockerConfig Read(Container container)
     {
-        var path = container.Paths.In("/etc/docker/daemon.json");
+        var config = Read(container.Paths, out var problem);
+        if (problem is not null)
+            container.Log.Warning(problem);
+        return config;
+    }
+
+    /// <summary>The same.</summary>
+    /// <param name="paths">The container's.</param>
+    /// <param name="problem">Why the file says nothing; null where it can be read, or there is none.</param>
+    public static DockerConfig Read(ContainerPaths paths, out string? problem)
+    {
+        problem = null;
+        var path = paths.In("/etc/docker/daemon.json");
+        if (Path.Exists(path) && !RegularFile.IsOrMissing(path))
+        {
+            // The engine makes a directory for a mount whose file is missing on its host; /dev/null is mounted to have none.
+            return new DockerConfig([]) { IsLeftOut = true };
+        }
+
         try
         {
-            return Parse(Path.Exists(path) ? File.ReadAllText(path) : "");
+            return Parse(Path.Exists(path) ? RegularFile.ReadAllText(path) : "");
         }
         catch (Exception error) when (error is JsonException or IOException or UnauthorizedAccessException)
         {
-            container.Log.Warning($"{path} cannot be used: {error.Message}");
+            problem = $"{path} cannot be used: {error.Message}";
             return Parse("");
         }
     }
@@ -34,6 +53,9 @@ internal sealed class DockerConfig
     /// <exception cref="JsonException">The text is no JSON object.</exception>
     public static DockerConfig Parse(string text)
         => new(string.IsNullOrWhiteSpace(text) ? [] : JsonNode.Parse(text) as JsonObject ?? throw new JsonException("not an object"));
+
+    /// <summary>Whether what stands in the file's place is nothing that can be read: the daemon would end, or wait for ever.</summary>
+    public bool IsLeftOut { get; private init; }
 
     /// <summary>Whether the daemon's API is behind TLS.</summary>
     public bool IsByTls => _settings["tls"]?.ToJsonString() == "true" || _settings["tlsverify"]?.ToJsonString() == "true";
@@ -74,10 +96,10 @@ internal sealed class DockerConfig
     public static int? Mtu(ContainerPaths paths)
     {
         var routes = paths.In("/proc/net/route");
-        if (!File.Exists(routes) || DefaultInterface(File.ReadLines(routes)) is not { } name)
+        if (!File.Exists(routes) || DefaultInterface(RegularFile.ReadAllLines(routes)) is not { } name)
             return null;
         var file = paths.In($"/sys/class/net/{name}/mtu");
-        return File.Exists(file) && int.TryParse(File.ReadAllText(file).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var mtu)
+        return File.Exists(file) && int.TryParse(RegularFile.ReadAllText(file).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var mtu)
             ? Math.Max(SmallestMtu, mtu - Overhead)
             : null;
     }

@@ -31,7 +31,7 @@ public sealed class DockerDaemonTests : IDisposable
     public async Task It_starts_behind_the_proxy_is_started_again_after_a_crash_and_stops_after_the_proxy()
     {
         _inside.Prepare("mkdir -p $1/var/run $1/etc/docker; echo 1 > $1/var/run/docker.pid; echo '{\"debug\": true, \"log-level\": \"warn\"}' > $1/etc/docker/daemon.json");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("agent ready");
         Assert.Contains("removing stale /var/run/docker.pid", _inside.Output, StringComparison.Ordinal);
         Assert.Equal("--data-root /.data/docker --storage-driver overlay2 --host unix:///var/run/docker.sock --group docker\n", await ReadAsync("/tmp/arguments"));
@@ -44,11 +44,11 @@ public sealed class DockerDaemonTests : IDisposable
         var group = new UserDatabase(_inside.At("/etc")).FindGroup("docker");
         Assert.Matches($"Groups:[^\n]*\\b{group}\\b", _inside.Output);
 
-        await _inside.InsideAsync("kill -9 $(cat /var/run/docker.pid)");
+        await _inside.ShellAsync("kill -9 $(cat /var/run/docker.pid)");
         await _inside.SeeAsync("Docker daemon ready", times: 2);
         Assert.Contains("ended unexpectedly with exit code 137", _inside.Output, StringComparison.Ordinal);
 
-        _inside.Send(Signal.Terminate);
+        await _inside.SendAsync("TERM");
         await _inside.EndAsync();
         var at = new[] { "agent-api stopped, exit code 0", "] proxy stopped, exit code 0", "] Docker daemon stopped" }
             .Select(text => _inside.Output.IndexOf(text, StringComparison.Ordinal)).ToList();
@@ -70,19 +70,19 @@ public sealed class DockerDaemonTests : IDisposable
     {
         _inside.Before = "ip link add docker0 type bridge; ip addr add 172.17.0.1/16 dev docker0; ip link set docker0 up";
         _inside.Prepare("mkdir -p $1/root/.docker; echo '{\"auths\": {}}' > $1/root/.docker/config.json");
-        _inside.Variables["NO_PROXY"] = "corp.example";
-        _inside.Start();
+        _inside.Environment["NO_PROXY"] = "corp.example";
+        await _inside.StartAsync();
         await _inside.SeeAsync("agent ready");
         foreach (var home in new[] { "/root", "/home/discobot" })
         {
-            var settings = await _inside.InsideAsync($"cat {home}/.docker/config.json");
+            var settings = await _inside.ShellAsync($"cat {home}/.docker/config.json");
             Assert.Contains("\"httpsProxy\": \"http://172.17.0.1:17080\"", settings, StringComparison.Ordinal);
             Assert.Contains("\"noProxy\": \"localhost,127.0.0.1,::1,corp.example\"", settings, StringComparison.Ordinal);
         }
 
         Assert.Contains("\"auths\"", await ReadAsync("/root/.docker/config.json"), StringComparison.Ordinal);
-        Assert.StartsWith("5", await _inside.InsideAsync("curl -s -o /dev/null -w '%{http_code}' -x http://172.17.0.1:17080 http://nowhere.invalid/"), StringComparison.Ordinal);
-        _inside.Send(Signal.Terminate);
+        Assert.StartsWith("5", await _inside.ShellAsync("curl -s -o /dev/null -w '%{http_code}' -x http://172.17.0.1:17080 http://nowhere.invalid/"), StringComparison.Ordinal);
+        await _inside.SendAsync("TERM");
         await _inside.EndAsync();
 
         _inside.Program("/usr/local/bin/dockerd", "exit 1");
@@ -111,7 +111,7 @@ public sealed class DockerDaemonTests : IDisposable
         ContainerFixture.Sh("chown 0:4242 \"$1\"; chmod 660 \"$1\"", _inside.At(socket));
         _inside.Before = mount;
         _inside.Agent("trap 'exit 0' TERM; grep Groups: /proc/self/status; echo agent ready; while :; do sleep 0.05; done");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("agent ready");
         Assert.Contains($"Docker daemon not started: {seen} is a mount or somebody serves it", _inside.Output, StringComparison.Ordinal);
         Assert.Matches("Groups:[^\n]*\\b4242\\b", _inside.Output);
@@ -128,18 +128,20 @@ public sealed class DockerDaemonTests : IDisposable
     [InlineData("etc/passwd", "root:x:0:0::/root:/bin/sh\ndiscobot:x:1000:1000::/home/discobot:/bin/sh\n", "the proxy runs as root")]
     [InlineData("etc/hosts", "::1 localhost\n", "localhost name failed")]
     [InlineData("etc/gitconfig", "", "git safe directories failed")]
+    [InlineData("etc/profile", "x=1\n", "HTTP proxy ready")]
+    [InlineData("etc/bash.bashrc", "x=1\n", "warning: /etc/bash.bashrc stays as it is, ")]
     public async Task A_file_of_etc_that_is_a_mount_costs_a_line_and_not_Docker(string file, string content, string line)
     {
         _inside.Program("/usr/local/bin/dockerd", Daemon.Replace("s.listen()", "s.listen(); import os; os.chmod(\"/var/run/docker.sock\", 0o660)", StringComparison.Ordinal));
         _inside.Prepare($"mkdir -p $1/var/run $1/etc/docker; touch $1/{file}; printf '{content.Replace("\n", "\\n", StringComparison.Ordinal)}' > $1/mounted");
         _inside.Before = $"mount --bind mounted {file}; mount -o remount,bind,ro {file}";
         _inside.Agent("trap 'exit 0' TERM; [ -w /var/run/docker.sock ] || [ ! -e /var/run/docker.sock ] || ls -ln /var/run/docker.sock; echo agent ready; while :; do sleep 0.05; done");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("agent ready");
         Assert.Contains(line, _inside.Output, StringComparison.Ordinal);
         Assert.Contains("Docker daemon ready", _inside.Output, StringComparison.Ordinal);
         if (file == "etc/group")
-            Assert.Equal("0:1000\n", await _inside.InsideAsync("stat -c %u:%g /var/run/docker.sock"));
+            Assert.Equal("0:1000\n", await _inside.ShellAsync("stat -c %u:%g /var/run/docker.sock"));
         Assert.Equal(content, await ReadAsync("/mounted"));
     }
 
@@ -148,7 +150,7 @@ public sealed class DockerDaemonTests : IDisposable
     {
         _inside.Program("/usr/local/bin/dockerd", Daemon.Replace("AF_UNIX); s.bind(\"/var/run/docker.sock\")", "AF_INET); s.setsockopt(1, 2, 1); s.bind((\"127.0.0.1\", 2375))", StringComparison.Ordinal));
         _inside.Prepare("mkdir -p $1/var/run $1/etc/docker; echo '{\"hosts\": [\"tcp://0.0.0.0:2375\"]}' > $1/etc/docker/daemon.json");
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("agent ready");
         Assert.Contains("Docker daemon ready", _inside.Output, StringComparison.Ordinal);
         Assert.DoesNotContain("--host", await ReadAsync("/tmp/arguments"), StringComparison.Ordinal);
@@ -159,13 +161,13 @@ public sealed class DockerDaemonTests : IDisposable
     public async Task No_program_library_or_configuration_of_the_agents_is_roots()
     {
         const string Theft = "touch /was-here; exec /usr/local/bin/";
-        _inside.Variables["PATH"] = "/home/discobot/.local/bin:/opt/tools:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
-        _inside.Variables["LD_LIBRARY_PATH"] = "/home/discobot/lib";
-        _inside.Variables["PYTHONPATH"] = "/home/discobot/python";
-        _inside.Variables["HOME"] = "/home/discobot";
-        _inside.Variables["BASH_ENV"] = "/home/discobot/.env";
-        _inside.Variables["MINE"] = "kept";
-        _inside.Variables["WORKSPACE_PATH"] = "/repo";
+        _inside.Environment["PATH"] = "/home/discobot/.local/bin:/opt/tools:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+        _inside.Environment["LD_LIBRARY_PATH"] = "/home/discobot/lib";
+        _inside.Environment["PYTHONPATH"] = "/home/discobot/python";
+        _inside.Environment["HOME"] = "/home/discobot";
+        _inside.Environment["BASH_ENV"] = "/home/discobot/.env";
+        _inside.Environment["MINE"] = "kept";
+        _inside.Environment["WORKSPACE_PATH"] = "/repo";
         _inside.Prepare("mkdir -p $1/opt/tools $1/var/run $1/repo; git -C $1/repo init -q .; chown 1000:1000 $1/opt/tools");
         foreach (var program in new[] { "dockerd", "git", "runc", "containerd", "update-ca-certificates", "iptables" })
         {
@@ -173,7 +175,7 @@ public sealed class DockerDaemonTests : IDisposable
             _inside.Program($"/opt/tools/{program}", Theft + program);
         }
 
-        _inside.Start();
+        await _inside.StartAsync();
         await _inside.SeeAsync("agent ready");
         Assert.False(File.Exists(_inside.At("/was-here")));
         var environment = (await ReadAsync("/tmp/environment")).Split('\n');
@@ -181,6 +183,29 @@ public sealed class DockerDaemonTests : IDisposable
         Assert.Contains("HOME=/root", environment);
         Assert.DoesNotContain(environment, line => line.Contains("/home/", StringComparison.Ordinal) || line.Contains("/opt/tools", StringComparison.Ordinal));
         Assert.Contains("PATH=", string.Join('\n', environment), StringComparison.Ordinal);
+    }
+
+    /// <summary>A user of the system has a directory of root's for a home, as daemon has /usr/sbin: what is in it stays root's.</summary>
+    [Fact]
+    public async Task It_starts_also_for_an_agent_whose_home_is_the_systems()
+    {
+        _inside.Prepare("mkdir -p $1/var/run; echo 'svc:x:2:2::/usr/local/bin:/bin/sh' >> $1/etc/passwd; echo 'svc:x:2:' >> $1/etc/group");
+        _inside.Environment["AGENT_USER"] = "svc";
+        await _inside.StartAsync();
+        await _inside.SeeAsync("agent ready");
+        Assert.Contains("Docker daemon ready", _inside.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task That_a_daemon_is_not_started_because_others_could_change_it_is_told()
+    {
+        _inside.Prepare("mkdir -p $1/opt/tools; rm $1/local/bin/dockerd; chown 1000:1000 $1/opt/tools");
+        _inside.Program("/opt/tools/dockerd", "touch /was-here");
+        _inside.Environment["PATH"] = "/opt/tools:/usr/local/bin:/usr/bin:/bin";
+        await _inside.StartAsync();
+        await _inside.SeeAsync("agent ready");
+        Assert.Contains("warning: Docker daemon not started: no dockerd in those directories of PATH that only root can change", _inside.Output, StringComparison.Ordinal);
+        Assert.False(File.Exists(_inside.At("/was-here")));
     }
 
     private Task<string> ReadAsync(string path) => File.ReadAllTextAsync(_inside.At(path));

@@ -21,7 +21,7 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy, Egres
     {
         _nested.Withdraw();
         var config = DockerConfig.Read(container);
-        _guard = proxy.Settings.GuardsDocker ? new GuardedDocker(container) : null;
+        _guard = egress.GuardsDocker ? new GuardedDocker(container) : null;
         if (await FindServedAsync(config, cancellationToken) is { } served)
         {
             _guard?.Judge(served);
@@ -32,12 +32,16 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy, Egres
 
         if (container.FindProgram("dockerd") is not { } program)
         {
-            container.Log.Debug("Docker daemon not started: no dockerd in those directories of PATH that only root can change");
+            Action<string> tell = container.HasProgram("dockerd") ? container.Log.Warning : container.Log.Debug;
+            tell("Docker daemon not started: no dockerd in those directories of PATH that only root can change");
             return;
         }
 
+        if (config.IsLeftOut)
+            container.Log.Warning($"{container.Paths.In("/etc/docker/daemon.json")} is no regular file: the Docker daemon does without");
         Prepare(config);
-        _nested.PrepareRuntime();
+        new ConfigDirectory(container).MakeWritable(cancellationToken);
+        _nested.PrepareRuntime(isGuarded: _guard is not null);
         _guard?.Prepare(config);
         var child = await StartAsync(program, cancellationToken);
         if (_guard is not null)
@@ -50,8 +54,14 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy, Egres
     {
         foreach (var endpoint in config.Endpoints(container.Paths.DockerSocket).Where(e => e.Socket is not null))
         {
-            if (await endpoint.IsServedAsync(cancellationToken) || Mounts.TypeAt(RealPath.Below("/", endpoint.Socket!)) is not null)
+            if (await endpoint.IsServedAsync(cancellationToken))
                 return endpoint;
+            if (Mounts.TypeAt(RealPath.Below("/", endpoint.Socket!)) is null)
+                continue;
+            // The engine makes a directory for a mount whose file is missing on its host.
+            if (Libc.StatusOf(endpoint.Socket!) is { Kind: FileKind.Directory })
+                throw new StartupException($"{endpoint} is a directory that is mounted there: Docker does not run on the machine that it was to come from, or it listens elsewhere");
+            return endpoint;
         }
 
         return null;
@@ -136,6 +146,7 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy, Egres
             LinklessDirectories = _guard?.Sources ?? [],
         });
         container.Running.Docker = child;
+        container.Running.DockerSockets = _guard is null ? [.. Endpoints(config).Select(e => e.Socket).OfType<string>()] : [container.Paths.DockerSocket];
         container.Log.Info($"Docker daemon started (pid={child.Id}), waiting for its socket...");
         var failure = await WaitAsync(child, config, cancellationToken);
         if (failure is null)
@@ -184,7 +195,16 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy, Egres
         ];
         var said = settings.Where(s => s.Value is not null && (!config.Has(s.Key) || (_guard is not null && s.Key == "hosts")))
             .SelectMany(s => new[] { s.Option, s.Value! });
-        return _guard is null ? said : said.Append("--config-file").Append(_guard.ConfigFile);
+        var file = _guard?.ConfigFile ?? (config.IsLeftOut ? EmptyFile() : null);
+        return file is null ? said : said.Append("--config-file").Append(file);
+    }
+
+    private string EmptyFile()
+    {
+        const string Name = "daemon.json";
+        using var run = DirectoryHandle.OpenTrusted(Directory.CreateDirectory(container.Paths.Run).FullName);
+        run.WriteBytes(Name, "{}"u8, 0x1A4, new Owner(Libc.GetUser(), Libc.GetUserGroup()));
+        return Path.Combine(container.Paths.Run, Name);
     }
 
     private Dictionary<string, string> DaemonEnvironment()
@@ -218,7 +238,7 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy, Egres
                 limit.Token.ThrowIfCancellationRequested();
             }
 
-            return $"it ended with exit code {await child.Exited}; `dockerd --debug` in the container tells why (it needs --privileged)";
+            return $"it ended with exit code {await child.Exited}; `dockerd --debug` in the container tells why (it needs --privileged, or the capabilities SYS_ADMIN, NET_ADMIN, SYS_PTRACE and MKNOD without the engine's own seccomp and AppArmor profiles)";
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
@@ -226,14 +246,23 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy, Egres
         }
     }
 
-    /// <summary>Whether the agent may use the daemon, as a member of its socket's group.</summary>
+    /// <summary>Whether the agent may use the daemon, as a member of the group of a socket where it listens.</summary>
     public static Finding Check(SeenContainer seen)
     {
-        var (socket, users) = (seen.Paths.DockerSocket, new UserDatabase(seen.Paths.Etc));
-        if (Libc.StatusOf(socket) is not { } status || users.Find(seen.Environment.GetValueOrDefault("AGENT_USER") is { Length: > 0 } name ? name : "discobot") is not { } agent)
-            return SeenContainer.Absent("docker group", "no Docker socket here");
-        var group = status.Owner.Group;
-        var isIn = agent.User == 0 || (status.Permissions & 0x2) != 0 || agent.Group == group || agent.Groups.Contains(group);
-        return SeenContainer.Step("docker group", isIn, $"{agent.Name} and the group {group} of {socket}", "add the agent's user to that group in the image; " + Doctor.Restart);
+        const string Name = "docker group";
+        var endpoints = DockerConfig.Read(seen.Paths, out _).Endpoints(seen.Paths.DockerSocket);
+        // Behind a guard the file's hosts do not count, and the usual socket is the guard's.
+        var sockets = endpoints.Select(e => e.Socket).OfType<string>().Select(seen.Paths.In).Append(seen.Paths.DockerSocket).Distinct().Where(Path.Exists).ToList();
+        if (sockets.Count == 0)
+            return SeenContainer.Absent(Name, endpoints.FirstOrDefault(e => e.Socket is null) is { } other ? $"{other} has no group" : "no Docker socket here");
+        if (new UserDatabase(seen.Paths.Etc).Find(seen.Environment.GetValueOrDefault("AGENT_USER") is { Length: > 0 } name ? name : "discobot") is not { } agent)
+            return SeenContainer.Absent(Name, "no agent here");
+        var socket = sockets.Find(s => MayUse(agent, s)) ?? sockets[0];
+        return SeenContainer.Step(Name, MayUse(agent, socket), $"{agent.Name} and the group {Libc.StatusOf(socket)?.Owner.Group} of {socket}",
+            "add the agent's user to that group in the image; " + Doctor.Restart);
     }
+
+    private static bool MayUse(UserRecord agent, string socket)
+        => agent.User == 0 || (Libc.StatusOf(socket) is { } status
+            && ((status.Permissions & 0x2) != 0 || agent.Group == status.Owner.Group || agent.Groups.Contains(status.Owner.Group)));
 }

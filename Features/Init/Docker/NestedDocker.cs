@@ -17,8 +17,8 @@ internal sealed class NestedDocker(Container container, ClientProxy proxy)
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
     private const string SeenExecutable = "/opt/discobot/bin/discobot";
 
-    /// <summary>Comes first on the Docker daemon's PATH.</summary>
-    public const string RuntimeDirectory = "/var/lib/discobot/runtime";
+    /// <summary>Comes first on the Docker daemon's PATH. Made anew at each start, where a read-only root can be written to.</summary>
+    public const string RuntimeDirectory = "/run/discobot/runtime";
 
     private bool _isReached;
 
@@ -26,9 +26,10 @@ internal sealed class NestedDocker(Container container, ClientProxy proxy)
     public bool IsWanted => proxy.Serves && proxy.Settings.Init.NestedDocker && proxy.Trust.Bundle is not null;
 
     /// <summary>Before the daemon starts.</summary>
-    public void PrepareRuntime()
+    /// <param name="isGuarded">Then what stands before runc takes something away, too.</param>
+    public void PrepareRuntime(bool isGuarded)
     {
-        if (!IsWanted && !proxy.Settings.GuardsDocker)
+        if (!IsWanted && !isGuarded)
             return;
         using var directory = DirectoryHandle.OpenTrusted(Directory.CreateDirectory(container.Paths.In(RuntimeDirectory)).FullName);
         directory.Remove("runc");

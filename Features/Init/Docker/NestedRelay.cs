@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Discobot.Infrastructure.Native;
 
@@ -16,9 +15,17 @@ internal sealed class NestedRelay(int port)
 
     /// <summary>The address by which nested containers know this one; null when Docker has no bridge of its own.</summary>
     public static IPAddress? FindAddress()
-        => NetworkInterface.GetAllNetworkInterfaces().Where(i => i.Name == Bridge)
-            .SelectMany(i => i.GetIPProperties().UnicastAddresses).Select(a => a.Address)
-            .FirstOrDefault(a => a.AddressFamily == AddressFamily.InterNetwork);
+    {
+        try
+        {
+            return InterfaceAddress.Find(Bridge);
+        }
+        catch (LibcException)
+        {
+            // Then nobody can be led here.
+            return null;
+        }
+    }
 
     /// <summary>Listens at once; serves until <paramref name="address"/> is given up by the token of what it returns. What is connected then stays
     /// so as long as both its sides: no stop waits for it.</summary>

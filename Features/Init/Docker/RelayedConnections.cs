@@ -35,6 +35,7 @@ internal sealed class RelayedConnections(int port) : IDisposable
     /// <param name="listener">Null when it takes no more.</param>
     public void Serve(int? listener)
     {
+        // No limit: it has this thread for itself, and the end of the listener wakes it.
         _poll.Wait(_pausing ? PauseMilliseconds : -1, (key, ready) =>
         {
             if (key != Listener)

@@ -64,7 +64,7 @@ public sealed class AgentFsSessionTests : IDisposable
         File.Delete(_inside.At("/.data/.overlayfs/s1/.migrated"));
         foreach (var wish in new[] { "agentfs", "AgentFS", "overlayfs", "" })
         {
-            _inside.Variables["DISCOBOT_FILESYSTEM"] = wish;
+            _inside.Environment["DISCOBOT_FILESYSTEM"] = wish;
             _inside.Agent("cat ~/note; exit 0");
             Assert.True(await _inside.RunAsync() == 0, _inside.Output);
             Assert.Contains("\nnewer\n", _inside.Output, StringComparison.Ordinal);
@@ -90,7 +90,7 @@ public sealed class AgentFsSessionTests : IDisposable
     [Fact]
     public async Task A_session_that_asks_for_AgentFS_gets_it_again_at_the_next_start()
     {
-        _inside.Variables["DISCOBOT_FILESYSTEM"] = "AgentFS";
+        _inside.Environment["DISCOBOT_FILESYSTEM"] = "AgentFS";
         _inside.Prepare("mkdir $2/.agentfs/s1/workspace; chown -R 1000:1000 $2/.agentfs");
         _inside.Agent("cat ~/note; echo mine > ~/note; exit 0");
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
@@ -103,9 +103,9 @@ public sealed class AgentFsSessionTests : IDisposable
     [Fact]
     public async Task Its_program_gets_none_of_the_containers_secrets()
     {
-        _inside.Variables["DISCOBOT_FILESYSTEM"] = "agentfs";
-        _inside.Variables["TOKEN"] = "geheim";
-        _inside.Variables["AGENTFS_CACHE"] = "kept";
+        _inside.Environment["DISCOBOT_FILESYSTEM"] = "agentfs";
+        _inside.Environment["TOKEN"] = "geheim";
+        _inside.Environment["AGENTFS_CACHE"] = "kept";
         _inside.Prepare("mkdir $2/.agentfs/s1/workspace; chown -R 1000:1000 $2/.agentfs");
         _inside.Program("/usr/local/bin/agentfs", "env > /tmp/environment-$1\n" + AgentFs);
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);

@@ -54,7 +54,8 @@ internal sealed class AgentOwner(Container container)
 
     private static Owner? Read(DirectoryHandle data)
     {
-        if (data.ReadBytes(Stamp, LargestStamp) is not { } bytes)
+        // Where something else stands, there is none. What cannot be read is another thing: to guess could give somebody's work away.
+        if (data.Status(Stamp) is not { Kind: FileKind.Regular, Size: <= LargestStamp } || data.ReadBytes(Stamp, LargestStamp) is not { } bytes)
             return null;
         var parts = Encoding.ASCII.GetString(bytes).Trim().Split(':');
         return parts.Length == 2 && uint.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out var user)

@@ -2,6 +2,16 @@ namespace Discobot.Features.Init.Session;
 
 public sealed class CacheMountsTests
 {
+    [Fact]
+    public void The_page_names_each_of_them()
+    {
+        var page = File.ReadAllText(Path.Combine(Tests.Fixtures.Checkout.Top(), "docs/init.md"));
+        var section = page[page.IndexOf("\n## Shared caches\n", StringComparison.Ordinal)..page.IndexOf("\n## Docker inside\n", StringComparison.Ordinal)];
+        Assert.Equal(
+            CacheMounts.Paths.Order(StringComparer.Ordinal),
+            section.Split('\n').Where(line => line.StartsWith("    ", StringComparison.Ordinal)).SelectMany(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Order(StringComparer.Ordinal));
+    }
+
     [Theory]
     [InlineData("/home/discobot/.cache/x", ".cache/x")]
     [InlineData("/home/discobot//a//b/", "a/b")]

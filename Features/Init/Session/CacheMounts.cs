@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using Discobot.Infrastructure.Native;
 
@@ -12,10 +13,13 @@ internal sealed class CacheMounts(Container container)
     private const int LargestFile = 1 << 20;
     private const int MostPaths = 64;
 
+    private const string Step = "cache mounts";
+
     // Mounted whenever any is.
     private const string First = ".cache";
 
-    private static readonly string[] Paths =
+    /// <summary>Of the home.</summary>
+    public static readonly ImmutableArray<string> Paths =
     [
         First, ".npm", ".pnpm-store", ".yarn", ".local/share/uv", "go/pkg/mod", ".cargo/registry", ".cargo/git", ".bundle", ".gem",
         ".m2/repository", ".gradle/caches", ".gradle/wrapper", ".nuget/packages", ".composer/cache", ".bun/install/cache",
@@ -106,12 +110,20 @@ internal sealed class CacheMounts(Container container)
         }
     }
 
-    /// <summary>Whether they are shown, where there is a volume for them.</summary>
+    /// <summary>Whether they are shown, where they are to be.</summary>
     public static Finding Check(SeenContainer seen)
     {
-        if (Mounts.TypeAt(seen.Paths.SharedCache) is null)
-            return SeenContainer.Absent("cache mounts", $"no volume at {seen.Paths.SharedCache}");
-        var first = Path.Combine(seen.Paths.Home, First);
-        return SeenContainer.Step("cache mounts", Mounts.TypeAt(first) is not null, first, "unless CACHE_ENABLED is false: " + Doctor.Restart);
+        var asked = seen.Environment.GetValueOrDefault("CACHE_ENABLED", "");
+        if (asked == "false")
+            return SeenContainer.Absent(Step, "CACHE_ENABLED is false");
+        if (asked.Length == 0 ? Mounts.TypeAt(seen.Paths.SharedCache) is null : !Directory.Exists(seen.Paths.SharedCache))
+            return SeenContainer.Absent(Step, $"no volume at {seen.Paths.SharedCache}");
+
+        // A plain home is a link, and what is mounted in it stands where that leads.
+        var first = RealPath.Below("/", Path.Combine(seen.Paths.Home, First));
+        var isShown = Mounts.TypeAt(first) is not null;
+        return !isShown && new FileInfo(seen.Paths.Home).LinkTarget is not null
+            ? SeenContainer.Absent(Step, "the session's home is a plain directory, and nothing can be mounted here")
+            : SeenContainer.Step(Step, isShown, first, Doctor.Restart);
     }
 }

@@ -25,7 +25,7 @@ internal sealed class SessionFilesystem(Container container)
         if (await TryMountAsync(cancellationToken) is { } failure)
         {
             // Nothing is lost by it: this session has no work yet.
-            container.Log.Warning($"{failure} So the session's home is a plain directory on the volume (DISCOBOT_FILESYSTEM=plain says so, and this line goes).");
+            container.Log.Warning($"{failure} So the session's home is a plain directory below /.data (DISCOBOT_FILESYSTEM=plain says so, and this line goes).");
             UsePlain(plain, cancellationToken);
             return;
         }

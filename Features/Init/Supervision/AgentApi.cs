@@ -23,5 +23,29 @@ internal sealed class AgentApi(Container container, ClientProxy proxy, EgressRul
         });
         container.Running.AgentApi = child;
         container.Log.Info($"agent-api started (pid={child.Id})");
+        LeaveWord(child.Id);
+    }
+
+    // For the doctor. Where it cannot be written, that says that it was not told.
+    private void LeaveWord(int process)
+    {
+        try
+        {
+            if (ProxyState.Read(container.Paths) is { } state)
+                (state with { Agent = process }).Write(container.Paths);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            container.Log.Debug($"{container.Paths.ProxyState} was not written: {error.Message}");
+        }
+    }
+
+    /// <summary>Whether it runs.</summary>
+    public static Finding Check(SeenContainer seen)
+    {
+        if (ProxyState.Read(seen.Paths) is not { Agent: > 0 and var process })
+            return SeenContainer.Absent("agent-api", "the start has not told which process it is");
+        var runs = ProcessTree.Read().Running.Contains(process);
+        return SeenContainer.Step("agent-api", runs, $"process {process} {(runs ? "runs" : "has ended")}", Doctor.Restart);
     }
 }

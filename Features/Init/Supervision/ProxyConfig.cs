@@ -16,6 +16,7 @@ internal sealed class ProxyConfig(Container container)
     public Task<ConfigInForce> RunAsync(DataVolume volume)
     {
         var refused = new List<string>();
+        var policy = PolicyEdits.Written(container.Paths);
         var choice = container.Services.ChooseConfig(ReadWorkspace(container.Paths, refused));
         refused.AddRange(choice.Refused);
         if (refused.Count > 0)
@@ -23,7 +24,7 @@ internal sealed class ProxyConfig(Container container)
         container.Log.Info($"proxy config: {choice.Source}");
 
         var file = Place(choice.Text, volume.ProxyOwner.Group);
-        Publish(choice.Summary.State with { Config = file });
+        Publish(choice.Summary.State with { Config = file, Policy = policy, LogFile = ProxyDaemon.LogsToFile(choice.Summary) ? ProxyDaemon.SeenLog : choice.Summary.LogFile });
         var secrets = choice.Summary.SecretVariables.Where(container.Environment.ContainsKey).ToList();
         if (secrets.Count > 0)
         {
@@ -100,9 +101,24 @@ internal sealed class ProxyConfig(Container container)
     /// <summary>Whether there is one, and whether a file that somebody wrote is the one in force.</summary>
     public static Finding Check(SeenContainer seen)
     {
-        var kept = Path.Combine(seen.Paths.Run, FileName);
-        var file = File.Exists(kept) ? kept : seen.Paths.ProxyConfig;
+        var state = ProxyState.Read(seen.Paths);
+        var file = state?.Config ?? seen.Paths.ProxyConfig;
+        var missed = state is not null ? PolicyEdits.Missed(seen.Paths, state) : null;
+        if (Path.Exists(seen.Paths.Policy) && !Libc.MayRead(seen.Paths.Policy))
+        {
+            return missed is null ? SeenContainer.Absent("proxy config", $"this user may not read {seen.Paths.Policy}: root is told more")
+                : SeenContainer.Step("proxy config", false, missed, "ask as root whether it has mistakes, and restart the container for it to count");
+        }
+
+        // With a mistake in its policy no container starts: whoever is told to restart it has to know of the mistake.
         var reasons = seen.Refused();
+        if (missed is not null)
+        {
+            return reasons.Count == 0 ? SeenContainer.Step("proxy config", false, missed, "restart the container for it to count")
+                : SeenContainer.Step("proxy config", false, $"{missed}, and will not be used as it is: {string.Join("; ", reasons)}",
+                    "correct the workspace's .discobot/proxy/config.yaml or the operator's policy, and restart the container after that");
+        }
+
         return reasons.Count > 0
             ? SeenContainer.Step("proxy config", false, $"not used: {string.Join("; ", reasons)}", "correct the workspace's .discobot/proxy/config.yaml or the operator's policy; " + Doctor.Restart)
             : SeenContainer.Step("proxy config", File.Exists(file), file, Doctor.Restart);

@@ -15,11 +15,11 @@ namespace Discobot.Features.Init.Supervision;
 internal sealed class ProxyDaemon(Container container, DataVolume volume, ConfigInForce config, ClientTrust trust, EgressRules egress)
 {
     private const string SeenBinary = "/opt/discobot/bin/proxy";
-    private const string SeenLog = "/.data/proxy/proxy.log";
+    public const string SeenLog = "/.data/proxy/proxy.log";
     private readonly ClientProxy _proxy = new(container, config.Proxy, trust);
 
     // Somebody sits at the container's terminal: a line for each request would land in what they type.
-    private bool LogsToFile => Libc.IsTerminal(0) == 1 && config.Proxy.LogFile is null;
+    public static bool LogsToFile(ProxySummary proxy) => Libc.IsTerminal(0) == 1 && proxy.LogFile is null;
 
     public async Task<ClientProxy> RunAsync(CancellationToken cancellationToken)
     {
@@ -31,7 +31,7 @@ internal sealed class ProxyDaemon(Container container, DataVolume volume, Config
         }
 
         container.Log.Info($"found proxy at {SeenBinary}, starting HTTP proxy...");
-        if (LogsToFile)
+        if (LogsToFile(config.Proxy))
             container.Log.Info($"a terminal is attached, so the proxy's log goes to {SeenLog}");
 
         // Once more, where a disk or a machine was slow: whatever starts after this gets the environment of a proxy that serves, or of none.
@@ -51,7 +51,7 @@ internal sealed class ProxyDaemon(Container container, DataVolume volume, Config
     private async Task<ChildProcess?> StartAsync(CancellationToken cancellationToken)
     {
         var token = Announce();
-        string[] log = LogsToFile ? ["--log-file", container.Paths.In(SeenLog)] : [];
+        string[] log = LogsToFile(config.Proxy) ? ["--log-file", container.Paths.In(SeenLog)] : [];
         var child = await container.Spawner.StartAsync(new Launch("proxy", [container.Paths.ProxyBinary, "-config", config.File, .. log])
         {
             User = volume.ProxyUser,

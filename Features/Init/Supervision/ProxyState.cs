@@ -26,8 +26,32 @@ internal sealed record ProxyState
     /// <summary>The path of the API's token, which root and the proxy may read.</summary>
     public string TokenFile { get; init; } = "";
 
+    /// <summary>The audit log, which root and the proxy may read.</summary>
+    public string AuditFile { get; init; } = "/.data/proxy/audit.jsonl";
+
+    /// <summary>When the policy that the start has read was written: <see cref="PolicyEdits.Written"/>.</summary>
+    public string? Policy { get; init; }
+
+    /// <summary>Where the proxy's log is; null: its standard output.</summary>
+    public string? LogFile { get; init; }
+
     /// <summary><c>init.nested_docker</c>.</summary>
     public bool NestedDocker { get; init; } = true;
+
+    /// <summary>The mode of egress in force; null until the way out is led.</summary>
+    public string? Egress { get; init; }
+
+    /// <summary>The mode that was asked for.</summary>
+    public string? EgressAsked { get; init; }
+
+    /// <summary>Where redirected connections arrive.</summary>
+    public int EgressPort { get; init; }
+
+    /// <summary>The agent-api's process; 0 until it is started.</summary>
+    public int Agent { get; init; }
+
+    /// <summary><c>egress.probe</c>.</summary>
+    public IReadOnlyList<string> Probe { get; init; } = [];
 
     /// <summary>The variables that choose a proxy as the container was started with them. A tool that has another value was told so by its caller.</summary>
     public IReadOnlyDictionary<string, string> Variables { get; init; } = new Dictionary<string, string>();
@@ -52,7 +76,7 @@ internal sealed record ProxyState
             return null;
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(paths.ProxyState), ProxyStateJson.Default.ProxyState);
+            return JsonSerializer.Deserialize(RegularFile.ReadAllBytes(paths.ProxyState), ProxyStateJson.Default.ProxyState);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
         {

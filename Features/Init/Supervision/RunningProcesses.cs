@@ -18,6 +18,9 @@ internal sealed class RunningProcesses : IDisposable
 
     public ChildProcess? Docker { get; set; }
 
+    /// <summary>Where Docker's clients find it, as far as those are sockets with a path.</summary>
+    public IReadOnlyList<string> DockerSockets { get; set; } = [];
+
     /// <summary>What stands before Docker's socket.</summary>
     public ChildProcess? DockerGuard { get; set; }
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init.Supervision;
 
@@ -10,8 +11,8 @@ internal static class StalePidFile
     {
         if (!File.Exists(path))
             return;
-        if (int.TryParse(File.ReadAllText(path).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var id)
-            && File.Exists($"{proc}/{id}/comm") && File.ReadAllText($"{proc}/{id}/comm").Trim() == program)
+        if (RegularFile.IsOrMissing(path) && int.TryParse(RegularFile.ReadAllText(path).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var id)
+            && File.Exists($"{proc}/{id}/comm") && RegularFile.ReadAllText($"{proc}/{id}/comm").Trim() == program)
             return;
         log.Info($"removing stale {path}");
         File.Delete(path);

@@ -1,4 +1,5 @@
 using System.Text;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init.Variables;
 
@@ -11,7 +12,7 @@ internal sealed class LocalhostName(Container container)
     public Task RunAsync(CancellationToken cancellationToken)
     {
         var path = container.Paths.In("/etc/hosts");
-        var old = File.Exists(path) ? Encoding.Latin1.GetString(File.ReadAllBytes(path)) : "";
+        var old = File.Exists(path) ? RegularFile.ReadAllText(path, Encoding.Latin1) : "";
         var text = Rewrite(old);
 
         // In place: Docker mounts this very file, so nothing can be renamed over it.
@@ -48,7 +49,7 @@ internal sealed class LocalhostName(Container container)
     public static Finding Check(SeenContainer seen)
     {
         var path = seen.Paths.In("/etc/hosts");
-        var text = File.Exists(path) ? File.ReadAllText(path, Encoding.Latin1) : "";
-        return SeenContainer.Step("localhost name", Rewrite(text) == text, path, "let 127.0.0.1 alone be localhost there");
+        var text = !File.Exists(path) ? "" : RegularFile.IsOrMissing(path) ? RegularFile.ReadAllText(path, Encoding.Latin1) : null;
+        return SeenContainer.Step("localhost name", text is not null && Rewrite(text) == text, path, "let 127.0.0.1 alone be localhost there");
     }
 }

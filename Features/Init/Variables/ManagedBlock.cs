@@ -24,7 +24,7 @@ internal static class ManagedBlock
     public static bool PutInto(string path, IReadOnlyList<string> lines)
     {
         // Latin-1 keeps every byte of a file whose encoding is not ours to know; our own lines are UTF-8 in it.
-        var old = File.Exists(path) ? Encoding.Latin1.GetString(File.ReadAllBytes(path)) : "";
+        var old = File.Exists(path) ? Encoding.Latin1.GetString(RegularFile.ReadAllBytes(path)) : "";
         var text = Put(old, [.. lines.Select(line => Encoding.Latin1.GetString(Encoding.UTF8.GetBytes(line)))]);
         if (text == old)
             return false;

@@ -1,3 +1,5 @@
+using Discobot.Infrastructure.Native;
+
 namespace Discobot.Features.Init.Variables;
 
 /// <summary>Lets TCP find out the largest packet by itself: nested networks often drop the messages that path MTU discovery needs (RFC 4821).</summary>
@@ -12,7 +14,7 @@ internal sealed class NetworkSettings(Container container)
             var path = container.Paths.In($"/proc/sys/net/ipv4/{name}");
             try
             {
-                if (File.Exists(path) && File.ReadAllText(path).Trim() == "0")
+                if (File.Exists(path) && RegularFile.ReadAllText(path).Trim() == "0")
                     File.WriteAllText(path, "1");
             }
             catch (Exception error) when (error is IOException or UnauthorizedAccessException)
@@ -28,7 +30,7 @@ internal sealed class NetworkSettings(Container container)
     public static Finding Check(SeenContainer seen)
     {
         var path = seen.Paths.In($"/proc/sys/net/ipv4/{Names[1]}");
-        var value = File.Exists(path) ? File.ReadAllText(path).Trim() : "0";
+        var value = File.Exists(path) ? RegularFile.ReadAllText(path).Trim() : "0";
         return value == "0"
             ? SeenContainer.Absent("network settings", $"{path} cannot be set here")
             : SeenContainer.Step("network settings", true, $"{path} is {value}", "");

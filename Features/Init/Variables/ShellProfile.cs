@@ -9,6 +9,7 @@ internal sealed partial class ShellProfile(Container container)
 {
     private const string FileName = "discobot-proxy.sh";
     private const string SeenFile = "/etc/profile.d/" + FileName;
+    private static readonly string[] Interactive = ["/etc/bash.bashrc", "/etc/bash/bashrc", "/etc/bashrc", "/etc/zsh/zshenv", "/etc/zshenv"];
 
     private string ProfileDirectory => container.Paths.In("/etc/profile.d");
 
@@ -41,7 +42,9 @@ internal sealed partial class ShellProfile(Container container)
         var path = Path.Combine(ProfileDirectory, FileName);
         if (Path.Exists(path))
             File.Delete(path);
-        Every(container.Paths.In("/etc/profile"), []);
+        // Of ours there is nothing in what cannot be read; that it cannot be written either is told when there is something to write.
+        if (RegularFile.IsOrMissing(container.Paths.In("/etc/profile")))
+            Every(container.Paths.In("/etc/profile"), []);
         EveryInteractive([]);
         return Task.CompletedTask;
     }
@@ -49,14 +52,25 @@ internal sealed partial class ShellProfile(Container container)
     // Shells that are no login shells read these: bash on Debian, Alpine and Fedora, and zsh always.
     private void EveryInteractive(IReadOnlyList<string> lines)
     {
-        foreach (var file in new[] { "/etc/bash.bashrc", "/etc/bash/bashrc", "/etc/bashrc", "/etc/zsh/zshenv", "/etc/zshenv" })
-            Every(container.Paths.In(file), lines);
+        foreach (var file in Interactive.Select(container.Paths.In))
+        {
+            if (lines.Count > 0 || RegularFile.IsOrMissing(file))
+                Every(file, lines);
+        }
     }
 
-    private static void Every(string path, IReadOnlyList<string> lines)
+    // One that is a mount, or read-only, takes nothing from those who read another.
+    private void Every(string path, IReadOnlyList<string> lines)
     {
-        if (File.Exists(path))
-            ManagedBlock.PutInto(path, lines);
+        try
+        {
+            if (File.Exists(path))
+                ManagedBlock.PutInto(path, lines);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            container.Log.Warning($"{path} stays as it is, and so does the environment of shells that read it alone: {error.Message}");
+        }
     }
 
     private static string Quote(string value)
@@ -67,6 +81,13 @@ internal sealed partial class ShellProfile(Container container)
 
     /// <summary>Whether login shells get the variables.</summary>
     public static Finding Check(SeenContainer seen)
-        => SeenContainer.Step("login shells", seen.Holds(SeenFile, "HTTP_PROXY") || seen.Holds("/etc/profile", "HTTP_PROXY"), SeenFile,
-            "the proxy was not up at the start: " + Doctor.Restart);
+    {
+        const string Profile = "/etc/profile";
+        if (seen.Holds(Profile, "HTTP_PROXY"))
+            return SeenContainer.Step("login shells", true, Profile, "");
+        var isWritten = seen.Holds(SeenFile, "HTTP_PROXY");
+        return isWritten && !seen.Holds(Profile, "profile.d")
+            ? SeenContainer.Step("login shells", false, $"{Profile} does not read {SeenFile}", $"let the image's {Profile} read the files of /etc/profile.d")
+            : SeenContainer.Step("login shells", isWritten, SeenFile, "the proxy was not up at the start: " + Doctor.Restart);
+    }
 }

@@ -12,6 +12,14 @@ public sealed class SessionHookTests
         => Assert.Equal(new SessionHook("10-in_all.sh", "Install", "session", true, true), Parse("10-in all.sh", text));
 
     [Fact]
+    public void The_pages_example_is_one()
+    {
+        var page = File.ReadAllText(Path.Combine(Tests.Fixtures.Checkout.Top(), "docs/init.md"));
+        var example = page[page.IndexOf("```sh\n#!", StringComparison.Ordinal)..]["```sh\n".Length..].Split("```")[0];
+        Assert.Equal(new SessionHook("10-install", "Install what the project needs", "session", false, true), Parse("10-install", example));
+    }
+
+    [Fact]
     public void Without_a_word_it_runs_as_the_agent_and_nobody_waits()
         => Assert.Equal(new SessionHook("a", "a", "session", false, false), Parse("a", "#!/bin/sh\n#---\n# type: session\n#---\n"));
 

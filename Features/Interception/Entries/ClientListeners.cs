@@ -16,18 +16,22 @@ internal sealed class ClientListeners(IOptions<SocketTransportOptions> options, 
 {
     public bool CanBind(EndPoint endpoint) => endpoint is IPEndPoint;
 
+    /// <exception cref="IOException">Nothing can listen there; the inner one says why.</exception>
     public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {
-        var socket = options.Value.CreateBoundListenSocket(endpoint);
+        Socket? socket = null;
         try
         {
+            socket = options.Value.CreateBoundListenSocket(endpoint);
             KeepAlive.Use(socket);
             socket.Listen(options.Value.Backlog);
             return new(new ClientListener(socket, options.Value, logs));
         }
-        catch
+        catch (Exception error)
         {
-            socket.Dispose();
+            socket?.Dispose();
+            if (error is SocketException failure)
+                throw new IOException($"cannot listen on {endpoint}: {failure.Message}", failure);
             throw;
         }
     }

@@ -10,7 +10,7 @@ namespace Discobot.Features.Interception.Entries;
 /// on to interception (TLS, HTTP) or through it (everything else).</summary>
 internal sealed partial class ConnectTunnel(
     IEgressPolicy policy, Live<PassthroughHosts> passthrough, Dialer dialer, OpenTraffic traffic, ISocksServer socks,
-    ProxyUsers users, ClientLimits limits, ConnectionMetrics metrics, BypassLog bypasses, ILogger<ConnectTunnel> log)
+    ProxyUsers users, ClientLimits limits, ConnectionMetrics metrics, BypassLog bypasses, FlowRecorder flows, ILogger<ConnectTunnel> log)
 {
     /// <summary>Limit on the first byte of a connection, as the issue says.</summary>
     private static readonly TimeSpan FirstByteLimit = TimeSpan.FromSeconds(5);
@@ -25,12 +25,14 @@ internal sealed partial class ConnectTunnel(
     public async Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next)
     {
         var closing = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? connection.ConnectionClosed;
+        flows.Accept(connection, "http");
         switch (await ProtocolSniffer.PeekAsync(connection.Transport.Input, FirstByteLimit, closing))
         {
             case FirstByte.Http:
                 await ServeHttpAsync(connection, next, closing);
                 break;
             case FirstByte.Socks5:
+                connection.Features.Get<FlowClient>()!.Entry = "socks5";
                 using (metrics.Begin("socks5"))
                     await socks.OnConnectionAsync(connection, (target, inner) => EnterAsync(inner, target, next, closing), closing);
                 break;
@@ -52,7 +54,10 @@ internal sealed partial class ConnectTunnel(
     private void Refuse(ConnectionContext connection, string reason)
     {
         metrics.Refused();
-        LogRefused(connection.RemoteEndPoint, reason);
+        var flow = flows.Begin(connection);
+        flow.Refuse(reason);
+        LogRefused(connection.RemoteEndPoint, reason, flow.Id);
+        flows.End(flow);
     }
 
     private async Task ServeHttpAsync(ConnectionContext connection, ConnectionDelegate next, CancellationToken closing)
@@ -61,6 +66,7 @@ internal sealed partial class ConnectTunnel(
         switch (await ProtocolSniffer.StartsWithAsync(connection.Transport.Input, ConnectMethod, deadline.Remaining, closing))
         {
             case Beginning.Same:
+                connection.Features.Get<FlowClient>()!.Entry = "connect";
                 using (metrics.Begin("connect"))
                     await AcceptConnectAsync(connection, next, deadline, closing);
                 break;
@@ -79,12 +85,13 @@ internal sealed partial class ConnectTunnel(
     {
         if (await ReadHeadAsync(connection, deadline, closing) is not { } head)
             return;
-        var error = head.Error
-            ?? (await users.AdmitsAsync(head.Authorization, closing) ? null : ProxyUsers.Unknown)
-            ?? (IsRefusedPassthrough(head.Target, out var verdict) ? ProxyError.Blocked(verdict) : null);
+        var error = head.Error ?? (await users.AdmitsAsync(head.Authorization, closing) ? null : ProxyUsers.Unknown);
+        using var approval = error is null ? await JudgePassthroughAsync(connection, head.Target, closing) : default;
+        if (error is null && approval.Verdict is { Allowed: false, Rule: not null })
+            error = ProxyError.Blocked(approval.Verdict);
         if (error is not null)
         {
-            await AnswerAsync(connection, error, closing);
+            await AnswerAsync(connection, error, closing, head.Target);
             return;
         }
 
@@ -211,9 +218,15 @@ internal sealed partial class ConnectTunnel(
     /// waiting is no way round interception.</param>
     private async Task RelayAsync(ConnectionContext connection, ConnectTarget target, EgressVerdict verdict, ConnectionDelegate? next, CancellationToken closing)
     {
+        var flow = flows.Begin(connection, target, "tcp");
+        using var approval = await policy.AskAsync(verdict, new EgressQuestion(target, flow.Client, "CONNECT"), closing);
+        verdict = approval.Verdict;
+        flow.Decide(verdict);
         if (!verdict.Allowed)
         {
-            LogBlocked(target, verdict.Rule, verdict.Reason);
+            LogBlocked(target, verdict.Rule, verdict.Reason, flow.Id);
+            flow.Error = "blocked";
+            flows.End(flow);
             if (connection.Features.Get<Tunnel>() is { IsTransparent: true })
                 await bypasses.TellAsync(target, connection.RemoteEndPoint, closing);
             return;
@@ -227,9 +240,11 @@ internal sealed partial class ConnectTunnel(
             {
                 if (next is null || await WhoSpeaksFirstAsync(connection, upstream.Socket, closing) is not { } first)
                 {
-                    LogTunnelOpened(target);
-                    var (up, down) = await traffic.RelayAsync(target, connection, upstream, closing);
-                    LogTunnelClosed(target, up, down);
+                    flow.Use(upstream.Times, isNew: true);
+                    LogTunnelOpened(target, flow.Id);
+                    var (up, down) = await traffic.RelayAsync(target, connection, upstream, flow, closing);
+                    LogTunnelClosed(target, up, down, flow.Id);
+                    flows.End(flow);
                     return;
                 }
 
@@ -239,7 +254,11 @@ internal sealed partial class ConnectTunnel(
         }
         catch (Exception e) when (e is SocketException or IOException or OperationCanceledException)
         {
-            LogTunnelFailed(target, UpstreamFailures.ToError(e, target.Host).Reason);
+            var error = UpstreamFailures.ToError(e, target.Host);
+            flow.Fail(error);
+            flow.IsComplete = false;
+            LogTunnelFailed(target, error.Reason, flow.Id);
+            flows.End(flow);
         }
     }
 
@@ -256,33 +275,35 @@ internal sealed partial class ConnectTunnel(
         return first is FirstByte.Tls or FirstByte.Http ? first : null;
     }
 
-    private bool IsRefusedPassthrough(ConnectTarget target, out EgressVerdict verdict)
+    /// <returns>Without a rule where the tunnel is looked into, and judged by what is in it.</returns>
+    private async ValueTask<Approval> JudgePassthroughAsync(ConnectionContext connection, ConnectTarget target, CancellationToken closing) =>
+        passthrough.Value.Hosts.Contains(target.Host)
+            ? await policy.AskAsync(policy.JudgeBlindTunnel(target), new EgressQuestion(target, connection.Features.Get<FlowClient>(), "CONNECT"), closing)
+            : default;
+
+    private async ValueTask AnswerAsync(ConnectionContext connection, ProxyError error, CancellationToken closing, ConnectTarget? target = null)
     {
-        verdict = default;
-        if (!passthrough.Value.Hosts.Contains(target.Host))
-            return false;
-        verdict = policy.JudgeBlindTunnel(target);
-        return !verdict.Allowed;
+        var flow = flows.Begin(connection, target is { Port: > 0 } ? target : null);
+        flow.Refuse(error.Code);
+        flow.Fail(error);
+        flow.Status = error.Status;
+        LogRefused(connection.RemoteEndPoint, error.Reason, flow.Id);
+        flows.End(flow);
+        await connection.Transport.Output.WriteAsync(ProxyErrors.ToMessage(error, flow.Id), closing);
     }
 
-    private async ValueTask AnswerAsync(ConnectionContext connection, ProxyError error, CancellationToken closing)
-    {
-        LogRefused(connection.RemoteEndPoint, error.Reason);
-        await connection.Transport.Output.WriteAsync(ProxyErrors.ToMessage(error), closing);
-    }
+    [LoggerMessage(Level = LogLevel.Warning, Message = "connection refused {Client} {Reason} {Id}")]
+    private partial void LogRefused(System.Net.EndPoint? client, string reason, string id);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "connection refused {Client} {Reason}")]
-    private partial void LogRefused(System.Net.EndPoint? client, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "blocked {Target} {Rule} {Reason} {Id}")]
+    private partial void LogBlocked(ConnectTarget target, string rule, string reason, string id);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "blocked {Target} {Rule} {Reason}")]
-    private partial void LogBlocked(ConnectTarget target, string rule, string reason);
+    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel {Target} {Id}")]
+    private partial void LogTunnelOpened(ConnectTarget target, string id);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel {Target}")]
-    private partial void LogTunnelOpened(ConnectTarget target);
+    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel end {Target} {Up} {Down} {Id}")]
+    private partial void LogTunnelClosed(ConnectTarget target, long up, long down, string id);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "tunnel end {Target} {Up} {Down}")]
-    private partial void LogTunnelClosed(ConnectTarget target, long up, long down);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "tunnel failed {Target} {Reason}")]
-    private partial void LogTunnelFailed(ConnectTarget target, string reason);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "tunnel failed {Target} {Reason} {Id}")]
+    private partial void LogTunnelFailed(ConnectTarget target, string reason, string id);
 }

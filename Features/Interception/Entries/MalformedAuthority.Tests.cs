@@ -86,7 +86,7 @@ public sealed class MalformedAuthorityTests : IAsyncLifetime
         using var body = await JsonDocument.ParseAsync(context.Response.Body);
         var id = body.RootElement.GetProperty("request_id").GetString()!;
         Assert.Equal("localhost", body.RootElement.GetProperty("host").GetString());
-        await Eventually.TrueAsync(async () => (await File.ReadAllLinesAsync(_proxy.LogFile)).Count(line => line.Contains(id, StringComparison.Ordinal)) == 1);
+        await Eventually.TrueAsync(async () => (await File.ReadAllLinesAsync(_proxy.LogFile)).Count(line => line.EndsWith($" id={id}", StringComparison.Ordinal) || line.Contains($" id={id} ", StringComparison.Ordinal)) == 2);
         Assert.DoesNotContain("secret", await File.ReadAllTextAsync(_proxy.LogFile), StringComparison.Ordinal);
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Text;
+using Discobot.Infrastructure.Http1;
 
 namespace Discobot.Features.Interception.Entries;
 
@@ -82,7 +83,10 @@ internal static class ProtocolSniffer
     };
 
     /// <summary>Whether the bytes to come begin with <paramref name="prefix"/>; reads until that is certain.</summary>
+    /// <param name="input">Keeps them all, but for the blank lines that a request may have before it (RFC 9112, 2.2) where it is the same.</param>
+    /// <param name="prefix">Of a request.</param>
     /// <param name="limit">For all of them together.</param>
+    /// <param name="cancellation">Ends the wait.</param>
     public static async ValueTask<Beginning> StartsWithAsync(
         PipeReader input, ReadOnlyMemory<byte> prefix, TimeSpan limit, CancellationToken cancellation)
     {
@@ -114,10 +118,15 @@ internal static class ProtocolSniffer
 
     private static Beginning? Decide(PipeReader input, in ReadResult read, ReadOnlyMemory<byte> prefix)
     {
-        var length = (int)Math.Min(read.Buffer.Length, prefix.Length);
-        var same = Matches(read.Buffer.Slice(0, length), prefix.Span[..length]);
-        var isCertain = !same || length == prefix.Length;
-        input.AdvanceTo(read.Buffer.Start, isCertain ? read.Buffer.Start : read.Buffer.End);
+        var blankLines = BlankLinesOf(read.Buffer);
+        var bytes = read.Buffer.Slice(2 * blankLines);
+        var length = (int)Math.Min(bytes.Length, prefix.Length);
+        var isHalf = length == 1 && bytes.FirstSpan[0] == '\r';
+        // Too many are left to whoever reads the request, and refuses it.
+        var same = blankLines <= RequestHead.MaxBlankLines && (isHalf || Matches(bytes.Slice(0, length), prefix.Span[..length]));
+        var isCertain = !same || (length == prefix.Length && !isHalf);
+        var start = same && isCertain ? bytes.Start : read.Buffer.Start;
+        input.AdvanceTo(start, isCertain ? start : read.Buffer.End);
         return !isCertain ? null : same ? Beginning.Same : Beginning.Other;
     }
 
@@ -144,6 +153,10 @@ internal static class ProtocolSniffer
         }
         catch (Exception e) when (e is OperationCanceledException or IOException)
         {
+            // Whoever reads next has to see at once what is here, or its clock would run as if nothing were.
+            input.CancelPendingRead();
+            if (input.TryRead(out var read))
+                input.AdvanceTo(read.Buffer.Start);
             return true;
         }
     }
@@ -151,10 +164,12 @@ internal static class ProtocolSniffer
     /// <returns>Null when more bytes are needed to tell.</returns>
     internal static bool? IsRequest(in ReadOnlySequence<byte> bytes)
     {
-        Span<byte> head = stackalloc byte[(int)Math.Min(bytes.Length, MaxMethod + 5)];
-        bytes.Slice(0, head.Length).CopyTo(head);
-        while (head.StartsWith("\r\n"u8))
-            head = head[2..];
+        var blankLines = BlankLinesOf(bytes);
+        if (blankLines > RequestHead.MaxBlankLines)
+            return true;
+        var request = bytes.Slice(2 * blankLines);
+        Span<byte> head = stackalloc byte[(int)Math.Min(request.Length, MaxMethod + 5)];
+        request.Slice(0, head.Length).CopyTo(head);
         if (head.IsEmpty || head is [(byte)'\r'])
             return null;
         var end = head.IndexOfAnyExcept(Token);
@@ -173,6 +188,10 @@ internal static class ProtocolSniffer
             return false;
         return scheme.Length == 4 ? true : null;
     }
+
+    // One more than are allowed, and no further.
+    private static int BlankLinesOf(in ReadOnlySequence<byte> bytes) =>
+        RequestHead.CountBlankLines(bytes.Slice(0, Math.Min(bytes.Length, 2 * (RequestHead.MaxBlankLines + 1))));
 
     private static bool Matches(ReadOnlySequence<byte> bytes, ReadOnlySpan<byte> expected)
     {

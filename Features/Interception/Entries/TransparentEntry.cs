@@ -11,7 +11,7 @@ namespace Discobot.Features.Interception.Entries;
 /// name reaches only what the rules allow under that name.
 /// </summary>
 internal sealed partial class TransparentEntry(
-    ConnectTunnel tunnel, IEgressPolicy policy, IAddressNames names, ConnectionMetrics metrics, ILogger<TransparentEntry> log)
+    ConnectTunnel tunnel, IEgressPolicy policy, IAddressNames names, ConnectionMetrics metrics, FlowRecorder flows, ILogger<TransparentEntry> log)
 {
     /// <summary>How long a client may be silent before we take it for a protocol whose server speaks first.</summary>
     private static readonly TimeSpan ServerFirst = TimeSpan.FromMilliseconds(700);
@@ -22,11 +22,15 @@ internal sealed partial class TransparentEntry(
     /// <summary>Handles one accepted connection; <paramref name="next"/> is TLS and Kestrel's HTTP.</summary>
     public async Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next)
     {
+        flows.Accept(connection, "transparent");
         var socket = connection.Features.Get<IConnectionSocketFeature>()!.Socket;
         if (OriginalDestination.Of(socket) is not { } destination)
         {
             metrics.Refused();
-            LogRefused(connection.RemoteEndPoint);
+            var flow = flows.Begin(connection);
+            flow.Refuse("nothing redirected it here");
+            LogRefused(connection.RemoteEndPoint, flow.Id);
+            flows.End(flow);
             return;
         }
 
@@ -48,23 +52,33 @@ internal sealed partial class TransparentEntry(
     private async Task<ConnectTarget> TargetOfAsync(ConnectionContext connection, IPEndPoint destination, CancellationToken closing)
     {
         var input = connection.Transport.Input;
-        var literal = new ConnectTarget(ConnectTarget.Normalize(destination.Address.ToString()), destination.Port);
-        var name = names.Find(destination.Address);
-        if (await ProtocolSniffer.PeekAsync(input, ServerFirst, closing) is FirstByte.Tls)
+        var isTls = await ProtocolSniffer.PeekAsync(input, ServerFirst, closing) is FirstByte.Tls;
+        string? asked = null;
+        if (isTls)
         {
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(closing);
             limit.CancelAfter(HelloLimit);
-            if (await ClientHello.PeekAsync(input, limit.Token) is { ServerName: { } asked }
-                && ConnectTarget.TryParse(asked, destination.Port, out var byName) && byName.Port == destination.Port)
-                return byName;
-            // A hello for an address names none (RFC 6066, 3).
-            if (name is null || policy.JudgeTunnel(literal).Allowed)
-                return literal;
+            asked = (await ClientHello.PeekAsync(input, limit.Token))?.ServerName;
         }
 
-        return name is null ? literal : literal with { Host = name };
+        return TargetOf(destination, isTls, asked, names.Find(destination.Address), literal => policy.JudgeTunnel(literal).Allowed);
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "connection refused {Client} nothing redirected it here; the proxy's own port is another")]
-    private partial void LogRefused(EndPoint? client);
+    /// <summary>Whom a redirected connection is for, as long as no Host field has said it.</summary>
+    /// <param name="destination">Where it was going.</param>
+    /// <param name="isTls">Whether it began with a TLS hello.</param>
+    /// <param name="asked">The name in that hello.</param>
+    /// <param name="learned">The name that our resolver last gave the address for.</param>
+    /// <param name="allows">Whether the address itself may be reached.</param>
+    public static ConnectTarget TargetOf(IPEndPoint destination, bool isTls, string? asked, string? learned, Func<ConnectTarget, bool> allows)
+    {
+        if (asked is not null && ConnectTarget.TryParse(asked, destination.Port, out var byName) && byName.Port == destination.Port)
+            return byName;
+        var literal = new ConnectTarget(ConnectTarget.Normalize(destination.Address.ToString()), destination.Port);
+        // A hello for an address names none (RFC 6066, 3).
+        return learned is null || (isTls && allows(literal)) ? literal : literal with { Host = learned };
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "connection refused {Client} nothing redirected it here; the proxy's own port is another {Id}")]
+    private partial void LogRefused(EndPoint? client, string id);
 }

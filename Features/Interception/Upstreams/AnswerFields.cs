@@ -29,6 +29,18 @@ internal static class AnswerFields
             else if (!(HopByHop.Contains(name) && !(announcesTrailers && name.Equals(HeaderNames.Trailer, StringComparison.OrdinalIgnoreCase))) && named?.Contains(name) != true)
                 Add(response.Headers, name, Encoding.Latin1.GetString(head.Fields.Value(i)));
         }
+
+        // What the server would speak (RFC 9110, 15.5.22), but for HTTP/2, which is asked for in another way.
+        if (head.Status is >= 200 && response.Headers is FieldList offers && HttpProtocol.IsHttp11(context.Request.Protocol) && HopByHop.Offers(Texts(head, "Connection"u8), Texts(head, "Upgrade"u8)) is { } offer)
+            offers.Set(HeaderNames.Upgrade, offer);
+
+        // What a GET would get: HEAD and 304 may say it (RFC 9112, 6.1).
+        if (framing.End == BodyEnd.None && head.Status is >= 200 and not 204 && response.Headers is FieldList lines && HttpProtocol.IsHttp11(context.Request.Protocol)
+            && BodyFraming.IsChunked(head.Fields))
+        {
+            lines.Remove(HeaderNames.ContentLength);
+            lines.Set(HeaderNames.TransferEncoding, "chunked");
+        }
     }
 
     // Once, and where it stood. Chunks are made anew. A length that says what there would be is kept where there is no body.
@@ -59,13 +71,22 @@ internal static class AnswerFields
     public static string? Text(ResponseHead head, ReadOnlySpan<byte> name) =>
         head.Fields.IndexOf(name, 0) is var i and >= 0 ? Encoding.Latin1.GetString(head.Fields.Value(i)) : null;
 
+    private static string Texts(ResponseHead head, ReadOnlySpan<byte> name)
+    {
+        var text = "";
+        for (var i = head.Fields.IndexOf(name, 0); i >= 0; i = head.Fields.IndexOf(name, i + 1))
+            text += (text.Length > 0 ? ", " : "") + Encoding.Latin1.GetString(head.Fields.Value(i));
+        return text;
+    }
+
     /// <summary>Whether the body is a stream of events or the like: see <see cref="LongAnswers"/>.</summary>
     public static bool IsEventStream(ResponseHead head) =>
         head.Fields.IndexOf("Content-Type"u8, 0) is var i and >= 0
             && LongAnswers.Contains(Encoding.Latin1.GetString(head.Fields.Value(i)));
 
-    // Kestrel, for HTTP/2, refuses control characters and names that are no tokens, with all of the answer.
-    private static void Add(IHeaderDictionary headers, string name, string value)
+    /// <summary>One more field, of whatever server. Kestrel, which speaks HTTP/2 to clients, refuses control characters and names that are no tokens,
+    /// with all of the answer: there the ones become blanks, and the others are left out.</summary>
+    public static void Add(IHeaderDictionary headers, string name, string value)
     {
         if (headers is FieldList lines)
         {
@@ -77,7 +98,11 @@ internal static class AnswerFields
             return;
         if (value.AsSpan().ContainsAny(Forbidden))
             value = string.Concat(value.Select(c => Forbidden.Contains(c) ? ' ' : c));
-        headers.Append(name, value);
+        // Append leaves out what is empty, which is not the same as absent.
+        if (value.Length == 0 && !headers.ContainsKey(name))
+            headers[name] = value;
+        else
+            headers.Append(name, value);
     }
 
     private static long? LengthWithoutBody(FieldLines fields)

@@ -13,34 +13,98 @@ public sealed class Http1ForwardingTests(SmugglingTests.Proxy fixture) : IClassF
 
     private const string Ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
+    // On an address that the cache looks after, by digest or by its rules for packages, and on others.
     [Theory]
-    [InlineData("plain", "NTLM")]
-    [InlineData("tunnel", "Negotiate")]
-    [InlineData("tls", "NTLM")]
-    public async Task An_identity_proved_for_a_connection_serves_one_client_alone(string way, string scheme)
+    [InlineData("plain", "NTLM", "/")]
+    [InlineData("tunnel", "Negotiate", "/")]
+    [InlineData("tls", "NTLM", "/")]
+    [InlineData("plain", "NTLM", "/x/-/x-1.tgz")]
+    [InlineData("tls", "Kerberos", "/x/-/x-1.tgz")]
+    [InlineData("tunnel", "Negotiate", "/v2/")]
+    [InlineData("tls", "NTLM", Blob)]
+    public async Task An_identity_proved_for_a_connection_serves_one_client_alone(string way, string scheme, string path)
     {
-        await using var origin = Start(way, async peer =>
-        {
-            var proved = false;
-            while (await peer.ReadHeadAsync() is { } head)
-            {
-                proved |= head.Contains($"Authorization: {scheme} 3", StringComparison.Ordinal);
-                await peer.SayAsync(proved ? "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret" : "HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n");
-            }
-        });
+        await using var origin = StartProving(way, $"{scheme} 3");
         await using (var alice = await Wire.ConnectAsync(fixture.Running, way, origin.Authority))
         {
-            Assert.StartsWith("HTTP/1.1 401", await AskAsync(alice, way, origin, "GET", ""), StringComparison.Ordinal);
-            Assert.StartsWith("HTTP/1.1 401", await AskAsync(alice, way, origin, "GET", $"Authorization: {scheme} 1\r\n"), StringComparison.Ordinal);
-            Assert.EndsWith("secret", await AskAsync(alice, way, origin, "GET", $"Authorization: {scheme} 3\r\n"), StringComparison.Ordinal);
+            Assert.StartsWith("HTTP/1.1 401", await AskAsync(alice, way, origin, "GET", "", path), StringComparison.Ordinal);
+            Assert.StartsWith("HTTP/1.1 401", await AskAsync(alice, way, origin, "GET", $"Authorization: {scheme} 1\r\n", path), StringComparison.Ordinal);
+            Assert.EndsWith("secret", await AskAsync(alice, way, origin, "GET", $"Authorization: {scheme} 3\r\n", path), StringComparison.Ordinal);
             await using var meanwhile = await Wire.ConnectAsync(fixture.Running, way, origin.Authority);
+            Assert.StartsWith("HTTP/1.1 401", await AskAsync(meanwhile, way, origin, "GET", "", path), StringComparison.Ordinal);
             Assert.StartsWith("HTTP/1.1 401", await AskAsync(meanwhile, way, origin, "GET", ""), StringComparison.Ordinal);
             // It is who the connection says, without saying it again.
-            Assert.EndsWith("secret", await AskAsync(alice, way, origin, "GET", ""), StringComparison.Ordinal);
+            Assert.EndsWith("secret", await AskAsync(alice, way, origin, "GET", "", path), StringComparison.Ordinal);
         }
 
         await using var mallory = await Wire.ConnectAsync(fixture.Running, way, origin.Authority);
+        Assert.StartsWith("HTTP/1.1 401", await AskAsync(mallory, way, origin, "GET", "", path), StringComparison.Ordinal);
         Assert.StartsWith("HTTP/1.1 401", await AskAsync(mallory, way, origin, "GET", ""), StringComparison.Ordinal);
+    }
+
+    /// <summary>What a server has said before it breaks off reaches the client, as without a proxy, and no clean end behind it.</summary>
+    [Theory]
+    [InlineData("plain", "Content-Length: 50", "hi")]
+    [InlineData("tunnel", "Content-Length: 50", "hi")]
+    [InlineData("tls", "Content-Length: 50", "hi")]
+    [InlineData("tls", "Content-Length: 5000", "LONG")]
+    [InlineData("plain", "Transfer-Encoding: chunked", "2\r\nhi\r\n")]
+    public async Task A_server_that_breaks_off_has_said_what_it_has_said(string way, string framing, string body)
+    {
+        body = body.Replace("LONG", new string('x', 3000), StringComparison.Ordinal);
+        await using var origin = Start(way, async peer =>
+        {
+            await peer.ReadHeadAsync();
+            await peer.SayAsync($"HTTP/1.1 200 OK\r\n{framing}\r\nX-Mark: yes\r\n\r\n{body}");
+        });
+        await using var client = await Wire.ConnectAsync(fixture.Running, way, origin.Authority);
+        await SayAsync(client, $"GET {(way == "plain" ? $"http://{origin.Authority}" : "")}/ HTTP/1.1\r\nHost: {origin.Authority}\r\n\r\n");
+        var said = new StringBuilder();
+        try
+        {
+            var buffer = new byte[8192];
+            while (await client.ReadAsync(buffer).AsTask().WaitAsync(Limit) is var count and > 0)
+                said.Append(Encoding.Latin1.GetString(buffer, 0, count));
+        }
+        catch (IOException)
+        {
+            // No clean end.
+        }
+
+        var answer = said.ToString();
+        Assert.StartsWith("HTTP/1.1 200 OK\r\n", answer, StringComparison.Ordinal);
+        Assert.Contains("X-Mark: yes\r\n", answer, StringComparison.Ordinal);
+        Assert.Contains(framing.StartsWith('T') ? "\r\n2\r\nhi\r\n" : "\r\n\r\n" + body, answer, StringComparison.Ordinal);
+        Assert.False(answer.EndsWith("0\r\n\r\n", StringComparison.Ordinal), answer);
+    }
+
+    [Theory]
+    [InlineData("plain", "/")]
+    [InlineData("plain", "/x/-/x-1.tgz")]
+    [InlineData("tunnel", "/x/-/x-1.tgz")]
+    public async Task An_identity_that_a_header_rule_proves_serves_the_requests_of_that_rule_alone(string way, string path)
+    {
+        await using var proxy = await RunningProxy.StartAsync(
+            "headers: {localhost: {set: {Authorization: Negotiate 3}, conditions: [{header: X-Who, equals: alice}], allow_plaintext: true}}");
+        await using var origin = StartProving(way, "Negotiate 3");
+        await using var client = await Wire.ConnectAsync(proxy, way, origin.Authority);
+        await using var other = await Wire.ConnectAsync(proxy, way, origin.Authority);
+        for (var i = 0; i < 2; i++)
+        {
+            Assert.EndsWith("secret", await AskAsync(client, way, origin, "GET", "X-Who: alice\r\n", path), StringComparison.Ordinal);
+            Assert.StartsWith("HTTP/1.1 401", await AskAsync(client, way, origin, "GET", "", "/other"), StringComparison.Ordinal);
+            Assert.StartsWith("HTTP/1.1 401", await AskAsync(other, way, origin, "GET", "", "/other"), StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task Credentials_of_such_a_scheme_are_seen_on_whichever_line_they_stand()
+    {
+        await using var origin = StartProving("plain", "NTLM 3");
+        await using var alice = await Wire.ConnectAsync(fixture.Running, "plain", origin.Authority);
+        await using var mallory = await Wire.ConnectAsync(fixture.Running, "plain", origin.Authority);
+        Assert.EndsWith("secret", await AskAsync(alice, "plain", origin, "GET", "Authorization: Basic YTpi\r\nAuthorization: NTLM 3\r\n"), StringComparison.Ordinal);
+        Assert.StartsWith("HTTP/1.1 401", await AskAsync(mallory, "plain", origin, "GET", ""), StringComparison.Ordinal);
     }
 
     [Theory]
@@ -364,6 +428,17 @@ public sealed class Http1ForwardingTests(SmugglingTests.Proxy fixture) : IClassF
         Assert.Equal("data: 1\n\ndata: 2\n\n", await client.GetStringAsync(new Uri($"http://{origin.Authority}/events")));
         await Assert.ThrowsAnyAsync<HttpRequestException>(() => client.GetStringAsync(new Uri($"http://{origin.Authority}/text")));
     }
+
+    // As IIS does: who has proved it once is believed for the connection.
+    private ScriptedOrigin StartProving(string way, string proof) => Start(way, async peer =>
+    {
+        var proved = false;
+        while (await peer.ReadHeadAsync() is { } head)
+        {
+            proved |= head.Contains($"Authorization: {proof}", StringComparison.Ordinal);
+            await peer.SayAsync(proved ? "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret" : "HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
 
     private static Task ServeAsync(ScriptedOrigin.Peer peer) => ServeAsync(peer, Ok);
 

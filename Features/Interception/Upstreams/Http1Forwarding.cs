@@ -23,11 +23,12 @@ internal sealed class Http1Forwarding(Upstream upstream)
             Fields = fields,
             Body = socket is null ? BodyOf(context, fields) : null,
             Interim = client is null ? null : client.SendInterimAsync,
+            Client = client,
         };
         Frame(context, request, socket);
         var binds = Identity.IsProved(context.Request.Headers.Authorization);
-        var bound = Identity.Of(context, upstream, binds);
-        await using var exchange = await upstream.SendAsync(proxied.Scheme, proxied.Target, request, bound, binds, context.RequestAborted);
+        var bound = Identity.ConnectionsOf(context, binds ? upstream.NewBound : null);
+        await using var exchange = await upstream.SendAsync(proxied.Scheme, proxied.Target, request, bound, binds, Flow.Of(context), connected: null, context.RequestAborted);
         var answer = exchange.Http1;
         if (answer.Head.Status == StatusCodes.Status101SwitchingProtocols)
             await UpgradeAsync(context, exchange, socket);
@@ -39,9 +40,16 @@ internal sealed class Http1Forwarding(Upstream upstream)
     {
         var request = context.Request;
         var chunked = request.Headers.TransferEncoding.Count > 0;
+        if (HttpProtocol.IsHttp2(request.Protocol) && request.Headers.ContainsKey(HeaderNames.Trailer))
+        {
+            // HTTP/1.1 has fields behind the body with chunks alone.
+            chunked = true;
+            fields.Remove(HeaderNames.ContentLength);
+        }
+
         if (request.ContentLength is null or 0 && !chunked
             && (HttpProtocol.IsHttp11(request.Protocol) || HttpProtocol.IsHttp10(request.Protocol)
-                || context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody != true))
+                || !HasBody(context)))
             return null;
         return new Http1RequestBody
         {
@@ -53,7 +61,11 @@ internal sealed class Http1Forwarding(Upstream upstream)
         };
     }
 
-    private static List<KeyValuePair<string, string>>? TrailersOf(HttpContext context)
+    /// <summary>Whether anything follows the head of a request by HTTP/2. Trailers alone may be here already, with no body before them.</summary>
+    public static bool HasBody(HttpContext context) => context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true || TrailersOf(context) is not null;
+
+    /// <summary>The fields behind the body of a request that has been read.</summary>
+    public static List<KeyValuePair<string, string>>? TrailersOf(HttpContext context)
     {
         if (context.Features.Get<IHttpRequestTrailersFeature>() is not { Available: true, Trailers: { Count: > 0 } sent })
             return null;
@@ -90,15 +102,8 @@ internal sealed class Http1Forwarding(Upstream upstream)
             fields.Add(HeaderNames.Connection, (trailers, upgrade) is (true, not null) ? "TE, Upgrade" : trailers ? "TE" : "Upgrade");
     }
 
-    // HTTP/2 without TLS is the client's way round, not an upgrade that could be relayed: it would be read by nobody.
-    private static string? Upgrade(HttpContext context)
-    {
-        if (context.Features.Get<IHttpUpgradeFeature>()?.IsUpgradableRequest != true)
-            return null;
-        var protocols = context.Request.Headers.Upgrade.ToString().Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
-            .Where(p => !p.Equals("h2c", StringComparison.OrdinalIgnoreCase) && !p.Equals("h2", StringComparison.OrdinalIgnoreCase));
-        return string.Join(", ", protocols) is { Length: > 0 } left ? left : null;
-    }
+    private static string? Upgrade(HttpContext context) => context.Features.Get<IHttpUpgradeFeature>()?.IsUpgradableRequest == true
+        ? HopByHop.Offers("upgrade", context.Request.Headers.Upgrade.ToString()) : null;
 
     private static async Task UpgradeAsync(HttpContext context, UpstreamExchange exchange, WebSocketUpgrade? socket)
     {
@@ -123,7 +128,7 @@ internal sealed class Http1Forwarding(Upstream upstream)
 
         // From now on each side ends it by ending its own direction.
         exchange.Detach();
-        await UpgradedRelay.RunAsync(client, answer.Connection, idle, context.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? default);
+        await UpgradedRelay.RunAsync(client, answer.Connection, idle, Flow.Of(context), context.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? default);
     }
 
     private static async Task AnswerAsync(HttpContext context, ClientExchange? client, Http1Exchange answer)
@@ -152,29 +157,38 @@ internal static class AnswerBody
     public static async ValueTask CopyAsync(PipeWriter writer, Http1Exchange answer)
     {
         var (unsent, begun) = (0, false);
-        while (!answer.IsOver)
+        try
         {
-            if (!answer.IsAvailable)
+            while (!answer.IsOver)
             {
-                var wait = answer.WaitAsync();
-                if (!wait.IsCompleted)
+                if (!answer.IsAvailable)
                 {
-                    // What is here must not wait for more.
-                    await FlushAsync(writer);
-                    (unsent, begun) = (0, true);
-                    answer.Expect();
+                    var wait = answer.WaitAsync();
+                    if (!wait.IsCompleted)
+                    {
+                        // What is here must not wait for more.
+                        await FlushAsync(writer);
+                        (unsent, begun) = (0, true);
+                        answer.Expect();
+                    }
+
+                    await wait;
                 }
 
-                await wait;
+                var count = await answer.ReadAsync(writer.GetMemory(PieceSize)[..PieceSize]);
+                writer.Advance(count);
+                unsent += count;
+                if (unsent < PieceSize)
+                    continue;
+                await FlushAsync(writer);
+                (unsent, begun) = (0, true);
             }
-
-            var count = await answer.ReadAsync(writer.GetMemory(PieceSize)[..PieceSize]);
-            writer.Advance(count);
-            unsent += count;
-            if (unsent < PieceSize)
-                continue;
+        }
+        catch when (unsent > 0)
+        {
+            // A server that breaks off has said what it has said: the client sees that, and that there is no more.
             await FlushAsync(writer);
-            (unsent, begun) = (0, true);
+            throw;
         }
 
         // A whole answer leaves in one piece, at its end. Once its head has been sent, that end sends nothing of what a length announced.
@@ -186,38 +200,5 @@ internal static class AnswerBody
     {
         if ((await writer.FlushAsync()).IsCompleted)
             throw new OperationCanceledException("The client reads no more.");
-    }
-}
-
-/// <summary>Schemes that prove an identity once for a connection (RFC 4559; NTLM): its requests and those that follow belong together.</summary>
-internal static class Identity
-{
-    private static readonly string[] Schemes = ["NTLM", "Negotiate", "Kerberos"];
-
-    /// <summary>Whether these credentials are of such a scheme.</summary>
-    public static bool IsProved(string? authorization) =>
-        authorization is { Length: > 0 } && Array.Exists(Schemes, scheme => authorization.StartsWith(scheme, StringComparison.OrdinalIgnoreCase)
-            && (authorization.Length == scheme.Length || authorization[scheme.Length] is ' ' or '\t' or ','));
-
-    /// <summary>The connections that belong to the client's connection, which ends them.</summary>
-    /// <param name="context">A request of that client.</param>
-    /// <param name="upstream">Makes them.</param>
-    /// <param name="make">Whether there is one from now on.</param>
-    public static BoundConnections? Of(HttpContext context, Upstream upstream, bool make)
-    {
-        var items = context.Features.Get<IConnectionItemsFeature>()?.Items;
-        if (items is null || (!make && items.Count == 0))
-            return null;
-        lock (items)
-        {
-            if (items.TryGetValue(typeof(BoundConnections), out var there))
-                return (BoundConnections)there!;
-            if (!make)
-                return null;
-            var bound = upstream.NewBound();
-            items[typeof(BoundConnections)] = bound;
-            context.Features.Get<IConnectionLifetimeFeature>()?.ConnectionClosed.UnsafeRegister(static b => ((BoundConnections)b!).Dispose(), bound);
-            return bound;
-        }
     }
 }

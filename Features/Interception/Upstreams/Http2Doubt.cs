@@ -9,9 +9,9 @@ namespace Discobot.Features.Interception.Upstreams;
 /// <remarks>No ping is sent for it: servers that are silent on purpose, such as gRPC's, end connections that are pinged often.</remarks>
 /// <param name="inner">Behind TLS.</param>
 /// <param name="patience">Another limit than five seconds.</param>
-internal sealed class Http2Doubt(Stream inner, TimeSpan? patience = null) : Stream
+/// <param name="trailers">Puts in what .NET does not send.</param>
+internal sealed class Http2Doubt(Stream inner, TimeSpan? patience = null, RequestTrailers.Frames? trailers = null) : Stream
 {
-
     // Length 8, type GOAWAY, stream 0; the last stream is the highest there can be, so that none is taken for unprocessed; NO_ERROR.
     private static readonly byte[] Goodbye = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
@@ -50,7 +50,7 @@ internal sealed class Http2Doubt(Stream inner, TimeSpan? patience = null) : Stre
     {
         if (_sent.Pass(buffer.Span))
             Ask();
-        return inner.WriteAsync(buffer, cancellationToken);
+        return inner.WriteAsync(trailers?.Pass(buffer) ?? buffer, cancellationToken);
     }
 
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>

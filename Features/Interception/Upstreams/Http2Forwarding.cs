@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.IO.Pipelines;
 using System.Net;
 using Discobot.Infrastructure.Http1;
@@ -12,16 +13,23 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
 {
     private const int PieceSize = 256 << 10;
 
+    // The head with the mark of a request's trailers has to be one frame (RequestTrailers), which takes 16 KiB.
+    private const int LongestPath = 8 << 10;
+
     /// <returns>False: it has to go by HTTP/1.1; nothing was sent.</returns>
     public async ValueTask<bool> TryForwardAsync(HttpContext context, FieldList fields)
     {
         var (request, proxied) = (context.Request, ProxiedRequest.Of(context));
         // .NET writes some methods in capitals (RFC 9110, 9.1); identities belong to connections.
-        if (!upstream.MaySpeakHttp2(proxied.Scheme, proxied.Target) || context.Features.Get<IHttpExtendedConnectFeature>()?.IsExtendedConnect == true
-            || HttpMethod.Parse(request.Method).Method != request.Method || Identity.IsProved(request.Headers.Authorization))
+        if (!upstream.MaySpeakHttp2(proxied.Scheme, proxied.Target, isOwnChoice: true) || context.Features.Get<IHttpExtendedConnectFeature>()?.IsExtendedConnect == true
+            || HttpMethod.Parse(request.Method).Method != request.Method || !IsSendable(proxied.PathAndQuery) || proxied.PathAndQuery.Length > LongestPath || Identity.IsProved(context) || Identity.IsProved(fields[HeaderNames.Authorization]))
             return false;
         using var silence = new Silence(limits.Silence, context.RequestAborted);
-        using var message = Message(context, fields, silence);
+        using var message = new HttpRequestMessage(HttpMethod.Parse(request.Method), proxied.Uri) { Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
+        using var trailers = Http1Forwarding.HasBody(context) ? upstream.Trailers.Reserve(message) : null;
+        if (trailers is not null)
+            message.Content = new Body(request.BodyReader, silence, () => trailers.Fields = Http1Forwarding.TrailersOf(context));
+        Fill(message, context, fields);
         HttpResponseMessage response;
         try
         {
@@ -49,14 +57,12 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
         return failure.HttpRequestError == HttpRequestError.VersionNegotiationError;
     }
 
-    private static HttpRequestMessage Message(HttpContext context, FieldList fields, Silence silence)
+    // .NET sends ASCII alone, and nothing without a path (RFC 9112, 3.2.4: OPTIONS *).
+    private static bool IsSendable(string target) => target != "*" && System.Text.Ascii.IsValid(target);
+
+    private static void Fill(HttpRequestMessage message, HttpContext context, FieldList fields)
     {
-        var message = new HttpRequestMessage(HttpMethod.Parse(context.Request.Method), ProxiedRequest.Of(context).Uri)
-        {
-            Version = HttpVersion.Version20,
-            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
-            Content = context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true ? new Body(context.Request.BodyReader, silence) : null,
-        };
+        UpstreamRequests.SetFlow(message, context);
         if (context.Request.Headers.TE.ToString().Contains("trailers", StringComparison.OrdinalIgnoreCase))
             fields.Add(HeaderNames.TE, "trailers");
         foreach (var (name, value) in fields.Lines)
@@ -64,8 +70,6 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
             if (!message.Headers.TryAddWithoutValidation(name, value) && (message.Content ??= WithoutBody(name)) is { } content)
                 content.Headers.TryAddWithoutValidation(name, value);
         }
-
-        return message;
     }
 
     // .NET keeps fields that describe a body with the body, also where there is none. A length of nothing needs no saying.
@@ -82,6 +86,30 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
             silence.Allow(streams.Limit);
         var body = await response.Content.ReadAsStreamAsync(silence.Token);
         var writer = context.Response.BodyWriter;
+        try
+        {
+            await CopyAsync(body, writer, silence);
+        }
+        catch when (writer.UnflushedBytes > 0)
+        {
+            // A server that breaks off has said what it has said: the client sees that, and that there is no more.
+            await FlushAsync(writer);
+            throw;
+        }
+
+        if (context.Features.Get<IHttpResponseTrailersFeature>()?.Trailers is not { IsReadOnly: false } trailers)
+            return;
+        foreach (var (name, values) in response.TrailingHeaders.NonValidated)
+        {
+            if (HopByHop.Contains(name))
+                continue;
+            foreach (var value in values)
+                AnswerFields.Add(trailers, name, value);
+        }
+    }
+
+    private static async Task CopyAsync(Stream body, PipeWriter writer, Silence silence)
+    {
         while (true)
         {
             var wait = body.ReadAsync(Memory<byte>.Empty, silence.Token);
@@ -96,18 +124,10 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
             var count = await body.ReadAsync(writer.GetMemory(PieceSize)[..PieceSize], silence.Token);
             silence.Pause();
             if (count == 0)
-                break;
+                return;
             writer.Advance(count);
             if (writer.UnflushedBytes >= PieceSize)
                 await FlushAsync(writer);
-        }
-
-        if (context.Features.Get<IHttpResponseTrailersFeature>()?.Trailers is not { IsReadOnly: false } trailers)
-            return;
-        foreach (var (name, values) in response.TrailingHeaders.NonValidated)
-        {
-            if (!HopByHop.Contains(name))
-                trailers.Append(name, values.ToArray());
         }
     }
 
@@ -123,13 +143,22 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
         answer.StatusCode = (int)response.StatusCode;
         foreach (var (name, values) in response.Headers.NonValidated.Concat(response.Content.Headers.NonValidated))
         {
-            if (!HopByHop.Contains(name))
-                answer.Headers.Append(name, values.ToArray());
+            // A length that is none says nothing: the body ends where the stream does (RFC 9113, 8.1).
+            if (HopByHop.Contains(name) || name.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase))
+                continue;
+            foreach (var value in values)
+                AnswerFields.Add(answer.Headers, name, value);
         }
 
-        if (StatusWithoutContent.Is(answer.StatusCode))
-            answer.ContentLength = null;
+        if (!StatusWithoutContent.Is(answer.StatusCode))
+            answer.ContentLength = LengthOf(response);
     }
+
+    // Several that agree are one (RFC 9110, 8.6).
+    private static long? LengthOf(HttpResponseMessage response) =>
+        response.Content.Headers.NonValidated.TryGetValues(HeaderNames.ContentLength, out var values)
+            && values.SelectMany(value => value.Split(',', StringSplitOptions.TrimEntries)).Distinct().ToArray() is [var one]
+            && long.TryParse(one, NumberStyles.None, CultureInfo.InvariantCulture, out var length) ? length : null;
 
     /// <summary>The limit on a server's silence, which begins anew with everything it does.</summary>
     private sealed class Silence : IDisposable
@@ -160,7 +189,7 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
     }
 
     /// <summary>The client's body, passed on as it comes.</summary>
-    private sealed class Body(PipeReader reader, Silence silence) : HttpContent
+    private sealed class Body(PipeReader reader, Silence silence, Action ended) : HttpContent
     {
         public bool IsUntouched { get; private set; } = true;
 
@@ -169,6 +198,9 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
 
         protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
         {
+            // What was taken of it has gone; a server that refused the stream has done nothing with it (RFC 9113, 8.7).
+            if (!IsUntouched)
+                throw new StreamRefusedException();
             IsUntouched = false;
             // The head leaves before the body is there.
             await stream.FlushAsync(cancellationToken);
@@ -181,6 +213,8 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
                     silence.Begin();
                 }
 
+                if (read.IsCompleted)
+                    ended();
                 foreach (var piece in read.Buffer)
                     await stream.WriteAsync(piece, cancellationToken);
                 reader.AdvanceTo(read.Buffer.End);

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Net.Security;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using Discobot.Infrastructure.Http1;
@@ -17,19 +18,59 @@ internal static class UpgradedRelay
     /// <param name="client">The upgraded connection of the client.</param>
     /// <param name="server">That of the server.</param>
     /// <param name="idle">Milliseconds that both directions may be silent; negative: for ever.</param>
+    /// <param name="flow">Counts the bytes.</param>
     /// <param name="stop">The proxy is about to end.</param>
-    public static async Task RunAsync(Stream client, Http1Connection server, long idle, CancellationToken stop)
+    public static async Task RunAsync(Stream client, Http1Connection server, long idle, Flow? flow, CancellationToken stop)
     {
         Moved(server, idle);
         using var registration = stop.UnsafeRegister(static s => ((Http1Connection)s!).Abort(new OperationCanceledException("The proxy ends.")), server);
-        var up = UpAsync(client, server, idle);
-        var down = DownAsync(client, server, idle);
-        if (await Task.WhenAny(up, down) == up && await up)
+        var moved = 0L;
+        var up = UpAsync(client, server, idle, flow, () => Interlocked.Increment(ref moved));
+        var down = DownAsync(client, server, idle, flow);
+        if (await Task.WhenAny(up, down) == up)
+        {
             // The client has said all it has to say, and may still listen.
-            await down;
-        server.Abort(new OperationCanceledException("The other side is gone."));
+            if (await up == Ending.Orderly)
+                await down;
+        }
+        else if (await down == Ending.Orderly && client is UpgradedStream half && await TryEndAsync(half))
+        {
+            // So has the server, which may still listen.
+            await BothWays.OutlastAsync(Task.WhenAny(up, Task.Delay(Timeout.InfiniteTimeSpan, stop)), () => Interlocked.Read(ref moved), new StreamIdle(idle < 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromMilliseconds(idle)));
+        }
+
+        // A reset is no orderly end, and is not to look like one to the other.
+        if (down.IsCompleted && await down == Ending.Reset && client is UpgradedStream gone)
+            gone.Reset();
+        var over = new OperationCanceledException("The other side is gone.");
+        if (up.IsCompleted && await up == Ending.Reset)
+            server.Reset(over);
+        else
+            server.Abort(over);
         // The client's stream ends with its request; a read that still waits for it is woken by that.
         await down;
+    }
+
+    private enum Ending
+    {
+        Orderly,
+        Broken,
+        Reset,
+    }
+
+    private static Ending Of(Exception failure) => BothWays.IsReset(failure) ? Ending.Reset : Ending.Broken;
+
+    private static async Task<bool> TryEndAsync(UpgradedStream client)
+    {
+        try
+        {
+            await client.EndOutputAsync();
+            return true;
+        }
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or InvalidOperationException)
+        {
+            return false;
+        }
     }
 
     private static void Moved(Http1Connection server, long idle)
@@ -38,8 +79,7 @@ internal static class UpgradedRelay
             server.Deadline = Environment.TickCount64 + idle;
     }
 
-    // True: the client ended its direction in an orderly way.
-    private static async Task<bool> UpAsync(Stream client, Http1Connection server, long idle)
+    private static async Task<Ending> UpAsync(Stream client, Http1Connection server, long idle, Flow? flow, Action moved)
     {
         try
         {
@@ -52,19 +92,21 @@ internal static class UpgradedRelay
                 if (count == 0)
                     break;
                 await server.WriteAsync(piece.Memory[..count]);
+                flow?.RequestBytes += count;
+                moved();
                 Moved(server, idle);
             }
 
             await server.EndOutputAsync();
-            return true;
+            return Ending.Orderly;
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException or OperationCanceledException or InvalidOperationException or TimeoutException)
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException or TimeoutException)
         {
-            return false;
+            return Of(e);
         }
     }
 
-    private static async Task DownAsync(Stream client, Http1Connection server, long idle)
+    private static async Task<Ending> DownAsync(Stream client, Http1Connection server, long idle, Flow? flow)
     {
         try
         {
@@ -74,15 +116,17 @@ internal static class UpgradedRelay
                 using var piece = MemoryPool<byte>.Shared.Rent(PieceSize);
                 var count = await server.ReadAsync(piece.Memory);
                 if (count == 0)
-                    return;
+                    return Ending.Orderly;
                 await client.WriteAsync(piece.Memory[..count]);
                 await client.FlushAsync();
+                flow?.ResponseBytes += count;
                 Moved(server, idle);
             }
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException or OperationCanceledException or InvalidOperationException or TimeoutException)
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException or TimeoutException)
         {
             // One of the two is gone.
+            return Of(e);
         }
     }
 }

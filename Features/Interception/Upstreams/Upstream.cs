@@ -6,6 +6,7 @@ using System.Net.Sockets;
 using System.Text;
 using Discobot.Infrastructure.Http1;
 using Discobot.Infrastructure.Wire;
+using Microsoft.Net.Http.Headers;
 
 namespace Discobot.Features.Interception.Upstreams;
 
@@ -23,6 +24,12 @@ internal sealed class Upstream : IUpstream, IDisposable
     private static readonly List<SslApplicationProtocol> Both = [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11];
 
     private readonly ConcurrentDictionary<ConnectTarget, long> _http1Only = new();
+
+    // Seen to speak HTTP/2 without TLS, which nothing but a first answer tells.
+    private readonly ConcurrentDictionary<ConnectTarget, bool> _cleartextHttp2 = new();
+
+    // Of the last connection to each: .NET does not say which one a request takes.
+    private readonly ConcurrentDictionary<ConnectTarget, IPAddress?> _http2Addresses = new();
     private readonly Dialer _dialer;
     private readonly OpenTraffic _traffic;
     private readonly ParentProxies _parents;
@@ -49,24 +56,34 @@ internal sealed class Upstream : IUpstream, IDisposable
     /// <param name="request">What is sent.</param>
     /// <param name="bound">The connections that belong to this client alone; null where it has none.</param>
     /// <param name="binds">Whether the request makes its connection one of them.</param>
+    /// <param name="flow">For whom it is sent, told how that went.</param>
+    /// <param name="connected">Told when there is a connection, before its TLS; null: nobody.</param>
     /// <param name="cancellation">Ends the exchange, until it is disposed.</param>
     /// <returns>To be disposed when the answer has been read.</returns>
     /// <exception cref="RequestBodyException">The client's body is malformed.</exception>
     /// <exception cref="IOException">Resolve, connect, TLS or protocol failure, as are SocketException, AuthenticationException, TimeoutException and
     /// HttpRequestException; see <see cref="UpstreamFailures"/>.</exception>
     public async ValueTask<UpstreamExchange> SendAsync(
-        string scheme, ConnectTarget target, Http1Request request, BoundConnections? bound, bool binds, CancellationToken cancellation)
+        string scheme, ConnectTarget target, Http1Request request, BoundConnections? bound, bool binds, Flow? flow, Action? connected, CancellationToken cancellation)
     {
         var origin = await RouteAsync(scheme, target, request, cancellation);
+        // Who is proved for a connection that is nobody's own (credentials of a header rule, the cache's requests) is so for this request alone.
+        using var once = !binds && Identity.IsProved(request.Fields[HeaderNames.Authorization]) ? NewBound() : null;
         while (true)
         {
-            var own = bound?.TryTake(origin);
-            var connection = own ?? _pool.TryTake(origin, request.IsRepeatable) ?? await ConnectAsync(origin, cancellation);
-            Action<Http1Connection, bool> done = own is not null || binds ? bound!.GiveBack : _done;
+            var own = once is null ? bound?.TryTake(origin) : null;
+            var connection = own ?? _pool.TryTake(origin, request.IsRepeatable) ?? await ConnectAsync(origin, connected, cancellation);
+            if (connection.IsReused)
+                connected?.Invoke();
+            Action<Http1Connection, bool> done = once is not null ? once.GiveBack : own is not null || binds ? bound!.GiveBack : _done;
             var exchange = new UpstreamExchange(new Http1Exchange(request, connection, done, _silence, _streams), cancellation);
+            flow?.Use(connection.Times, isNew: !connection.IsReused);
+            flow?.Sent();
             try
             {
+                var sent = TimeProvider.System.GetTimestamp();
                 await exchange.Http1.SendAsync();
+                flow?.Answered(TimeProvider.System.GetElapsedTime(sent));
                 return exchange.Http1.Head.Status == StatusCodes.Status407ProxyAuthenticationRequired && origin.Parent is { } parent
                     // Meant for us, not for the client, which could do nothing about it.
                     ? throw ParentProxyException.Unauthorized(parent)
@@ -74,7 +91,7 @@ internal sealed class Upstream : IUpstream, IDisposable
             }
             catch (Exception e)
             {
-                var again = connection.IsReused && !connection.HasAnswered && request.IsRepeatable
+                var again = connection.IsReused && !connection.HasAnswered && request.IsRepeatable && !exchange.Http1.HasEndedRequests
                     && e is IOException and not (DialRefusedException or ParentProxyException) && !cancellation.IsCancellationRequested;
                 await exchange.DisposeAsync();
                 if (again)
@@ -92,9 +109,22 @@ internal sealed class Upstream : IUpstream, IDisposable
     /// not speak it, or as VersionNegotiationError where it does not want to for this request.</exception>
     public async Task<HttpResponseMessage> SendHttp2Async(HttpRequestMessage request, CancellationToken cancellation)
     {
+        var flow = UpstreamRequests.FlowOf(request);
+        var started = TimeProvider.System.GetTimestamp();
+        if (flow is not null && _http2Addresses.TryGetValue(ParentProxies.TargetOf(request.RequestUri!), out var address))
+            flow.Use(new ConnectionTimes(address), isNew: false);
+        flow?.Sent();
         try
         {
-            return await _http2.SendAsync(request, cancellation);
+            var response = await _http2.SendAsync(request, cancellation);
+            if (IsCleartext(request))
+                NoteCleartextHttp2(ParentProxies.TargetOf(request.RequestUri!));
+            flow?.Answered(TimeProvider.System.GetElapsedTime(started) - (flow.Dns + flow.Connect + flow.Tls ?? TimeSpan.Zero));
+            return response;
+        }
+        catch (HttpRequestException e) when (IsCleartext(request))
+        {
+            throw _cleartextHttp2.ContainsKey(ParentProxies.TargetOf(request.RequestUri!)) ? e : new HttpRequestException(e.Message, new Http1ChosenException());
         }
         catch (HttpRequestException e)
         {
@@ -104,9 +134,20 @@ internal sealed class Upstream : IUpstream, IDisposable
         }
     }
 
-    /// <summary>Whether requests for this host may be sent by HTTP/2: over TLS, unless it was seen not to speak it.</summary>
-    public bool MaySpeakHttp2(string scheme, ConnectTarget target) =>
-        scheme == Uri.UriSchemeHttps && !(_http1Only.TryGetValue(target, out var until) && Environment.TickCount64 < until);
+    /// <summary>Whether requests for this host may be sent by HTTP/2: over TLS, unless it was seen not to speak it; without, only those that came so.</summary>
+    /// <param name="scheme">Of the request.</param>
+    /// <param name="target">The host.</param>
+    /// <param name="isOwnChoice">Whether its client has begun HTTP/2 by itself.</param>
+    public bool MaySpeakHttp2(string scheme, ConnectTarget target, bool isOwnChoice = false) => scheme != Uri.UriSchemeHttps ? isOwnChoice : !(_http1Only.TryGetValue(target, out var until) && Environment.TickCount64 < until);
+
+    private static bool IsCleartext(HttpRequestMessage request) => request.RequestUri!.Scheme == Uri.UriSchemeHttp;
+
+    private void NoteCleartextHttp2(ConnectTarget target)
+    {
+        if (_cleartextHttp2.Count >= MaxRemembered)
+            _cleartextHttp2.Clear();
+        _cleartextHttp2[target] = true;
+    }
 
     // Remembers for a while that a host does not speak HTTP/2.
     private void NoteHttp1(ConnectTarget target)
@@ -115,6 +156,9 @@ internal sealed class Upstream : IUpstream, IDisposable
             _http1Only.Clear();
         _http1Only[target] = Environment.TickCount64 + (long)Memory.TotalMilliseconds;
     }
+
+    /// <summary>Those of requests by HTTP/2.</summary>
+    public RequestTrailers Trailers { get; } = new();
 
     /// <summary>For a client connection that proves who it is on upstream connections.</summary>
     public BoundConnections NewBound() => new(_pool);
@@ -135,7 +179,7 @@ internal sealed class Upstream : IUpstream, IDisposable
         var sent = new Http1Request { Method = request.Method.Method, Target = address.PathAndQuery, Fields = fields };
         try
         {
-            var exchange = await SendAsync(address.Scheme, ParentProxies.TargetOf(address), sent, bound: null, binds: false, cancellation);
+            var exchange = await SendAsync(address.Scheme, ParentProxies.TargetOf(address), sent, bound: null, binds: false, UpstreamRequests.FlowOf(request), UpstreamRequests.ConnectedOf(request), cancellation);
             if (exchange.Http1.Head.Status != StatusCodes.Status101SwitchingProtocols)
                 return Http1Response.Of(exchange, request);
             await exchange.DisposeAsync();
@@ -169,7 +213,7 @@ internal sealed class Upstream : IUpstream, IDisposable
         return new Http1Origin(scheme, parent.Target, parent);
     }
 
-    private async ValueTask<Http1Connection> ConnectAsync(Http1Origin origin, CancellationToken cancellation)
+    private async ValueTask<Http1Connection> ConnectAsync(Http1Origin origin, Action? connected, CancellationToken cancellation)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(ConnectLimit);
@@ -177,7 +221,9 @@ internal sealed class Upstream : IUpstream, IDisposable
         {
             var connection = origin.Parent is { } parent
                 ? Over(_traffic.Share(await _dialer.ConnectToParentAsync(parent, limit.Token)), origin)
-                : await ConnectDirectlyAsync(origin, limit.Token);
+                : await ConnectDirectlyAsync(origin, connected, limit.Token);
+            if (origin.Parent is not null)
+                connected?.Invoke();
             _pool.Watch(connection);
             return connection;
         }
@@ -187,15 +233,21 @@ internal sealed class Upstream : IUpstream, IDisposable
         }
     }
 
-    private async ValueTask<Http1Connection> ConnectDirectlyAsync(Http1Origin origin, CancellationToken cancellation)
+    private async ValueTask<Http1Connection> ConnectDirectlyAsync(Http1Origin origin, Action? connected, CancellationToken cancellation)
     {
-        var transport = _traffic.Watch(origin.Target, await _dialer.ConnectAsync(origin.Target, origin.Scheme, cancellation));
-        return origin.Scheme == Uri.UriSchemeHttps
-            ? new Http1Connection(await _tls.SecureAsync(transport, origin.Target, Http1, cancellation), transport, origin)
-            : Over(transport, origin);
+        var dialled = await _dialer.ConnectAsync(origin.Target, origin.Scheme, cancellation);
+        connected?.Invoke();
+        var transport = _traffic.Watch(origin.Target, dialled);
+        if (origin.Scheme != Uri.UriSchemeHttps)
+            return Over(transport, origin, dialled.Times);
+        var started = TimeProvider.System.GetTimestamp();
+        return new Http1Connection(await _tls.SecureAsync(transport, origin.Target, Http1, cancellation), transport, origin)
+        {
+            Times = dialled.Times with { Tls = TimeProvider.System.GetElapsedTime(started) },
+        };
     }
 
-    private static Http1Connection Over(UpstreamStream transport, Http1Origin origin) => new(transport, transport, origin);
+    private static Http1Connection Over(UpstreamStream transport, Http1Origin origin, ConnectionTimes times = default) => new(transport, transport, origin) { Times = times };
 
     private SocketsHttpHandler CreateHttp2Handler() => new()
     {
@@ -214,7 +266,7 @@ internal sealed class Upstream : IUpstream, IDisposable
         KeepAlivePingDelay = TimeSpan.FromMinutes(6),
         KeepAlivePingTimeout = TimeSpan.FromSeconds(30),
         KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
-        PlaintextStreamFilter = static (context, _) => ValueTask.FromResult<Stream>(new Http2Doubt(context.PlaintextStream)),
+        PlaintextStreamFilter = (context, _) => ValueTask.FromResult<Stream>(new Http2Doubt(context.PlaintextStream, trailers: Trailers.Watch())),
         InitialHttp2StreamWindowSize = 1024 * 1024,
 #pragma warning disable CA2262 // KiB, as for HTTP/1.1.
         MaxResponseHeadersLength = ResponseHead.MaxBytes >> 10,
@@ -232,17 +284,31 @@ internal sealed class Upstream : IUpstream, IDisposable
     private async ValueTask<Stream> ConnectForHttp2Async(SocketsHttpConnectionContext context, CancellationToken cancellation)
     {
         var target = new ConnectTarget(ConnectTarget.Normalize(context.DnsEndPoint.Host), context.DnsEndPoint.Port);
-        var transport = _traffic.Watch(target, await _dialer.ConnectAsync(target, Uri.UriSchemeHttps, cancellation));
+        var isCleartext = IsCleartext(context.InitialRequestMessage);
+        var dialled = await _dialer.ConnectAsync(target, isCleartext ? Uri.UriSchemeHttp : Uri.UriSchemeHttps, cancellation);
+        var transport = _traffic.Watch(target, dialled);
+        if (isCleartext)
+        {
+            UpstreamRequests.FlowOf(context.InitialRequestMessage)?.Use(dialled.Times, isNew: true);
+            return transport;
+        }
+
+        var started = TimeProvider.System.GetTimestamp();
         var tls = await _tls.SecureAsync(transport, target, Both, cancellation);
+        var times = dialled.Times with { Tls = TimeProvider.System.GetElapsedTime(started) };
+        UpstreamRequests.FlowOf(context.InitialRequestMessage)?.Use(times, isNew: true);
+        if (_http2Addresses.Count >= MaxRemembered)
+            _http2Addresses.Clear();
+        _http2Addresses[target] = dialled.Address;
         if (tls.NegotiatedApplicationProtocol == SslApplicationProtocol.Http2)
             return tls;
         NoteHttp1(target);
-        var spare = new Http1Connection(tls, transport, new Http1Origin(Uri.UriSchemeHttps, target));
+        var spare = new Http1Connection(tls, transport, new Http1Origin(Uri.UriSchemeHttps, target)) { Times = times };
         _pool.Watch(spare);
         _pool.Done(spare, reusable: true);
         throw new Http1ChosenException();
     }
 }
 
-/// <summary>The server chose HTTP/1.1 in the TLS handshake.</summary>
+/// <summary>The server chose HTTP/1.1 in the TLS handshake, or without TLS was never seen to speak HTTP/2.</summary>
 internal sealed class Http1ChosenException() : IOException("the server speaks HTTP/1.1");

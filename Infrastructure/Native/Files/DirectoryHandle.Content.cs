@@ -24,10 +24,30 @@ internal sealed partial class DirectoryHandle
     }
 
     /// <summary>Opens a regular file of our own for reading and writing, making it, empty and root's, when it is missing.</summary>
+    /// <exception cref="IOException">The entry is a link or no regular file; none of them is waited for.</exception>
     public SafeFileHandle OpenOrCreateFile(FileName name, uint permissions)
     {
-        var handle = Libc.OpenAt(_handle, name.Bytes, Libc.ReadWrite | Libc.Create | Libc.NoFollow | Libc.CloseOnExec, permissions);
-        return handle.IsInvalid ? throw LibcException.Last("open", $"{_name}/{name}") : handle;
+        var handle = Libc.OpenAt(_handle, name.Bytes, Libc.ReadWrite | Libc.Create | Libc.NoFollow | Libc.NonBlocking | Libc.CloseOnExec, permissions);
+        if (handle.IsInvalid)
+            throw LibcException.Last("open", $"{_name}/{name}");
+        if (Read(handle, "", Libc.EmptyPath) is { Kind: FileKind.Regular })
+            return handle;
+        handle.Dispose();
+        throw new LibcException("open", $"{_name}/{name}", LibcException.Invalid);
+    }
+
+    /// <summary>Whether a name leads to this very file, not to another that has taken its place.</summary>
+    public bool IsNameOf(FileName name, SafeFileHandle file)
+        => Status(name) is { } named && Read(file, "", Libc.EmptyPath) is { } open && named.Device == open.Device && named.Inode == open.Inode;
+
+    /// <summary>Takes the lock of this directory (flock(2)) for as long as this handle lives; false when somebody else has it.</summary>
+    /// <exception cref="LibcException">Its file system knows no locks.</exception>
+    public bool TryLock()
+    {
+        if (Libc.Lock(_handle, FileLock.Exclusive | FileLock.NonBlocking) == 0)
+            return true;
+        var error = LibcException.Last("flock", _name);
+        return error.Number == LibcException.WouldBlock ? false : throw error;
     }
 
     /// <summary>Reads a whole regular file of at most <paramref name="limit"/> bytes; null when there is no such entry.</summary>

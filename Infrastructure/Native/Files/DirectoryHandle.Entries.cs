@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace Discobot.Infrastructure.Native.Files;
 
 internal sealed partial class DirectoryHandle
@@ -11,14 +13,22 @@ internal sealed partial class DirectoryHandle
         if (Libc.Seek(_handle, 0, 0) < 0)
             throw LibcException.Last("lseek", _name);
         var listing = new DirectoryListing();
-        for (; ; )
+        var room = ArrayPool<byte>.Shared.Rent(DirectoryListing.Room);
+        try
         {
-            var length = (int)Libc.GetDirectoryEntries(_handle, listing.Free(), (nuint)listing.Free().Length);
-            if (length < 0)
-                throw LibcException.Last("getdents64", _name);
-            if (length == 0)
-                return listing;
-            listing.Add(length);
+            for (; ; )
+            {
+                var length = (int)Libc.GetDirectoryEntries(_handle, room, (nuint)room.Length);
+                if (length < 0)
+                    throw LibcException.Last("getdents64", _name);
+                if (length == 0)
+                    return listing;
+                listing.Add(room.AsSpan(0, length));
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(room);
         }
     }
 

@@ -8,36 +8,33 @@ namespace Discobot.Infrastructure.Native.Files;
 /// </summary>
 internal sealed class DirectoryListing
 {
-    private const int Room = 32 * 1024;
+    /// <summary>What the kernel gets to write into at a time; the records are kept without what is left of it, as most directories are small.</summary>
+    public const int Room = 32 * 1024;
+
     private const int LengthAt = 16;
     private const int KindAt = 18;
     private const int NameAt = 19;
     private readonly List<int> _records = [];
-    private byte[] _bytes = new byte[Room];
+    private byte[] _bytes = [];
     private int _length;
     private int[]? _slots;
 
     public int Count => _records.Count;
 
-    /// <summary>Where the kernel writes the next records.</summary>
-    public Span<byte> Free()
-    {
-        if (_bytes.Length - _length < Room)
-            Array.Resize(ref _bytes, Math.Max(_bytes.Length * 2, _length + Room));
-        return _bytes.AsSpan(_length);
-    }
-
     /// <summary>Takes the records that the kernel has written; <c>.</c> and <c>..</c> are left out.</summary>
-    public void Add(int length)
+    public void Add(ReadOnlySpan<byte> records)
     {
-        for (var (at, end) = (_length, _length + length); at < end; at += BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(at + LengthAt)))
+        if (_bytes.Length - _length < records.Length)
+            Array.Resize(ref _bytes, _length == 0 ? records.Length : Math.Max(_bytes.Length * 2, _length + records.Length));
+        records.CopyTo(_bytes.AsSpan(_length));
+        for (var (at, end) = (_length, _length + records.Length); at < end; at += BinaryPrimitives.ReadUInt16LittleEndian(_bytes.AsSpan(at + LengthAt)))
         {
             var name = Text(at);
             if (!name.SequenceEqual("."u8) && !name.SequenceEqual(".."u8))
                 _records.Add(at);
         }
 
-        _length += length;
+        _length += records.Length;
     }
 
     public List<FileName> Names() => [.. Enumerable.Range(0, Count).Select(Name)];

@@ -34,6 +34,44 @@ public sealed class FileLockTests : IDisposable
         Assert.Null(FileLock.TryTake(directory, "lock", ref me));
     }
 
+    /// <summary>Whoever finds something else in its place clears it away, and takes nothing away that another has locked there meanwhile.</summary>
+    [Theory]
+    [InlineData("mkfifo")]
+    [InlineData("ln -s /dev/null")]
+    [InlineData("mkdir -p lock/below && true")]
+    public async Task Of_many_that_find_something_else_in_its_place_one_has_it(string make)
+    {
+        for (var round = 0; round < 50; round++)
+        {
+            using (var made = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("sh", ["-c", $"rm -rf lock; {make} lock"]) { WorkingDirectory = _directory })!)
+                await made.WaitForExitAsync();
+            using var begin = new Barrier(4);
+            var taken = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Factory.StartNew(
+                () =>
+                {
+                    using var directory = DirectoryHandle.OpenTrusted(_directory);
+                    var me = "me";
+                    begin.SignalAndWait();
+                    return FileLock.TryTake(directory, "lock", ref me);
+                },
+                CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
+            Assert.Single(taken, one => one is not null);
+            Array.ForEach(taken, one => one?.Dispose());
+        }
+    }
+
+    [Fact]
+    public void A_lock_on_a_file_that_has_lost_its_name_is_none()
+    {
+        using var directory = DirectoryHandle.OpenTrusted(_directory);
+        using var file = directory.OpenOrCreateFile("lock", 0x180);
+        Assert.True(directory.IsNameOf("lock", file));
+        File.Delete(Path.Combine(_directory, "lock"));
+        Assert.False(directory.IsNameOf("lock", file));
+        File.WriteAllText(Path.Combine(_directory, "lock"), "");
+        Assert.False(directory.IsNameOf("lock", file));
+    }
+
     /// <summary>A program that is started while it is held, and lives on, does not hold it.</summary>
     [Fact]
     public void No_program_inherits_it()

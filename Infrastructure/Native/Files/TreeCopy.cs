@@ -40,28 +40,29 @@ internal sealed class TreeCopy(Owner? owner)
     // Two listings say what is missing: nothing that is there already is looked at, so that a hundred thousand files cost no time.
     private void Copy(DirectoryHandle source, DirectoryHandle target, CancellationToken cancellationToken)
     {
+        var mount = source.Status().Mount;
         var (here, there) = (source.List(), target.List());
         for (var entry = 0; entry < here.Count; entry++)
         {
             cancellationToken.ThrowIfCancellationRequested();
             var existing = there.Find(here, entry);
             if (existing < 0)
-                CopyMissing(source, here.Name(entry), target, cancellationToken);
+                CopyMissing(source, mount, here.Name(entry), target, cancellationToken);
             else if (here.Kind(entry) is null or FileKind.Directory && there.Kind(existing) is null or FileKind.Directory)
-                CopyBelow(source, here.Name(entry), target, cancellationToken);
+                CopyBelow(source, mount, here.Name(entry), target, cancellationToken);
         }
     }
 
-    private void CopyMissing(DirectoryHandle source, FileName name, DirectoryHandle target, CancellationToken cancellationToken)
+    private void CopyMissing(DirectoryHandle source, ulong mount, FileName name, DirectoryHandle target, CancellationToken cancellationToken)
     {
         if (source.Status(name) is not { } status)
             return;
         switch (status.Kind)
         {
             case FileKind.Directory:
-                CopyDirectory(source, name, status, target, cancellationToken);
+                CopyDirectory(source, mount, name, status, target, cancellationToken);
                 break;
-            case FileKind.Regular when OneFileSystem && status.Mount != source.Status().Mount:
+            case FileKind.Regular when OneFileSystem && status.Mount != mount:
                 break;
             case FileKind.Regular:
                 CopyFile(source, name, status, target, cancellationToken);
@@ -115,21 +116,21 @@ internal sealed class TreeCopy(Owner? owner)
         }
     }
 
-    private void CopyDirectory(DirectoryHandle source, FileName name, FileStatus status, DirectoryHandle target, CancellationToken cancellationToken)
+    private void CopyDirectory(DirectoryHandle source, ulong mount, FileName name, FileStatus status, DirectoryHandle target, CancellationToken cancellationToken)
     {
         using (var from = source.OpenChild(name))
         using (var made = target.CreateChild(name, status.Permissions & Directories, OwnerOf(status)))
             from?.CopyAttributes(made, Capabilities);
         Copied++;
-        CopyBelow(source, name, target, cancellationToken);
+        CopyBelow(source, mount, name, target, cancellationToken);
     }
 
     // Where the file system does not tell kinds, either may be something else.
-    private void CopyBelow(DirectoryHandle source, FileName name, DirectoryHandle target, CancellationToken cancellationToken)
+    private void CopyBelow(DirectoryHandle source, ulong mount, FileName name, DirectoryHandle target, CancellationToken cancellationToken)
     {
         using var from = source.TryOpenDirectory(name);
         using var to = target.TryOpenDirectory(name);
-        if (from is null || to is null || (OneFileSystem && from.Status().Mount != source.Status().Mount))
+        if (from is null || to is null || (OneFileSystem && from.Status().Mount != mount))
             return;
         _path.Add(name);
         Copy(from, to, cancellationToken);

@@ -20,6 +20,12 @@ internal sealed partial class NetlinkSocket : IDisposable
     private const int ReceiveTimeout = 20;
     private const ushort ErrorMessage = 2;
 
+    private const ushort DoneMessage = 3;
+    private const ushort RequestList = 0x301;
+    private const int NetlinkLevel = 270;
+    private const int AddMembership = 1;
+    private const int TooMuch = 105; // ENOBUFS
+
     private readonly SafeFileHandle _socket;
 
     /// <exception cref="LibcException">EPROTONOSUPPORT where the kernel has no netfilter.</exception>
@@ -63,7 +69,74 @@ internal sealed partial class NetlinkSocket : IDisposable
         return failure;
     }
 
+    /// <summary>Asks for a list, and reads it.</summary>
+    /// <param name="type">Of the message that asks.</param>
+    /// <param name="body">What stands behind its header.</param>
+    /// <returns>What stands behind the header of each message of the list.</returns>
+    /// <exception cref="LibcException">Nothing could be sent or heard. A list of what does not exist is empty.</exception>
+    public List<ReadOnlyMemory<byte>> List(ushort type, ReadOnlySpan<byte> body)
+    {
+        var request = new byte[HeaderSize + body.Length];
+        BitConverter.TryWriteBytes(request, (uint)request.Length);
+        BitConverter.TryWriteBytes(request.AsSpan(4), type);
+        BitConverter.TryWriteBytes(request.AsSpan(6), RequestList);
+        body.CopyTo(request.AsSpan(HeaderSize));
+        if (Write(_socket, request, (nuint)request.Length) != request.Length)
+            throw LibcException.Last("send", "to netlink");
+        var list = new List<ReadOnlyMemory<byte>>();
+        while (true)
+        {
+            var received = ReadSome() ?? throw LibcException.Last("receive", "from netlink");
+            foreach (var (kind, payload) in Messages(received))
+            {
+                if (kind == DoneMessage)
+                    return list;
+                if (kind != ErrorMessage)
+                    list.Add(payload);
+                else if (-BinaryPrimitives.ReadInt32LittleEndian(payload.Span) is var error && error != 0)
+                    return error == LibcException.NotFound ? [] : throw new LibcException("receive", "from netlink", error);
+            }
+        }
+    }
+
+    /// <summary>From now on hears what is told to a group of listeners.</summary>
+    public void Join(uint group)
+    {
+        // struct sockaddr_nl. Without an address of its own a socket counts as the kernel's, and is told nothing.
+        Span<byte> address = stackalloc byte[12];
+        address.Clear();
+        BitConverter.TryWriteBytes(address, (ushort)AddressFamily);
+        if (Bind(_socket, address, (uint)address.Length) != 0)
+            throw LibcException.Last("bind", "of netlink");
+        if (SetOption(_socket, NetlinkLevel, AddMembership, BitConverter.GetBytes(group), sizeof(uint)) != 0)
+            throw LibcException.Last("setsockopt", "of netlink");
+    }
+
+    /// <summary>Waits for the next messages, for five seconds at most.</summary>
+    /// <returns>The type of each and what stands behind its header; none when nothing came; null when it was too much at once, and some is lost.</returns>
+    public IReadOnlyList<(ushort Type, ReadOnlyMemory<byte> Payload)>? Receive()
+        => ReadSome() is { } received ? [.. Messages(received)] : Marshal.GetLastPInvokeError() == TooMuch ? null : [];
+
     public void Dispose() => _socket.Dispose();
+
+    private byte[]? ReadSome()
+    {
+        var buffer = new byte[64 * 1024];
+        var length = Read(_socket, buffer, (nuint)buffer.Length);
+        return length < 0 ? null : buffer[..(int)length];
+    }
+
+    private static IEnumerable<(ushort Type, ReadOnlyMemory<byte> Payload)> Messages(ReadOnlyMemory<byte> received)
+    {
+        while (received.Length >= HeaderSize)
+        {
+            var length = (int)BitConverter.ToUInt32(received.Span);
+            if (length < HeaderSize || length > received.Length)
+                yield break;
+            yield return (BitConverter.ToUInt16(received.Span[4..]), received[HeaderSize..length]);
+            received = received[Math.Min(received.Length, (length + 3) & ~3)..];
+        }
+    }
 
     private static IEnumerable<(uint Sequence, int Error)> Answers(ReadOnlyMemory<byte> received)
     {
@@ -83,6 +156,9 @@ internal sealed partial class NetlinkSocket : IDisposable
 
     [LibraryImport("libc", EntryPoint = "setsockopt", SetLastError = true)]
     private static partial int SetOption(SafeHandle socket, int level, int name, ReadOnlySpan<byte> value, uint length);
+
+    [LibraryImport("libc", EntryPoint = "bind", SetLastError = true)]
+    private static partial int Bind(SafeHandle socket, ReadOnlySpan<byte> address, uint length);
 
     [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
     private static partial nint Write(SafeHandle socket, ReadOnlySpan<byte> bytes, nuint length);

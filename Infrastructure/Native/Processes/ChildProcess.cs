@@ -6,6 +6,7 @@ namespace Discobot.Infrastructure.Native.Processes;
 internal sealed class ChildProcess
 {
     private static readonly TimeSpan KillLimit = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(5);
     private readonly Process _process;
 
     internal ChildProcess(string name, Process process)
@@ -54,17 +55,20 @@ internal sealed class ChildProcess
         SendToGroup(Signal.Continue);
     }
 
-    /// <summary>Kills what is left of the group and waits for the program, at most two seconds: longer it takes only where the kernel does
-    /// not let it go, as with a file system that does not answer.</summary>
-    /// <returns>The exit code; null when it is still there.</returns>
+    /// <summary>Kills what is left of the group and waits until nobody of it is there, at most two seconds: longer it takes only where the
+    /// kernel does not let somebody go, as with a file system that does not answer.</summary>
+    /// <returns>The exit code; null when the program is still there.</returns>
     public async Task<int?> KillAsync()
     {
         SendToGroup(Signal.Kill);
-        return await Task.WhenAny(Exited, Task.Delay(KillLimit)) == Exited ? await Exited : null;
+        for (var clock = Stopwatch.StartNew(); clock.Elapsed < KillLimit && !(Exited.IsCompleted && !HasGroup);)
+            await Task.WhenAny(Exited.IsCompleted ? Task.Delay(Poll) : Exited, Task.Delay(KillLimit));
+        return Exited.IsCompleted ? await Exited : null;
     }
 
     private async Task<int> WaitAsync()
     {
+        // No limit: a program may run as long as the container. Who waits for its end limits that.
         await _process.WaitForExitAsync();
         return _process.ExitCode;
     }

@@ -8,7 +8,7 @@ internal sealed record Launch(string Name, IReadOnlyList<string> Command)
     /// <summary>The whole environment; null passes on our own.</summary>
     public IReadOnlyDictionary<string, string>? Environment { get; init; }
 
-    /// <summary>Must exist.</summary>
+    /// <summary>Gone to as the user; where that fails, the program does not run and the code is 126 or 127.</summary>
     public string WorkingDirectory { get; init; } = "/";
 
     /// <summary>A name or number of the user database; null runs it as root.</summary>
@@ -52,6 +52,13 @@ internal sealed record Launch(string Name, IReadOnlyList<string> Command)
         else
         {
             yield return "--setsid";
+        }
+
+        // Not by our own fork: where the directory's file system does not answer, nothing else could be started any more.
+        if (WorkingDirectory != "/")
+        {
+            yield return "--chdir";
+            yield return WorkingDirectory;
         }
 
         var plain = Command.All(ByteText.IsText);

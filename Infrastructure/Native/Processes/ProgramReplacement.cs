@@ -37,6 +37,9 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
     /// <summary>Directories in which it follows no symbolic links, in mounts of its own.</summary>
     public IReadOnlyList<string> LinklessDirectories { get; init; } = [];
 
+    /// <summary>Where it begins; null stays where it is.</summary>
+    public string? Directory { get; init; }
+
     /// <summary>Becomes the program. Returns only when that is impossible, with the reason thrown.</summary>
     public void Run()
     {
@@ -57,6 +60,9 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
             Check(Libc.ProcessControl(Libc.SetNoNewPrivileges, 1, 0, 0, 0), "prctl");
         if (ParentDeathSignal is { } signal)
             DieWith(parent, signal);
+        // As that user: root would follow the user's links to where only root may go, and is nobody on a file system of others (NFS, FUSE).
+        if (Directory is { } directory && Libc.ChangeDirectory(directory) != 0)
+            throw LibcException.Last("chdir", directory);
         DefaultSignals();
         UnpackVariables();
         Replace();

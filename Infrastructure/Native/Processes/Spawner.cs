@@ -9,9 +9,12 @@ namespace Discobot.Infrastructure.Native.Processes;
 /// makes the system calls that <see cref="ProcessStartInfo"/> cannot and then becomes the program. The .NET runtime waits for
 /// children and reaps orphans; nothing else here may wait.
 /// </summary>
-/// <param name="executable">Our own executable; <c>/proc/self/exe</c> finds it even when the file was replaced.</param>
-internal sealed class Spawner(string executable = "/proc/self/exe") : IDisposable
+/// <param name="executable">Our own executable.</param>
+internal sealed class Spawner(string executable = Spawner.OwnExecutable) : IDisposable
 {
+    /// <summary>It is found even when the file was replaced.</summary>
+    public const string OwnExecutable = "/proc/self/exe";
+
     private readonly BlockingCollection<Action> _work = [];
     private readonly Lock _starting = new();
     private Thread? _thread;
@@ -24,6 +27,7 @@ internal sealed class Spawner(string executable = "/proc/self/exe") : IDisposabl
         EnsureThread();
         var started = new TaskCompletionSource<ChildProcess>(TaskCreationOptions.RunContinuationsAsynchronously);
         _work.Add(() => Start(launch, started));
+        // No limit: it takes until our own executable runs.
         return await started.Task;
     }
 
@@ -66,7 +70,7 @@ internal sealed class Spawner(string executable = "/proc/self/exe") : IDisposabl
     {
         var info = new ProcessStartInfo(executable, launch.ExecArguments())
         {
-            WorkingDirectory = launch.WorkingDirectory,
+            WorkingDirectory = "/",
             RedirectStandardInput = launch.Capture,
             RedirectStandardOutput = launch.Capture,
             RedirectStandardError = launch.Capture,

@@ -67,6 +67,7 @@ internal sealed partial class StandardStream : Stream
                 // Whoever shares it with us made it so.
                 case WouldBlock:
                     var wait = new PollDescriptor { Descriptor = _descriptor, Events = Writable };
+                    // No limit: so it is with every output that is not read. Who must go on, writes by a thread of its own.
                     _ = Poll(ref wait, 1, -1);
                     break;
                 case BrokenPipe:

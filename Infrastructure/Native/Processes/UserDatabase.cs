@@ -70,7 +70,7 @@ internal sealed class UserDatabase(string etc)
     /// <summary>Adds a user to a group. Nothing happens when it is a member already.</summary>
     public void AddToGroup(string user, string group)
     {
-        var lines = File.ReadAllLines(GroupFile, Encoding.Latin1);
+        var lines = RegularFile.ReadAllLines(GroupFile, Encoding.Latin1);
         for (var i = 0; i < lines.Length; i++)
         {
             var fields = lines[i].Split(':');
@@ -88,7 +88,7 @@ internal sealed class UserDatabase(string etc)
 
     // Latin-1 keeps every byte of real names whose encoding is not ours to know. Minimal images have neither file.
     private static List<string[]> Lines(string path)
-        => File.Exists(path) ? [.. File.ReadLines(path, Encoding.Latin1).Select(line => line.Split(':'))] : [];
+        => File.Exists(path) ? [.. RegularFile.ReadAllLines(path, Encoding.Latin1).Select(line => line.Split(':'))] : [];
 
     private static bool TryNumber(string text, out uint number) => uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out number);
 
@@ -109,7 +109,7 @@ internal sealed class UserDatabase(string etc)
 
     private static void Append(string path, string line)
     {
-        var text = File.Exists(path) ? File.ReadAllText(path, Encoding.Latin1) : "";
+        var text = File.Exists(path) ? RegularFile.ReadAllText(path, Encoding.Latin1) : "";
         Replace(path, text + (text.Length == 0 || text.EndsWith('\n') ? "" : "\n") + line + "\n");
     }
 

@@ -14,11 +14,12 @@ internal static class AddressRace
 
     /// <param name="addresses">In the resolver's order (RFC 6724).</param>
     /// <param name="dial">Judges and dials one. A failure or a rule against it leads on to the next.</param>
+    /// <param name="time">What the delay is measured by.</param>
     /// <param name="cancellation">The limit for all of them.</param>
     /// <exception cref="SocketException">None answers.</exception>
     /// <exception cref="DialRefusedException">None may be dialled, or one leads back to us.</exception>
     public static async Task<DialledSocket> RunAsync(
-        IReadOnlyList<IPAddress> addresses, Func<IPAddress, CancellationToken, Task<DialledSocket>> dial, CancellationToken cancellation)
+        IReadOnlyList<IPAddress> addresses, Func<IPAddress, CancellationToken, Task<DialledSocket>> dial, TimeProvider time, CancellationToken cancellation)
     {
         if (addresses.Count == 1)
             return await dial(addresses[0], cancellation);
@@ -32,7 +33,7 @@ internal static class AddressRace
             {
                 if (address is not null)
                     running.Add(dial(address, stop.Token));
-                var done = await FirstAsync(running, left.Count > 0, stop.Token);
+                var done = await FirstAsync(running, left.Count > 0, time, stop.Token);
                 if (done is null)
                     continue;
                 running.Remove(done);
@@ -66,14 +67,14 @@ internal static class AddressRace
     }
 
     /// <returns>One that is done, or null when the next address has its turn.</returns>
-    private static async Task<Task<DialledSocket>?> FirstAsync(List<Task<DialledSocket>> running, bool more, CancellationToken cancellation)
+    private static async Task<Task<DialledSocket>?> FirstAsync(List<Task<DialledSocket>> running, bool more, TimeProvider time, CancellationToken cancellation)
     {
         if (!more)
             return await Task.WhenAny(running);
         if (running.Find(r => r.IsCompleted) is { } already)
             return already;
         using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var delay = Task.Delay(AttemptDelay, timer.Token);
+        var delay = Task.Delay(AttemptDelay, time, timer.Token);
         var done = await Task.WhenAny([.. running, delay]);
         await timer.CancelAsync();
         return done as Task<DialledSocket>;

@@ -25,10 +25,12 @@ internal sealed partial class Dialer
             throw Loop(target.ToString());
     }
 
-    private async Task<Socket> ConnectThroughAsync(ParentAddress parent, ConnectTarget target, CancellationToken cancellation)
+    private async Task<DialledSocket> ConnectThroughAsync(ParentAddress parent, ConnectTarget target, CancellationToken cancellation)
     {
         await JudgeBehindParentAsync(target, cancellation);
-        return await ConnectToParentAsync(parent, (socket, limit) => ParentTunnel.OpenAsync(socket, parent, target, limit), cancellation);
+        var started = TimeProvider.System.GetTimestamp();
+        var socket = await ConnectToParentAsync(parent, (socket, limit) => ParentTunnel.OpenAsync(socket, parent, target, limit), cancellation);
+        return new DialledSocket(socket, null) { Connect = TimeProvider.System.GetElapsedTime(started) };
     }
 
     private async Task<Socket> ConnectToParentAsync(
@@ -39,7 +41,7 @@ internal sealed partial class Dialer
         Socket? socket = null;
         try
         {
-            (socket, _) = await ConnectAsync(parent.Target, static _ => EgressVerdict.Allow("parent proxy"), limit.Token);
+            socket = (await ConnectAsync(parent.Target, static _ => EgressVerdict.Allow("parent proxy"), limit.Token)).Socket;
             await greet(socket, limit.Token);
             return socket;
         }

@@ -19,17 +19,20 @@ internal sealed partial class Dialer(IEgressPolicy policy, OwnListeners own, Par
     /// <exception cref="SocketException">The name does not resolve, or no address answers.</exception>
     public async Task<DialledSocket> ConnectAsync(ConnectTarget target, string scheme, CancellationToken cancellation) =>
         parents.For(scheme, target) is { } parent
-            ? new DialledSocket(await ConnectThroughAsync(parent, target, cancellation), null)
+            ? await ConnectThroughAsync(parent, target, cancellation)
             : await ConnectAsync(target, address => policy.JudgeAddress(target, address), cancellation);
 
     private async Task<DialledSocket> ConnectAsync(ConnectTarget target, Func<IPAddress, EgressVerdict> judge, CancellationToken cancellation)
     {
+        var started = TimeProvider.System.GetTimestamp();
         var addresses = IPAddress.TryParse(target.Host, out var literal) ? [literal] : await names.ResolveAsync(target.Host, cancellation);
+        TimeSpan? named = literal is null ? TimeProvider.System.GetElapsedTime(started) : null;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(DialLimit);
         try
         {
-            return await AddressRace.RunAsync(addresses, (address, stop) => DialAsync(address, target.Port, judge, stop), limit.Token);
+            var dialled = await AddressRace.RunAsync(addresses, (address, stop) => DialAsync(address, target.Port, judge, stop), TimeProvider.System, limit.Token);
+            return dialled with { Dns = named, Connect = TimeProvider.System.GetElapsedTime(started) - (named ?? TimeSpan.Zero) };
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
@@ -69,4 +72,13 @@ internal sealed partial class Dialer(IEgressPolicy policy, OwnListeners own, Par
 /// <summary>A connection to an upstream.</summary>
 /// <param name="Socket">Connected; whoever dialled disposes it.</param>
 /// <param name="Address">The address that was judged and dialled; null behind a parent proxy, which resolves the name itself.</param>
-internal readonly record struct DialledSocket(Socket Socket, IPAddress? Address);
+internal readonly record struct DialledSocket(Socket Socket, IPAddress? Address)
+{
+    /// <summary>How long the name took; null where none was resolved.</summary>
+    public TimeSpan? Dns { get; init; }
+
+    /// <summary>How long it took until the connection was there, without the name.</summary>
+    public TimeSpan Connect { get; init; }
+
+    public ConnectionTimes Times => new(Address, Dns, Connect);
+}

@@ -89,7 +89,7 @@ internal readonly record struct ErrorBody(string ContentType, byte[] Bytes)
     {
         var lead = error.Status == StatusCodes.Status403Forbidden ? "Blocked by proxy" : "Proxy error";
         var rule = error.Rule is null ? "" : $"Rule: {error.Rule}\n";
-        return Encoding.UTF8.GetBytes($"{lead}: {host}: {error.Reason}\n{rule}Request: {id}\n");
+        return Encoding.UTF8.GetBytes($"{lead}: {(error.Reason.StartsWith(host, StringComparison.Ordinal) ? "" : $"{host}: ")}{error.Reason}\n{rule}Request: {id}\n");
     }
 
     // RFC 9110, 12.5.1: no Accept field means everything is accepted.

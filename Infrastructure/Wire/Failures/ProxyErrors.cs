@@ -14,8 +14,10 @@ internal static class ProxyErrors
     public static async Task WriteAsync(HttpContext context, ProxyError error)
     {
         var proxied = context.Features.Get<ProxiedRequest>();
+        var id = proxied?.Id ?? context.TraceIdentifier;
+        Flow.Of(context)?.Fail(error);
         var answer = ErrorBody.Make(
-            error, proxied?.Target.Host ?? Shown(context.Request.Headers.Host.ToString()), proxied?.Id ?? context.TraceIdentifier,
+            error, proxied?.Target.Host ?? Shown(context.Request.Headers.Host.ToString()), id,
             ErrorBody.FormFor(context.Request, proxied?.Path));
 
         var response = context.Response;
@@ -24,6 +26,7 @@ internal static class ProxyErrors
         response.ContentType = answer.ContentType;
         response.ContentLength = answer.Bytes.Length;
         response.Headers["X-Discobot-Error"] = error.Code;
+        response.Headers["X-Discobot-Request-Id"] = id;
         response.Headers.CacheControl = "no-store";
         if (error.Status == StatusCodes.Status407ProxyAuthenticationRequired)
             response.Headers.ProxyAuthenticate = ProxyUsers.Challenge;
@@ -40,12 +43,12 @@ internal static class ProxyErrors
     }
 
     /// <summary>The same as a whole HTTP/1.1 message that ends its connection, for requests that no server has read.</summary>
-    public static byte[] ToMessage(ProxyError error)
+    public static byte[] ToMessage(ProxyError error, string id)
     {
-        var body = error.Reason + "\n";
+        var body = $"{error.Reason}\nRequest: {id}\n";
         var challenge = error.Status == StatusCodes.Status407ProxyAuthenticationRequired ? $"Proxy-Authenticate: {ProxyUsers.Challenge}\r\n" : "";
         return Encoding.UTF8.GetBytes(
-            $"HTTP/1.1 {error.Status} {PhraseFor(error)}\r\nX-Discobot-Error: {error.Code}\r\n{challenge}"
+            $"HTTP/1.1 {error.Status} {PhraseFor(error)}\r\nX-Discobot-Error: {error.Code}\r\nX-Discobot-Request-Id: {id}\r\n{challenge}"
             + $"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\nConnection: close\r\n\r\n{body}");
     }
 

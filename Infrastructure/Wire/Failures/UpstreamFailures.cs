@@ -18,6 +18,13 @@ internal sealed class ClientCertificateException(string host, Exception failure)
     $"{host} ended the connection, and it asks for a client certificate, which this proxy cannot have: the key stays with the client. "
     + $"List {host} in tls.passthrough, and the client presents its own.", failure);
 
+/// <summary>The server refused the stream of a request by HTTP/2 before it did anything (RFC 9113, 8.7), and it cannot be sent again from here: its client can.</summary>
+internal sealed class StreamRefusedException() : IOException("the server refused the stream")
+{
+    /// <summary>REFUSED_STREAM.</summary>
+    public const int Code = 7;
+}
+
 /// <summary>Turns what <see cref="IUpstream"/> throws into the answer the client can read.</summary>
 internal static class UpstreamFailures
 {
@@ -52,6 +59,21 @@ internal static class UpstreamFailures
         return failure is HttpRequestException { HttpRequestError: HttpRequestError.ResponseEnded }
             ? new ProxyError(502, "upstream_closed", $"{host} closed the connection before the response was complete.")
             : new ProxyError(502, "upstream_failed", $"The request to {host} failed: {Innermost(failure)}.");
+    }
+
+    /// <summary>The code with which the server reset the stream of an HTTP/2 request (RFC 9113, 7); null: it did not.</summary>
+    public static int? ResetCode(Exception failure)
+    {
+        for (var e = failure; e is not null; e = e.InnerException)
+        {
+            if (e is StreamRefusedException)
+                return StreamRefusedException.Code;
+            // .NET has one type for this and for what is wrong with the whole connection, and says which in words.
+            if (e is HttpProtocolException reset && reset.Message.Contains("reset the stream", StringComparison.Ordinal))
+                return (int)reset.ErrorCode;
+        }
+
+        return null;
     }
 
     /// <summary>Whether the failure means that the host could not be reached at all, so that a stored answer may take its place.</summary>

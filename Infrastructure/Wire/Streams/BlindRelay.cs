@@ -11,6 +11,7 @@ internal sealed class BlindRelay
 {
     private const int BufferSize = 64 * 1024;
 
+    private readonly ConnectionContext _client;
     private readonly PipeReader _input;
     private readonly ClientOutput _output;
     private readonly Socket _upstream;
@@ -19,7 +20,7 @@ internal sealed class BlindRelay
     private long _down;
 
     private BlindRelay(ConnectionContext client, Socket upstream, UpstreamBytes bytes) =>
-        (_input, _output, _upstream, _bytes) = (client.Transport.Input, new ClientOutput(client), upstream, bytes);
+        (_client, _input, _output, _upstream, _bytes) = (client, client.Transport.Input, new ClientOutput(client), upstream, bytes);
 
     /// <summary>Runs until both directions have ended, one failed, or <paramref name="cancellation"/>.</summary>
     /// <param name="idle">How long both directions may be silent.</param>
@@ -29,8 +30,41 @@ internal sealed class BlindRelay
         ConnectionContext client, Socket upstream, UpstreamBytes bytes, StreamIdle idle, CancellationToken cancellation)
     {
         var relay = new BlindRelay(client, upstream, bytes);
-        await BothWays.RunAsync(relay.UpAsync, relay.DownAsync, () => Volatile.Read(ref relay._up) + Volatile.Read(ref relay._down), idle, cancellation);
+        await BothWays.RunAsync(relay.PassUpAsync, relay.PassDownAsync, () => Volatile.Read(ref relay._up) + Volatile.Read(ref relay._down), idle, cancellation);
         return (relay._up, relay._down);
+    }
+
+    // A reset is no orderly end: what ends with the connection would look whole to the other side.
+    private async Task PassUpAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            await UpAsync(cancellation);
+        }
+        catch (ConnectionResetException)
+        {
+            _upstream.LingerState = new LingerOption(true, 0);
+            throw;
+        }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown)
+        {
+            // Whoever sends is told first; the one who receives then hears of an end like any other.
+            _client.Abort(new ConnectionAbortedException("The upstream has reset its connection."));
+            throw;
+        }
+    }
+
+    private async Task PassDownAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            await DownAsync(cancellation);
+        }
+        catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionReset)
+        {
+            _client.Abort(new ConnectionAbortedException("The upstream has reset its connection."));
+            throw;
+        }
     }
 
     private async Task UpAsync(CancellationToken cancellation)

@@ -1,4 +1,5 @@
 using System.Security.Cryptography.X509Certificates;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Infrastructure.Wire.Trust;
 
@@ -92,7 +93,7 @@ internal static class SystemRoots
     {
         try
         {
-            var found = PemCertificates.Read(File.ReadAllText(file), out var damaged);
+            var found = PemCertificates.Read(RegularFile.ReadAllText(file), out var damaged);
             if (damaged > 0)
                 logger.LogWarning("{File} holds {Count} certificates that do not parse; they are left out", file, damaged);
             return found;
@@ -108,7 +109,7 @@ internal static class SystemRoots
     {
         try
         {
-            var found = PemCertificates.Read(File.ReadAllText(file), out var damaged);
+            var found = PemCertificates.Read(RegularFile.ReadAllText(file), out var damaged);
             return found.Count > 0 && damaged == 0 ? found : throw new IOException($"{file}: no certificate, or a damaged one");
         }
         catch (UnauthorizedAccessException e)

@@ -1,0 +1,83 @@
+using System.Collections.Concurrent;
+using System.Net.Sockets;
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Cache.Revalidation;
+
+/// <summary>
+/// Asks origins about what is stored, and remembers for a short while to which of them no connection could be made. Where packets are dropped, each
+/// question would cost the whole time that connecting may take, though the answer that stands in for it is at hand.
+/// </summary>
+/// <remarks>
+/// Only what took long is remembered: an origin that refuses connections is asked each time, which costs nothing, and counts as soon as it is back.
+/// The memory ends with the first connection that is made, and by itself (<see cref="Memory"/>).
+/// </remarks>
+internal sealed class OriginReach(IUpstream upstream, CacheLimits limits, TimeProvider time)
+{
+    /// <summary>How long no connection is waited for after one could not be made.</summary>
+    public static readonly TimeSpan Memory = TimeSpan.FromSeconds(30);
+
+    private const int MaxRemembered = 1000;
+
+    private readonly ConcurrentDictionary<string, long> _away = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, bool> _probed = new(StringComparer.Ordinal);
+
+    /// <summary>Whether no connection could be made to the origin of a request, a moment ago.</summary>
+    public bool IsAway(ProxiedRequest request) =>
+        _away.TryGetValue(CacheKey.OriginOf(request), out var since) && time.GetElapsedTime(since) < Memory;
+
+    /// <summary>Asks, and waits for the head of the answer.</summary>
+    /// <param name="request">Whose origin it is.</param>
+    /// <param name="message">What is sent.</param>
+    /// <param name="isStoodInFor">Whether there is another answer: then a connection is not waited for longer than <see cref="CacheLimits.Connecting"/>.
+    /// One that is there may take its time.</param>
+    /// <param name="cancel">Ends the question until its answer has begun.</param>
+    /// <exception cref="TimeoutException">No connection was there in time; the origin is away from now on.</exception>
+    public async Task<HttpResponseMessage> AskAsync(ProxiedRequest request, HttpRequestMessage message, bool isStoodInFor, CancellationToken cancel)
+    {
+        var origin = CacheKey.OriginOf(request);
+        var started = time.GetTimestamp();
+        var isConnected = false;
+        using var patience = new CancellationTokenSource(isStoodInFor ? limits.Connecting : Timeout.InfiniteTimeSpan, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, patience.Token);
+        UpstreamRequests.OnConnected(message, () =>
+        {
+            isConnected = true;
+            patience.CancelAfter(Timeout.InfiniteTimeSpan);
+            _away.TryRemove(origin, out _);
+        });
+        try
+        {
+            return await upstream.AskAsync(message, limits.Silence, either.Token);
+        }
+        catch (Exception e) when (!cancel.IsCancellationRequested)
+        {
+            var isLate = patience.IsCancellationRequested;
+            if (isLate || (!isConnected && ConnectionFailure.Is(e) && time.GetElapsedTime(started) >= limits.Connecting))
+                Remember(origin);
+            if (isLate)
+                throw new TimeoutException("no connection was there in time", new SocketException((int)SocketError.TimedOut));
+            throw;
+        }
+    }
+
+    /// <summary>Lets one try at a time whether an origin is back.</summary>
+    /// <returns>To be disposed when that is known; null while another tries.</returns>
+    public IDisposable? TryProbe(ProxiedRequest request)
+    {
+        var origin = CacheKey.OriginOf(request);
+        return _probed.TryAdd(origin, true) ? new Probe(_probed, origin) : null;
+    }
+
+    private void Remember(string origin)
+    {
+        if (_away.Count >= MaxRemembered)
+            _away.Clear();
+        _away[origin] = time.GetTimestamp();
+    }
+
+    private sealed class Probe(ConcurrentDictionary<string, bool> probed, string origin) : IDisposable
+    {
+        public void Dispose() => probed.TryRemove(origin, out _);
+    }
+}

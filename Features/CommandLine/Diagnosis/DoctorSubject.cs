@@ -1,0 +1,124 @@
+using System.CommandLine;
+using System.Net;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text.Json;
+using Discobot.Features.Api;
+using Discobot.Features.Certificates;
+using Discobot.Features.Init;
+using Discobot.Features.TrustStore;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Discobot.Features.CommandLine.Diagnosis;
+
+/// <summary>Which proxy the doctor looks at, and what that one says of itself.</summary>
+internal static class DoctorSubject
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
+
+    /// <exception cref="IOException">The proxy that is named does not answer, or the file that names it has mistakes.</exception>
+    public static async Task<(ProxyState State, bool IsContainers)> FindAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation)
+    {
+        if (!api.HasAddress(parsed))
+        {
+            var chosen = ChosenProxy.Find(api.Config(parsed));
+            return (chosen.State, chosen.IsContainers);
+        }
+
+        var settings = await api.AskAsync(parsed, HttpMethod.Get, "/api/config", RunningApi.AnyJson, cancellation);
+        var health = await api.AskAsync(parsed, HttpMethod.Get, "/health", ApiJson.Default.Health, cancellation);
+        var address = api.Address(parsed);
+        var at = IPAddress.TryParse(address.DnsSafeHost, out var literal) ? literal : (await Dns.GetHostAddressesAsync(address.DnsSafeHost, cancellation))[0];
+        return (new ProxyState
+        {
+            Port = settings.GetProperty("proxy").GetProperty("port").GetInt32(),
+            Api = new IPEndPoint(at, address.Port).ToString(),
+            CertDir = Path.GetDirectoryName(health.CaCert) ?? "",
+            LogFile = settings.GetProperty("logging").TryGetProperty("file", out var file) && file.ValueKind == JsonValueKind.String ? file.GetString() : null,
+        }, false);
+    }
+
+    /// <summary>A host that the allowlist names, so that there is something to fetch; null where it may not be asked or names none.</summary>
+    public static async Task<string?> FindHostAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation)
+    {
+        try
+        {
+            var settings = await api.AskAsync(parsed, HttpMethod.Get, "/api/config", RunningApi.AnyJson, cancellation);
+            return settings.GetProperty("allowlist").GetProperty("domains").EnumerateArray()
+                .Select(entry => entry.ValueKind == JsonValueKind.Object ? entry.GetProperty("host").GetString() : entry.GetString())
+                .FirstOrDefault(host => host is not null && host.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-'));
+        }
+        catch (Exception error) when (error is HttpRequestException or IOException or JsonException or OperationCanceledException && !cancellation.IsCancellationRequested)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The proxy's secrets that have no value, each with its place and key; null where it may not be asked.</summary>
+    public static async Task<IReadOnlyList<string>?> FindMissingAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation)
+    {
+        try
+        {
+            return [.. (await api.AskAsync(parsed, HttpMethod.Get, "/api/config/missing", ApiJson.Default.IReadOnlyListConfigMistake, cancellation)).Select(mistake => mistake.ToString())];
+        }
+        catch (Exception error) when (error is HttpRequestException or IOException or JsonException or OperationCanceledException && !cancellation.IsCancellationRequested)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>What the proxy signs with, as it says itself; its file where it does not answer. Null where there is none.</summary>
+    public static async Task<X509Certificate2?> AuthorityAsync(ProxyState state, CancellationToken cancellation)
+    {
+        if (await ServedAuthority.AskAsync(new Uri($"http://{state.Api}"), Limit, cancellation) is { } served)
+            return served;
+        return ReadFile(state);
+    }
+
+    /// <summary>What the machine says of it.</summary>
+    public static SeenTrust Trust(ContainerPaths paths, SeenProxy proxy, X509Certificate2? authority)
+    {
+        var file = Path.Combine(proxy.State.CertDir, "ca.crt");
+        if (authority is null)
+            return new SeenTrust(false, $"there is no CA in {proxy.State.CertDir}, and no proxy that shows one", null, file, false, static _ => false);
+        try
+        {
+            using var kept = ReadFile(proxy.State);
+            var status = new SystemTrustStore(NullLogger.Instance).Status(authority);
+            var isRotated = kept is not null && kept.Thumbprint != authority.Thumbprint;
+            var own = status.Trusted || !proxy.IsContainers ? null : new ClientBundle(paths.Bundles).Find();
+            return own is not null && BundleBlock.Holds(own, authority)
+                ? new SeenTrust(true, $"{status.Message}; clients are pointed at {own}", own, file, isRotated, Holds(authority))
+                : new SeenTrust(status.Trusted, status.Message, status.Bundle, file, isRotated, Holds(authority));
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or CryptographicException)
+        {
+            return new SeenTrust(false, error.Message, null, file, false, Holds(authority));
+        }
+    }
+
+    private static Func<string, bool> Holds(X509Certificate2 authority) => bundle =>
+    {
+        try
+        {
+            return BundleBlock.Holds(bundle, authority);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    };
+
+    private static X509Certificate2? ReadFile(ProxyState state)
+    {
+        try
+        {
+            var file = Path.Combine(state.CertDir, "ca.crt");
+            return File.Exists(file) ? CertificateAuthority.ReadCertificate(file) : null;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or CryptographicException)
+        {
+            return null;
+        }
+    }
+}

@@ -1,0 +1,47 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Discobot.Features.Init.Checks;
+
+/// <summary>The proxy that the doctor looks at, and what is fetched through it.</summary>
+/// <param name="State">Where it is and what it keeps where.</param>
+/// <param name="IsContainers">Whether it is this container's own: elsewhere no start has left anything behind.</param>
+/// <param name="Url">What is fetched.</param>
+/// <param name="UrlIsNamed">Whether the caller chose it; the usual one may well be refused by a good allowlist.</param>
+internal sealed record SeenProxy(ProxyState State, bool IsContainers, string Url, bool UrlIsNamed)
+{
+    public string Address => $"http://localhost:{State.Port}";
+
+    /// <summary>What is said when the proxy has to be looked at more closely.</summary>
+    public string ReadLog => State.LogFile is { } file ? $"read the proxy's log, {file}"
+        : IsContainers ? "read the proxy's lines in `docker logs`" : "read the proxy's log";
+
+    public string Restart => IsContainers ? Doctor.Restart : "start it with `discobot proxy`, or name the one that is meant with --config or --api";
+
+    /// <summary>What makes clients trust the authority in the file where the proxy goes on with another.</summary>
+    public string TakeNewAuthority => IsContainers
+        ? "restart the container: its proxy takes the authority of the file, and its start makes it trusted"
+        : $"restart the proxy, and then: {Trust}";
+
+    /// <summary>What makes the system trust its authority.</summary>
+    public string Trust => IsContainers ? "discobot trust install" : $"discobot trust install --cert-dir {State.CertDir}";
+}
+
+/// <summary>What the machine says of the proxy's authority.</summary>
+/// <param name="Trusted">Whether the authority that the proxy signs with is trusted by the system.</param>
+/// <param name="Message">One line about it.</param>
+/// <param name="Bundle">The system's authorities.</param>
+/// <param name="File">Where the authority's certificate is.</param>
+/// <param name="IsRotated">Whether the file holds another authority than the proxy signs with.</param>
+/// <param name="Holds">Whether a file of certificates holds the proxy's.</param>
+internal sealed record SeenTrust(bool Trusted, string Message, string? Bundle, string File, bool IsRotated, Func<string, bool> Holds);
+
+/// <summary>A refusal of the proxy's own as it writes it.</summary>
+/// <param name="Error">Its code.</param>
+/// <param name="Reason">In a sentence.</param>
+/// <param name="Rule">The rule of the allowlist that decided.</param>
+internal sealed record OwnAnswer(string? Error, string? Reason, string? Rule = null);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(OwnAnswer))]
+internal sealed partial class OwnAnswerJson : JsonSerializerContext;

@@ -1,0 +1,194 @@
+using System.Collections.Concurrent;
+using System.Text;
+using Discobot.Tests.Fixtures;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Discobot.Features.Interception.Upstreams;
+
+/// <summary>Streams of HTTP/2, from a client through the proxy to a server: what belongs to them arrives.</summary>
+public sealed class Http2StreamsTests(SmugglingTests.Proxy fixture) : IClassFixture<SmugglingTests.Proxy>
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+
+    [Theory]
+    [InlineData(false, "", 10)]
+    [InlineData(true, "", 10)]
+    [InlineData(true, "", 20_000)]
+    [InlineData(true, "7", 10)]
+    [InlineData(true, "", 127)]
+    [InlineData(true, "", 400)]
+    public async Task Trailers_of_a_request_arrive_at_a_server_of_HTTP_2(bool hasBody, string length, int size)
+    {
+        var seen = new ConcurrentQueue<string>();
+        await using var origin = await TestOrigin.StartAsync(fixture.Certificate, async context =>
+        {
+            using var reader = new StreamReader(context.Request.Body);
+            var body = await reader.ReadToEndAsync(context.RequestAborted);
+            var trailers = context.Features.GetRequiredFeature<IHttpRequestTrailersFeature>().Trailers;
+            seen.Enqueue($"{context.Request.Protocol} {string.Join(',', context.Request.Headers.Keys.Where(k => k.StartsWith('x') || k.StartsWith('X')))} {body} {trailers["x-sum"]} {trailers["x-two"]}");
+        });
+        var host = $"localhost:{origin.HttpsPort}";
+        await using var client = await RawHttp2.OpenAsync(fixture.Running, host);
+        for (var i = 0; i < 3; i++)
+        {
+            (string, string)[] fields = length.Length > 0 ? [("content-length", length)] : [];
+            await SendAsync(client, host, 2 * i + 1, fields, hasBody ? "content" : null, [("x-sum", new string('s', size)), ("x-two", "2")]);
+            Assert.Equal("200", await client.OutcomeAsync(2 * i + 1));
+        }
+
+        Assert.All(seen, one => Assert.Equal($"HTTP/2  {(hasBody ? "content" : "")} {new string('s', size)} 2", one));
+        Assert.Equal(3, seen.Count);
+    }
+
+    [Theory]
+    [InlineData("", "content")]
+    [InlineData("7", "content")]
+    [InlineData("", null)]
+    public async Task Trailers_of_a_request_arrive_at_a_server_of_HTTP_1_1(string length, string? body)
+    {
+        var seen = new TaskCompletionSource<string>();
+        await using var origin = ScriptedOrigin.Start(async peer =>
+        {
+            await peer.ReadHeadAsync();
+            seen.SetResult(await Wire.ReadUntilAsync(peer.Stream, "\r\n\r\n"));
+            await peer.SayAsync("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }, fixture.Certificate);
+        await using var client = await RawHttp2.OpenAsync(fixture.Running, origin.Authority);
+        (string, string)[] fields = length.Length > 0 ? [("trailer", "x-sum"), ("content-length", length)] : [];
+        await SendAsync(client, origin.Authority, 1, fields, body, [("x-sum", "1")]);
+
+        Assert.Equal((body is null ? "" : "7\r\ncontent\r\n") + "0\r\nx-sum: 1\r\n\r\n", await seen.Task.WaitAsync(Limit));
+        Assert.Equal("200", await client.OutcomeAsync(1));
+        Assert.DoesNotContain("Content-Length", Assert.Single(origin.Heads), StringComparison.OrdinalIgnoreCase);
+    }
+
+    [Theory]
+    [InlineData(1, "")]
+    [InlineData(2, "")]
+    [InlineData(5, "")]
+    [InlineData(7, "")]
+    [InlineData(8, "")]
+    [InlineData(11, "")]
+    [InlineData(0, "part")]
+    [InlineData(1, "part")]
+    [InlineData(2, "part")]
+    [InlineData(7, "part")]
+    [InlineData(8, "part")]
+    public async Task A_stream_that_the_server_resets_is_reset_with_its_code(int code, string said)
+    {
+        await using var origin = ScriptedOrigin.StartHttp2(fixture.Certificate, async (http2, frame) =>
+        {
+            if (frame.Type != RawHttp2.Headers)
+                return;
+            if (said.Length > 0)
+            {
+                await http2.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders, frame.Stream, RawHttp2.Fields((":status", "200")));
+                await http2.SendAsync(RawHttp2.Data, 0, frame.Stream, Encoding.Latin1.GetBytes(said));
+            }
+
+            await http2.SendAsync(RawHttp2.ResetStream, 0, frame.Stream, [0, 0, 0, (byte)code]);
+        });
+        await using var client = await RawHttp2.OpenAsync(fixture.Running, origin.Authority);
+        await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, 1, RawHttp2.Fields(Request(origin.Authority, "GET", "/")));
+
+        Assert.Equal($"reset {code}", await EndAsync(client, 1));
+    }
+
+    [Theory]
+    [InlineData("GET", "200 ")]
+    [InlineData("POST", "200 content|reset 7")]
+    public async Task What_a_server_refused_is_asked_again_or_left_to_the_client(string method, string outcomes)
+    {
+        var refused = false;
+        var body = new StringBuilder();
+        await using var origin = ScriptedOrigin.StartHttp2(fixture.Certificate, async (http2, frame) =>
+        {
+            if (frame.Type == RawHttp2.Headers && !refused)
+            {
+                refused = true;
+                await http2.SendAsync(RawHttp2.ResetStream, 0, frame.Stream, [0, 0, 0, 7]);
+                return;
+            }
+
+            if (frame.Stream <= 1)
+                return;
+            if (frame.Type == RawHttp2.Data)
+                body.Append(Encoding.ASCII.GetString(frame.Payload));
+            if (frame.Type is RawHttp2.Headers or RawHttp2.Data && (frame.Flags & RawHttp2.EndStream) != 0)
+            {
+                await http2.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders, frame.Stream, RawHttp2.Fields((":status", "200")));
+                await http2.SendAsync(RawHttp2.Data, RawHttp2.EndStream, frame.Stream, Encoding.ASCII.GetBytes(body.ToString()));
+            }
+        });
+        await using var client = await RawHttp2.OpenAsync(fixture.Running, origin.Authority);
+        await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | (method == "GET" ? RawHttp2.EndStream : 0), 1, RawHttp2.Fields(Request(origin.Authority, method, "/")));
+        if (method != "GET")
+            await client.SendAsync(RawHttp2.Data, RawHttp2.EndStream, 1, "content"u8.ToArray());
+
+        Assert.Contains(await EndAsync(client, 1), outcomes.Split('|'));
+    }
+
+    [Theory]
+    [InlineData("GET", "/z\u00c3\u00bcrich", "1.1")]
+    [InlineData("GET", "/%7a\u00c3\u00bc?%7a", "1.1")]
+    [InlineData("OPTIONS", "*", "1.1")]
+    [InlineData("OPTIONS", "*", "2.0")]
+    public async Task A_target_arrives_byte_for_byte(string method, string path, string server)
+    {
+        var seen = new TaskCompletionSource<string>();
+        await using var both = await TestOrigin.StartAsync(fixture.Certificate, context =>
+        {
+            seen.TrySetResult($"{context.Request.Method} {context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget}");
+            return Task.CompletedTask;
+        });
+        await using var first = ScriptedOrigin.Start(async peer =>
+        {
+            seen.TrySetResult((await peer.ReadHeadAsync() ?? "").Split(" HTTP/1.1")[0]);
+            await peer.SayAsync("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }, fixture.Certificate);
+        var host = server == "2.0" ? $"localhost:{both.HttpsPort}" : first.Authority;
+        await using var client = await RawHttp2.OpenAsync(fixture.Running, host);
+        await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, 1, RawHttp2.Fields(Request(host, method, path)));
+
+        Assert.Equal("200", await client.OutcomeAsync(1));
+        Assert.Equal($"{method} {path}", await seen.Task.WaitAsync(Limit));
+    }
+
+    private static IEnumerable<(string, string)> Request(string host, string method, string path) =>
+        [(":method", method), (":scheme", "https"), (":authority", host), (":path", path)];
+
+    private static async Task SendAsync(RawHttp2 client, string host, int stream, (string, string)[] fields, string? body, (string, string)[] trailers)
+    {
+        await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders, stream, RawHttp2.Fields([.. Request(host, "POST", "/"), .. fields]));
+        if (body is not null)
+            await client.SendAsync(RawHttp2.Data, 0, stream, Encoding.ASCII.GetBytes(body));
+        var pieces = RawHttp2.Fields(trailers).Chunk(16_000).ToArray();
+        for (var i = 0; i < pieces.Length; i++)
+        {
+            await client.SendAsync(i == 0 ? RawHttp2.Headers : RawHttp2.Continuation,
+                (i == 0 ? RawHttp2.EndStream : 0) | (i == pieces.Length - 1 ? RawHttp2.EndHeaders : 0), stream, pieces[i]);
+        }
+    }
+
+    // "200 body", or how it was reset.
+    private static async Task<string> EndAsync(RawHttp2 client, int stream)
+    {
+        using var limit = new CancellationTokenSource(Limit);
+        var body = new StringBuilder();
+        while (await client.ReadAsync(limit.Token) is { } frame)
+        {
+            if (frame.Type == RawHttp2.GoAway)
+                return "goaway";
+            if (frame.Stream != stream)
+                continue;
+            if (frame.Type == RawHttp2.ResetStream)
+                return $"reset {frame.Payload[3]}";
+            if (frame.Type == RawHttp2.Data)
+                body.Append(Encoding.ASCII.GetString(frame.Payload));
+            if (frame.Type is RawHttp2.Data or RawHttp2.Headers && (frame.Flags & RawHttp2.EndStream) != 0)
+                return $"200 {body}";
+        }
+
+        return "closed";
+    }
+}

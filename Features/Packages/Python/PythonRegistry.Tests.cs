@@ -1,0 +1,159 @@
+using System.Net;
+using System.Text.Json;
+using Discobot.Tests.Fixtures;
+using Microsoft.AspNetCore.Http;
+
+namespace Discobot.Features.Packages.Python;
+
+/// <summary>A client as pip, the whole proxy, and an index that has both forms and answers by Accept.</summary>
+public sealed class PythonRegistryTests : IAsyncLifetime
+{
+    private const string Json = "application/vnd.pypi.simple.v1+json";
+    private const string Pip = Json + ", application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01";
+
+    private readonly List<string> _asked = [];
+    private RunningProxy _proxy = null!;
+    private TestOrigin _origin = null!;
+    private HttpClient _client = null!;
+    private bool _hasJson = true;
+
+    private static readonly (string Version, double Days)[] Versions = [("1.0", 90), ("1.1", 30), ("2.0", 0.2)];
+
+    public async Task InitializeAsync()
+    {
+        _proxy = await RunningProxy.StartAsync("packages: { min_age: 3d, min_age_exclude: [ours-*] }");
+        _origin = await TestOrigin.StartAsync(_proxy.Upstreams.Issue(["localhost"]), AnswerAsync);
+        _client = _proxy.Client();
+    }
+
+    public async Task DisposeAsync()
+    {
+        _client.Dispose();
+        await _proxy.DisposeAsync();
+        await _origin.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task A_young_file_is_in_neither_form_of_the_index()
+    {
+        using var json = await GetAsync("/simple/upper/", Pip);
+        Assert.Equal(Json, json.Content.Headers.ContentType!.MediaType);
+        var index = JsonSerializer.Deserialize<JsonElement>(await json.Content.ReadAsStringAsync());
+        Assert.Equal(["upper-1.0-py3-none-any.whl", "upper-1.1-py3-none-any.whl"], index.GetProperty("files").EnumerateArray().Select(f => f.GetProperty("filename").GetString()));
+        Assert.Equal(["1.0", "1.1"], index.GetProperty("versions").EnumerateArray().Select(v => v.GetString()));
+
+        using var html = await GetAsync("/simple/upper/", "text/html");
+        Assert.Equal("text/html", html.Content.Headers.ContentType!.MediaType);
+        var page = await html.Content.ReadAsStringAsync();
+        Assert.Contains("<a href=\"/packages/aa/upper-1.1-py3-none-any.whl#sha256=1.1\" data-requires-python=\"&gt;=3\" data-core-metadata=\"sha256=m\" "
+            + "data-dist-info-metadata=\"sha256=m\" data-yanked=\"a &lt;b&gt;\">upper-1.1-py3-none-any.whl</a>", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("2.0", page, StringComparison.Ordinal);
+        Assert.NotEqual(json.Headers.ETag, html.Headers.ETag);
+        using var same = await GetAsync("/simple/upper/", "text/html", html.Headers.ETag!.ToString());
+        Assert.Equal(HttpStatusCode.NotModified, same.StatusCode);
+        // One form of it is asked for, stored and confirmed for all.
+        Assert.Equal(["200 /simple/upper/", "304 /simple/upper/", "304 /simple/upper/"], _asked);
+    }
+
+    [Theory]
+    [InlineData("/packages/aa/upper-2.0-py3-none-any.whl", HttpStatusCode.Forbidden)]
+    [InlineData("/packages/aa/upper-2.0-py3-none-any.whl.metadata", HttpStatusCode.Forbidden)]
+    [InlineData("/packages/aa/upper-1.1-py3-none-any.whl", HttpStatusCode.OK)]
+    [InlineData("/packages/aa/upper-1.1-py3-none-any.whl.metadata", HttpStatusCode.OK)]
+    [InlineData("/packages/aa/upper-3.0.tar.gz", HttpStatusCode.Forbidden)]
+    [InlineData("/packages/aa/ours-x-2.0.tar.gz", HttpStatusCode.OK)]
+    [InlineData("/packages/aa/unlisted-2.0.tar.gz", HttpStatusCode.Forbidden)]
+    public async Task A_young_file_and_what_belongs_to_it_are_refused_whether_or_not_the_index_was_asked_for(string path, HttpStatusCode status)
+    {
+        using var answer = await GetAsync(path, "*/*");
+        Assert.Equal(status, answer.StatusCode);
+        if (path.Contains("2.0-py3", StringComparison.Ordinal))
+            Assert.Contains("upper-2.0-py3-none-any.whl was published", answer.ReasonPhrase, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_lies_below_packages_and_simple_and_is_none_passes_for_other_clients()
+    {
+        using var file = await GetAsync("/packages/aa/unlisted-2.0.zip", "*/*", agent: "curl/8");
+        Assert.Equal(HttpStatusCode.OK, file.StatusCode);
+        _hasJson = false;
+        using var page = await GetAsync("/simple/upper/", "text/html", agent: "curl/8");
+        Assert.Equal("<a>page</a>", await page.Content.ReadAsStringAsync());
+        using var pip = await GetAsync("/simple/upper/", Pip);
+        Assert.Equal(HttpStatusCode.BadGateway, pip.StatusCode);
+        Assert.Contains("no JSON form", pip.ReasonPhrase, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_description_tells_of_the_newest_version_that_is_shown()
+    {
+        using var answer = await GetAsync("/pypi/upper/json", "application/json");
+        var told = JsonSerializer.Deserialize<JsonElement>(await answer.Content.ReadAsStringAsync());
+        Assert.Equal("1.1", told.GetProperty("info").GetProperty("version").GetString());
+        Assert.Equal(["1.0", "1.1"], told.GetProperty("releases").EnumerateObject().Select(r => r.Name));
+        Assert.Equal("upper-1.1-py3-none-any.whl", Assert.Single(told.GetProperty("urls").EnumerateArray()).GetProperty("filename").GetString());
+        using var young = await GetAsync("/pypi/upper/2.0/json", "application/json");
+        Assert.Equal(HttpStatusCode.Forbidden, young.StatusCode);
+        using var old = await GetAsync("/pypi/upper/1.0/json", "application/json");
+        Assert.Equal("\"json 1.0\"", old.Headers.ETag!.Tag);
+    }
+
+    private async Task<HttpResponseMessage> GetAsync(string path, string accept, string? tag = null, string agent = "pip/23.2.1 {}")
+    {
+        using var message = new HttpRequestMessage(HttpMethod.Get, _origin.Http + path);
+        message.Headers.TryAddWithoutValidation("Accept", accept);
+        message.Headers.TryAddWithoutValidation("User-Agent", agent);
+        if (tag is not null)
+            message.Headers.TryAddWithoutValidation("If-None-Match", tag);
+        return await _client.SendAsync(message);
+    }
+
+    private async Task AnswerAsync(HttpContext context)
+    {
+        var path = context.Request.Path.Value!;
+        if (path.StartsWith("/packages/", StringComparison.Ordinal))
+            await context.Response.WriteAsync("file");
+        else if (path == "/simple/upper/" && _hasJson && context.Request.Headers.Accept.ToString().StartsWith(Json, StringComparison.Ordinal))
+            await SendAsync(context, Json, "simple", new { meta = new { api_version = "1.1" }, name = "upper", versions = Versions.Select(v => v.Version), files = Versions.Select(File) });
+        else if (path == "/simple/upper/")
+            await Results.Content("<a>page</a>", "text/html").ExecuteAsync(context);
+        else if (path == "/pypi/upper/json")
+            await SendAsync(context, "application/json", "json", Described("2.0", releases: true));
+        else if (path.StartsWith("/pypi/upper/", StringComparison.Ordinal))
+            await SendAsync(context, "application/json", $"json {path.Split('/')[3]}", Described(path.Split('/')[3], releases: false));
+        else
+            context.Response.StatusCode = 404;
+    }
+
+    private async Task SendAsync(HttpContext context, string type, string tag, object what)
+    {
+        context.Response.Headers.ETag = $"\"{tag}\"";
+        context.Response.Headers.Vary = "Accept, Accept-Encoding";
+        var isSame = context.Request.Headers.IfNoneMatch == $"\"{tag}\"";
+        _asked.Add($"{(isSame ? 304 : 200)} {context.Request.Path}");
+        if (isSame)
+            context.Response.StatusCode = 304;
+        else
+            await Results.Text(JsonSerializer.Serialize(what), type).ExecuteAsync(context);
+    }
+
+    private static Dictionary<string, object> File((string Version, double Days) version) => new()
+    {
+        ["filename"] = $"upper-{version.Version}-py3-none-any.whl",
+        ["url"] = $"/packages/aa/upper-{version.Version}-py3-none-any.whl",
+        ["hashes"] = new { md5 = "x", sha256 = version.Version },
+        ["requires-python"] = ">=3",
+        ["core-metadata"] = new { sha256 = "m" },
+        ["yanked"] = version.Version == "1.1" ? "a <b>" : false,
+        ["upload-time"] = DateTimeOffset.UtcNow.AddDays(-version.Days),
+        ["upload_time_iso_8601"] = DateTimeOffset.UtcNow.AddDays(-version.Days),
+    };
+
+    private static Dictionary<string, object> Described(string version, bool releases)
+    {
+        var told = new Dictionary<string, object> { ["info"] = new { name = "upper", version }, ["urls"] = Versions.Where(v => v.Version == version).Select(File) };
+        if (releases)
+            told["releases"] = Versions.ToDictionary(v => v.Version, v => new[] { File(v) });
+        return told;
+    }
+}
