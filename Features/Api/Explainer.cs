@@ -1,5 +1,6 @@
 using System.Net;
 using Discobot.Features.Allowlist;
+using Discobot.Features.Allowlist.Asking;
 using Discobot.Features.Cache;
 using Discobot.Features.Headers;
 using Discobot.Features.Interception;
@@ -10,7 +11,7 @@ namespace Discobot.Features.Api;
 
 /// <summary>Asks each stage what it would do with a request, in their order. Nothing is sent, not even a DNS query.</summary>
 internal sealed class Explainer(
-    Live<AllowlistRules> allowlist, Live<PassthroughHosts> passthrough, ContentCache cache, HeaderRewriter headers,
+    Live<AllowlistRules> allowlist, Approvals approvals, Live<PassthroughHosts> passthrough, ContentCache cache, HeaderRewriter headers,
     OwnListeners own, ParentProxies parents)
 {
     /// <summary>Waits until the values that lie in files are known.</summary>
@@ -21,7 +22,7 @@ internal sealed class Explainer(
         var rules = allowlist.Value;
         var (target, isPlain) = (request.Target, request.Scheme == "http");
         var isBlind = !isPlain && passthrough.Value.Hosts.Contains(target.Host);
-        var verdict = isBlind ? rules.JudgeBlindTunnel(target) : rules.JudgeRequest(target, method, request.Path);
+        var verdict = approvals.Foresee(isBlind ? rules.JudgeBlindTunnel(target) : rules.JudgeRequest(target, method, request.Path), target.Host);
         var literal = IPAddress.TryParse(target.Host, out var address) ? address : null;
         var cached = isBlind ? null : cache.Explain(method, request);
         var parent = parents.For(request.Scheme, target);

@@ -1,5 +1,6 @@
 using System.Net;
 using Discobot.Features.Allowlist;
+using Discobot.Features.Allowlist.Asking;
 using Discobot.Features.Interception;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Wire;
@@ -8,7 +9,7 @@ namespace Discobot.Features.Api;
 
 /// <summary>What the transparent entry would do with a connection. Nothing is sent, not even a DNS query.</summary>
 internal sealed class TransparentExplainer(
-    Live<AllowlistRules> allowlist, Live<PassthroughHosts> passthrough, IAddressNames names, OwnListeners own, ParentProxies parents)
+    Live<AllowlistRules> allowlist, Approvals approvals, Live<PassthroughHosts> passthrough, IAddressNames names, OwnListeners own, ParentProxies parents)
 {
     /// <param name="destination">Where it was going.</param>
     /// <param name="asked">The name in its TLS hello.</param>
@@ -31,11 +32,15 @@ internal sealed class TransparentExplainer(
             parents.For(Uri.UriSchemeHttps, host)?.ToString() ?? "direct");
     }
 
-    private KindExplanation Judge(ConnectTarget target, EgressVerdict verdict, string passes) => new(
-        target.ToString(),
-        verdict.Asks is not null ? "asked" : !verdict.Allowed ? "blocked" : IPAddress.TryParse(target.Host, out var literal) && own.Contains(new IPEndPoint(literal, target.Port)) ? "loop" : passes,
-        verdict.Rule,
-        verdict.Allowed ? null : verdict.Reason);
+    private KindExplanation Judge(ConnectTarget target, EgressVerdict judged, string passes)
+    {
+        var verdict = approvals.Foresee(judged, target.Host);
+        return new KindExplanation(
+            target.ToString(),
+            verdict.Asks is not null ? "asked" : !verdict.Allowed ? "blocked" : IPAddress.TryParse(target.Host, out var literal) && own.Contains(new IPEndPoint(literal, target.Port)) ? "loop" : passes,
+            verdict.Rule,
+            verdict.Allowed ? null : verdict.Reason);
+    }
 }
 
 /// <summary>The answer of <c>GET /api/explain?transparent=…</c>.</summary>

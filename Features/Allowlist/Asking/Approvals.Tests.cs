@@ -116,6 +116,10 @@ public sealed class ApprovalsTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.Forbidden, refused.StatusCode);
         var grant = Assert.Single(await ApiAsync<IReadOnlyList<GrantReport>>("/api/grants")).Id;
         Assert.Contains($"Refused for the session by tester ({grant})", await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        using var api = _proxy.Api();
+        using var explained = JsonDocument.Parse(await api.GetStringAsync($"/api/explain?url={Uri.EscapeDataString(_origin.Http)}"));
+        Assert.Equal("blocked", explained.RootElement.GetProperty("outcome").GetString());
+        Assert.Contains($"({grant})", explained.RootElement.GetProperty("allowlist").GetProperty("reason").GetString(), StringComparison.Ordinal);
 
         Assert.Equal(HttpStatusCode.OK, await SendAsync(HttpMethod.Delete, "/api/grants/" + grant));
         Assert.Equal(HttpStatusCode.NotFound, await SendAsync(HttpMethod.Delete, "/api/grants/" + grant));

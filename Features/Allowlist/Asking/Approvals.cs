@@ -104,6 +104,18 @@ internal sealed partial class Approvals : IDisposable
         }
     }
 
+    /// <summary>What would come of asking: a refusal that was given already, or the same verdict. Nobody is asked.</summary>
+    public EgressVerdict Foresee(in EgressVerdict verdict, string host)
+    {
+        if (verdict.Asks is not { } port || !CanonicalHost.TryParse(host, out var canonical))
+            return verdict;
+        lock (_gate)
+        {
+            var refused = _grants.Find(g => !g.IsAllowed && g.Host == canonical.Name && g.Port == port);
+            return refused is null ? verdict : Result(verdict, (Verdict(refused), refused)).Verdict;
+        }
+    }
+
     /// <summary>Answers a question.</summary>
     /// <returns>The answer that counts now, or what is wrong; <c>IsOpen</c> is false when there is no such question.</returns>
     public (Grant? Grant, bool IsOpen, string? Problem) Decide(string id, Answer answer)
@@ -140,7 +152,7 @@ internal sealed partial class Approvals : IDisposable
             if (_grants.Find(g => g.Id == id) is not { } grant)
                 return null;
             _grants.Remove(grant);
-            LogRevoked(id);
+            LogRevoked(id, grant.Host);
             Apply();
             return grant;
         }
@@ -297,8 +309,8 @@ internal sealed partial class Approvals : IDisposable
     [LoggerMessage(Level = LogLevel.Information, Message = "answered {Question} {Host} {Answer}")]
     private partial void LogDecided(string question, string host, string answer);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "revoked {Grant}")]
-    private partial void LogRevoked(string grant);
+    [LoggerMessage(Level = LogLevel.Information, Message = "revoked {Grant} {Host}")]
+    private partial void LogRevoked(string grant, string host);
 
     private sealed class OnceLease(Approvals owner, Grant grant) : IDisposable
     {

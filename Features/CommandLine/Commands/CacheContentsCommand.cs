@@ -83,15 +83,20 @@ internal static partial class CacheContentsCommand
         var forPeople = ReferenceEquals(output, Console.Out) && !Console.IsOutputRedirected;
         var now = DateTimeOffset.UtcNow;
         var first = true;
-        await output.WriteAsync(json ? "[" : Line("SIZE", "AGE", "USED", "FRESH", "RULE", "ADDRESS"));
+        // The heading stands over an answer: where none comes, the error is all that is said.
+        var heading = json ? "[" : Line("SIZE", "AGE", "USED", "FRESH", "RULE", "ADDRESS");
         await foreach (var e in entries)
         {
+            if (first)
+                await output.WriteAsync(heading);
             await output.WriteAsync(json
                 ? (first ? "\n" : ",\n") + JsonSerializer.Serialize(e, ContentsJson.Default.ListedEntry)
                 : Line(CacheCommand.Size(e.Size), Span(now - e.StoredAt), Span(now - e.UsedAt), Freshness(e), e.Rule, forPeople ? Digest().Replace(e.Key, "$1…") : e.Key));
             first = false;
         }
 
+        if (first)
+            await output.WriteAsync(heading);
         if (json)
             await output.WriteAsync("\n]\n");
     }

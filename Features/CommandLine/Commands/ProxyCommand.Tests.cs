@@ -41,7 +41,7 @@ public sealed class ProxyCommandTests : IDisposable
             api: {token_file: {{_directory}}/token, listen: 127.0.0.1}
             logging: {file: {{_directory}}/log}
             """);
-        using var process = Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "discobot"), ["proxy", "--config", file])
+        using var process = Process.Start(new ProcessStartInfo(Executable.Path, ["proxy", "--config", file])
         {
             RedirectStandardError = true,
         })!;
@@ -50,5 +50,35 @@ public sealed class ProxyCommandTests : IDisposable
         Assert.Equal(1, process.ExitCode);
         Assert.StartsWith($"discobot: cannot listen on {told}", said, StringComparison.Ordinal);
         Assert.Single(said.Trim().Split('\n'));
+    }
+
+    /// <summary>Whoever writes that into a configuration believes that nothing gets past.</summary>
+    [Fact]
+    public async Task That_a_promise_about_what_goes_out_is_kept_by_nobody_here_is_told()
+    {
+        var file = Path.Combine(_directory, "config.yaml");
+        await File.WriteAllTextAsync(file, $$"""
+            proxy: {port: {{RunningProxy.FreePort()}}, api_port: {{RunningProxy.FreePort()}}}
+            egress: {mode: enforce, port: {{RunningProxy.FreePort()}}, dns_port: {{RunningProxy.FreePort()}}}
+            tls: {cert_dir: {{_directory}}/certs}
+            cache: {dir: {{_directory}}/cache}
+            api: {token_file: {{_directory}}/token}
+            """);
+        using var process = Process.Start(new ProcessStartInfo(Executable.Path, ["proxy", "--config", file])
+        {
+            RedirectStandardOutput = true,
+        })!;
+        try
+        {
+            var lines = new List<string>();
+            while (!lines.Exists(line => line.Contains(" ready ", StringComparison.Ordinal)) && await process.StandardOutput.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(60)) is { } line)
+                lines.Add(line);
+            Assert.Contains(lines, line => line.Contains("egress.mode is \"enforce\", and nothing leads programs here: ", StringComparison.Ordinal));
+        }
+        finally
+        {
+            process.Kill();
+            await process.WaitForExitAsync();
+        }
     }
 }

@@ -2,8 +2,10 @@ using System.CommandLine;
 using System.Net.Sockets;
 using Discobot.Features.Audit;
 using Discobot.Features.Configuration;
+using Discobot.Features.Egress;
 using Discobot.Features.Interception;
 using Discobot.Features.Shutdown;
+using Discobot.Infrastructure;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Logging;
 using Discobot.Infrastructure.Native;
@@ -13,7 +15,7 @@ using Microsoft.AspNetCore.Connections;
 namespace Discobot.Features.CommandLine.Commands;
 
 /// <summary><c>discobot proxy [--config FILE]</c>: the proxy in the foreground, until a signal ends it.</summary>
-internal static class ProxyCommand
+internal static partial class ProxyCommand
 {
     public static Command Create()
     {
@@ -76,6 +78,9 @@ internal static class ProxyCommand
             var gateway = isGateway ? Gateway.Find(settings.Gateway) : null;
             using var rules = gateway is null ? null : GatewayCommand.Close(gateway, settings.Egress.Port);
             await using var proxy = ProxyProgram.Build(settings, sources, gateway);
+            // The start of a container sets the rules, and whoever starts it so says who it is.
+            if (!isGateway && settings.Egress.IsServed && Environment.GetEnvironmentVariable(StartToken.Variable) is null)
+                LogWithoutRules(proxy.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Egress"), EgressOptions.Word(settings.Egress.Mode!.Value));
             var configuration = proxy.Services.GetRequiredService<LiveConfiguration>();
             using var run = new GracefulStop(proxy, settings.Proxy.DrainLimit, () => configuration.Reload(), () => Reopen(proxy.Services));
             await run.RunAsync(cancellation);
@@ -87,6 +92,9 @@ internal static class ProxyCommand
             return ExitCode.Failed;
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "egress.mode is {Mode}, and nothing leads programs here: `discobot init` in a container and `discobot gateway` make the rules for that, `discobot proxy` makes none")]
+    private static partial void LogWithoutRules(ILogger logger, string mode);
 
     private static string RemedyFor(SocketException error, bool isGateway) => error.SocketErrorCode switch
     {

@@ -117,6 +117,50 @@ public sealed class DoctorCommandTests : IAsyncLifetime
             Assert.StartsWith("restart the proxy, and then: discobot trust install", found[name].Fix, StringComparison.Ordinal);
     }
 
+    /// <summary>As root beside a user's proxy: the settings that this user has are not the proxy's.</summary>
+    [Fact]
+    public async Task The_proxy_says_itself_where_its_authority_is()
+    {
+        var found = await LookUnnamedAsync(["--url", Url], [.. Proxied(), ("PROXY_PORT", $"{_proxy.Port}"), ("API_PORT", $"{_proxy.ApiPort}")]);
+        Assert.Equal(("ok", $"the proxy signs with {Authority}", null), found["trust served"]);
+        Assert.Equal($"discobot trust install --cert-dir {Path.GetDirectoryName(Authority)}", found["trust system"].Fix);
+    }
+
+    [Fact]
+    public async Task An_authority_that_is_shown_and_lies_nowhere_is_told_as_such()
+    {
+        var away = Authority + ".away";
+        File.Move(Authority, away);
+        var found = await LookAsync(["--url", Url], Proxied());
+        File.Move(away, Authority);
+        Assert.Equal(("ok", $"the proxy signs with the CA that http://127.0.0.1:{_proxy.ApiPort}/ca.crt shows; {Authority} is not there for this user", null), found["trust served"]);
+        Assert.StartsWith("as root, or as the user whose ", found["trust system"].Fix, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Where_no_proxy_runs_all_that_helps_is_to_start_one()
+    {
+        var port = RunningProxy.FreePort();
+        var found = await LookUnnamedAsync([], ("PROXY_PORT", $"{RunningProxy.FreePort()}"), ("API_PORT", $"{port}"), ("CERT_DIR", "/nonexistent/certs"));
+        foreach (var name in new[] { "port proxy", "port API", "trust system" })
+            Assert.Equal(("failed", "start it with `discobot proxy`, or name the one that is meant with --config or --api"), (found[name].Result, found[name].Fix));
+        Assert.Equal($"no proxy answers at 127.0.0.1:{port} that shows its CA, and there is none in /nonexistent/certs", found["trust system"].Detail);
+        Assert.Equal("absent", found["trust served"].Result);
+        Assert.DoesNotContain(found.Keys, name => name.StartsWith("client ", StringComparison.Ordinal) || name.StartsWith("network ", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_page_of_this_machine_says_nothing_of_clients_which_fetch_such_ones_without_a_proxy()
+    {
+        var found = await LookAsync(["--url", $"http://localhost:{_proxy.ApiPort}/health"], Proxied());
+        Assert.StartsWith("not tried: clients fetch this machine's own pages without a proxy", found["client curl"].Detail, StringComparison.Ordinal);
+        Assert.Equal("absent", found["client curl"].Result);
+    }
+
+    [Fact]
+    public async Task Of_a_plain_page_the_variable_is_that_of_plain_pages()
+        => Assert.StartsWith($"export http_proxy={Variable} ", (await LookAsync(["--url", Url.Replace("https", "http", StringComparison.Ordinal)]))["client curl"].Fix, StringComparison.Ordinal);
+
     [Theory]
     [InlineData("nonsense")]
     [InlineData("ftp://example.com/")]
@@ -131,12 +175,16 @@ public sealed class DoctorCommandTests : IAsyncLifetime
 
     private (string Name, string Value)[] Proxied() => [("https_proxy", Variable), .. new[] { "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "SSL_CERT_FILE" }.Select(v => (v, Authority))];
 
-    private async Task<Dictionary<string, (string? Result, string? Detail, string? Fix)>> LookAsync(string[] arguments, params (string Name, string Value)[] variables)
+    /// <summary>At the proxy whose API is named: here this test's.</summary>
+    private Task<Dictionary<string, (string? Result, string? Detail, string? Fix)>> LookAsync(string[] arguments, params (string Name, string Value)[] variables)
+        => LookUnnamedAsync(arguments.Contains("--api") ? arguments : ["--api", $"127.0.0.1:{_proxy.ApiPort}", .. arguments], variables);
+
+    private static async Task<Dictionary<string, (string? Result, string? Detail, string? Fix)>> LookUnnamedAsync(string[] arguments, params (string Name, string Value)[] variables)
     {
-        var executable = Path.Combine(AppContext.BaseDirectory, "discobot");
+        var executable = Executable.Path;
         using var process = Process.Start(new ProcessStartInfo("env",
             ["-i", $"PATH={Environment.GetEnvironmentVariable("PATH")}", "HOME=/nonexistent", "DOTNET_EnableDiagnostics=0", $"DOTNET_ROOT={Environment.GetEnvironmentVariable("DOTNET_ROOT")}",
-                .. variables.Select(v => $"{v.Name}={v.Value}"), executable, "doctor", "--json", .. arguments.Contains("--api") ? Array.Empty<string>() : ["--api", $"127.0.0.1:{_proxy.ApiPort}"], .. arguments])
+                .. variables.Select(v => $"{v.Name}={v.Value}"), executable, "doctor", "--json", .. arguments])
         {
             RedirectStandardOutput = true,
         })!;

@@ -52,8 +52,9 @@ internal static class DoctorCommand
         var paths = new ContainerPaths();
         var path = Environment.GetEnvironmentVariable("PATH") ?? "/usr/local/bin:/usr/bin:/bin";
         var environment = ByteText.OwnEnvironment();
-        using var authority = await DoctorSubject.AuthorityAsync(proxy.State, cancellation);
-        var trust = DoctorSubject.Trust(paths, proxy, authority);
+        var (authority, found) = await DoctorSubject.AuthorityAsync(proxy.State, cancellation);
+        using var lease = authority;
+        var trust = DoctorSubject.Trust(paths, proxy, authority, found);
         var network = new DoctorNetwork(paths, proxy, suggest);
         var led = new Lazy<Task<bool>>(() => network.IsLedAsync(authority?.Subject ?? "", cancellation));
         var agent = proxy.IsContainers ? Agent(paths) : null;

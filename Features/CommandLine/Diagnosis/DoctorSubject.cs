@@ -22,7 +22,9 @@ internal static class DoctorSubject
         if (!api.HasAddress(parsed))
         {
             var chosen = ChosenProxy.Find(api.Config(parsed));
-            return (chosen.State, chosen.IsContainers);
+            // Where the settings are another user's, so is the directory; the proxy that answers says which it is.
+            return chosen.IsContainers || await CertDirectoryAsync(api, parsed, cancellation) is not { } directory
+                ? (chosen.State, chosen.IsContainers) : (chosen.State with { CertDir = directory }, false);
         }
 
         var settings = await api.AskAsync(parsed, HttpMethod.Get, "/api/config", RunningApi.AnyJson, cancellation);
@@ -36,6 +38,18 @@ internal static class DoctorSubject
             CertDir = Path.GetDirectoryName(health.CaCert) ?? "",
             LogFile = settings.GetProperty("logging").TryGetProperty("file", out var file) && file.ValueKind == JsonValueKind.String ? file.GetString() : null,
         }, false);
+    }
+
+    private static async Task<string?> CertDirectoryAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation)
+    {
+        try
+        {
+            return Path.GetDirectoryName((await api.AskAsync(parsed, HttpMethod.Get, "/health", ApiJson.Default.Health, cancellation)).CaCert);
+        }
+        catch (Exception error) when (error is HttpRequestException or IOException or JsonException or OperationCanceledException && !cancellation.IsCancellationRequested)
+        {
+            return null;
+        }
     }
 
     /// <summary>A host that the allowlist names, so that there is something to fetch; null where it may not be asked or names none.</summary>
@@ -67,33 +81,33 @@ internal static class DoctorSubject
         }
     }
 
-    /// <summary>What the proxy signs with, as it says itself; its file where it does not answer. Null where there is none.</summary>
-    public static async Task<X509Certificate2?> AuthorityAsync(ProxyState state, CancellationToken cancellation)
+    /// <summary>What the proxy signs with, as it says itself; what its file holds where it does not answer. Null where there is none.</summary>
+    public static async Task<(X509Certificate2? Authority, AuthorityPlace Found)> AuthorityAsync(ProxyState state, CancellationToken cancellation)
     {
-        if (await ServedAuthority.AskAsync(new Uri($"http://{state.Api}"), Limit, cancellation) is { } served)
-            return served;
-        return ReadFile(state);
+        var kept = ReadFile(state);
+        if (await ServedAuthority.AskAsync(new Uri($"http://{state.Api}"), Limit, cancellation) is not { } served)
+            return (kept, kept is null ? AuthorityPlace.Nowhere : AuthorityPlace.Kept);
+        using (kept)
+            return (served, kept is null ? AuthorityPlace.Served : kept.Thumbprint == served.Thumbprint ? AuthorityPlace.ServedAndKept : AuthorityPlace.ServedAndOther);
     }
 
     /// <summary>What the machine says of it.</summary>
-    public static SeenTrust Trust(ContainerPaths paths, SeenProxy proxy, X509Certificate2? authority)
+    public static SeenTrust Trust(ContainerPaths paths, SeenProxy proxy, X509Certificate2? authority, AuthorityPlace found)
     {
         var file = Path.Combine(proxy.State.CertDir, "ca.crt");
         if (authority is null)
-            return new SeenTrust(false, $"there is no CA in {proxy.State.CertDir}, and no proxy that shows one", null, file, false, static _ => false);
+            return new SeenTrust(false, $"no proxy answers at {proxy.State.Api} that shows its CA, and there is none in {proxy.State.CertDir}", null, file, found, static _ => false);
         try
         {
-            using var kept = ReadFile(proxy.State);
             var status = new SystemTrustStore(NullLogger.Instance).Status(authority);
-            var isRotated = kept is not null && kept.Thumbprint != authority.Thumbprint;
             var own = status.Trusted || !proxy.IsContainers ? null : new ClientBundle(paths.Bundles).Find();
             return own is not null && BundleBlock.Holds(own, authority)
-                ? new SeenTrust(true, $"{status.Message}; clients are pointed at {own}", own, file, isRotated, Holds(authority))
-                : new SeenTrust(status.Trusted, status.Message, status.Bundle, file, isRotated, Holds(authority));
+                ? new SeenTrust(true, $"{status.Message}; clients are pointed at {own}", own, file, found, Holds(authority))
+                : new SeenTrust(status.Trusted, status.Message, status.Bundle, file, found, Holds(authority));
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or CryptographicException)
         {
-            return new SeenTrust(false, error.Message, null, file, false, Holds(authority));
+            return new SeenTrust(false, error.Message, null, file, found, Holds(authority));
         }
     }
 

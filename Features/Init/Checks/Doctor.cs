@@ -31,14 +31,20 @@ internal sealed class Doctor(
         // Elsewhere no start has left anything behind, and nothing of it can be missing.
         List<Finding> findings = proxy.IsContainers ? [.. Startup.Checks(seen)]
             : [new Finding("step", "all", null, "this is no container that `discobot init` started: its steps are not looked at", null)];
-        findings.Add(await PortAsync("proxy", new IPEndPoint(IPAddress.Loopback, proxy.State.Port), cancellationToken));
+        var accepts = await PortAsync("proxy", new IPEndPoint(IPAddress.Loopback, proxy.State.Port), cancellationToken);
+        findings.Add(accepts);
         findings.Add(await PortAsync("API", IPEndPoint.Parse(proxy.State.Api), cancellationToken));
         findings.Add(Secrets(await missing(cancellationToken)));
-        findings.Add(new Finding("trust", "system", trust.Trusted, trust.Message, trust.Trusted ? null : trust.IsRotated ? proxy.TakeNewAuthority : proxy.Trust));
+        findings.Add(new Finding("trust", "system", trust.Trusted, trust.Message, trust.Trusted ? null : trust.HowToMend(proxy)));
         findings.Add(Served());
         findings.Add(Java());
-        findings.AddRange(await network.LookAsync(cancellationToken));
-        findings.AddRange(await clients.TryAllAsync(cancellationToken));
+        // Beside no proxy there is nothing for a page to go through; a container is to have one, and what goes past it is told.
+        if (proxy.IsContainers || accepts.Works == true)
+        {
+            findings.AddRange(await network.LookAsync(cancellationToken));
+            findings.AddRange(await clients.TryAllAsync(cancellationToken));
+        }
+
         if (proxy.IsContainers)
             findings.AddRange(await egress.TryAsync(cancellationToken));
         return findings;
@@ -68,9 +74,14 @@ internal sealed class Doctor(
             $"give the proxy what is missing: {(proxy.IsContainers ? "start the container again with the variable (-e NAME) or the file" : "start it again with the variable, or put the file there")}"),
     };
 
-    private Finding Served() => trust.IsRotated
-        ? new Finding("trust", "served", false, $"the proxy goes on with the CA that it began with; {trust.File} holds another", proxy.TakeNewAuthority)
-        : new Finding("trust", "served", true, $"the proxy signs with {trust.File}", null);
+    private Finding Served() => trust.Found switch
+    {
+        AuthorityPlace.ServedAndOther => new Finding("trust", "served", false, $"the proxy goes on with the CA that it began with; {trust.File} holds another", proxy.TakeNewAuthority),
+        AuthorityPlace.ServedAndKept => new Finding("trust", "served", true, $"the proxy signs with {trust.File}", null),
+        AuthorityPlace.Served => new Finding("trust", "served", true, $"the proxy signs with the CA that http://{proxy.State.Api}/ca.crt shows; {trust.File} is not there for this user", null),
+        AuthorityPlace.Kept => new Finding("trust", "served", null, $"not asked: no proxy answers at {proxy.State.Api}; one that starts takes {trust.File}", null),
+        _ => new Finding("trust", "served", null, $"not asked: no proxy answers at {proxy.State.Api}", null),
+    };
 
     // Made at the start, where there was a Java then.
     private Finding Java() => !proxy.IsContainers ? new Finding("trust", "java", null, "java's own key store is not looked at here", null)

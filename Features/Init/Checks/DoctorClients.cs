@@ -77,7 +77,6 @@ internal sealed partial class DoctorClients(
         {
             Complaint = "Exception in thread",
             Unknown = "jdk.compiler not found",
-            Proxy = "JAVA_TOOL_OPTIONS",
             Authorities = "JAVA_TOOL_OPTIONS",
         },
     ];
@@ -90,6 +89,8 @@ internal sealed partial class DoctorClients(
     {
         if (!IsHere(client.Name))
             return Absent(client.Name);
+        if (proxy.IsLocal)
+            return new Finding("client", client.Name, null, "not tried: clients fetch this machine's own pages without a proxy (no_proxy); choose another with --url", null);
         using var witness = new ProxyWitness(new IPEndPoint(IPAddress.Loopback, proxy.State.Port));
         string[] command = ["/bin/sh", "-c", Shell, $"{proxy.State.Port}", $"{witness.Port}", client.Authorities ?? "_", .. client.Command];
         var (result, all) = await RunAsync(command, cancellationToken);
@@ -122,9 +123,10 @@ internal sealed partial class DoctorClients(
 
     private string HowToLead(TriedClient client)
     {
-        var direct = client.Proxy == "JAVA_TOOL_OPTIONS"
-            ? $"export JAVA_TOOL_OPTIONS='-Dhttps.proxyHost=localhost -Dhttps.proxyPort={proxy.State.Port}' (java reads no other variable)"
-            : $"export {client.Proxy}={proxy.Address} ({client.Name} reads it, and not every client reads HTTPS_PROXY)";
+        var scheme = new Uri(proxy.Url).Scheme;
+        var direct = client.Name == "java"
+            ? $"export JAVA_TOOL_OPTIONS='-D{scheme}.proxyHost=localhost -D{scheme}.proxyPort={proxy.State.Port}' (java reads no other variable)"
+            : $"export {scheme}_proxy={proxy.Address} ({client.Name} reads it, and not every client reads it in capitals)";
         return proxy.IsContainers ? $"{Doctor.Restart}; or {direct}" : direct;
     }
 
@@ -139,11 +141,12 @@ internal sealed partial class DoctorClients(
             return proxy.TakeNewAuthority;
         return client.Name switch
         {
+            "node" when trust.Found == AuthorityPlace.Served => $"curl -o ca.crt http://{proxy.State.Api}/ca.crt; export NODE_EXTRA_CA_CERTS=$PWD/ca.crt",
             "node" => $"export NODE_EXTRA_CA_CERTS={trust.File}",
             "java" => proxy.IsContainers ? "set JAVA_TOOL_OPTIONS as /etc/profile.d/discobot-proxy.sh does" : $"give it a key store that has {trust.File} (keytool -importcert, -Djavax.net.ssl.trustStore)",
             _ when client.Authorities is { } variable && authorities.Length > 0 && authorities != trust.Bundle && !trust.Holds(authorities) =>
                 $"{variable} names {authorities}, which has not the CA: " + (trust.Bundle is { } bundle ? $"export {variable}={bundle}" : $"unset {variable}"),
-            _ => proxy.Trust,
+            _ => trust.HowToMend(proxy),
         };
     }
 

@@ -25,6 +25,9 @@ internal sealed record SeenProxy(ProxyState State, bool IsContainers, string Url
 
     /// <summary>What makes the system trust its authority.</summary>
     public string Trust => IsContainers ? "discobot trust install" : $"discobot trust install --cert-dir {State.CertDir}";
+
+    /// <summary>Whether the page is this machine's own: such pages clients fetch without a proxy, wherever they are told of one.</summary>
+    public bool IsLocal => ProxyEnvironment.Local.Split(',').Contains(new Uri(Url).DnsSafeHost);
 }
 
 /// <summary>What the machine says of the proxy's authority.</summary>
@@ -32,9 +35,41 @@ internal sealed record SeenProxy(ProxyState State, bool IsContainers, string Url
 /// <param name="Message">One line about it.</param>
 /// <param name="Bundle">The system's authorities.</param>
 /// <param name="File">Where the authority's certificate is.</param>
-/// <param name="IsRotated">Whether the file holds another authority than the proxy signs with.</param>
+/// <param name="Found">Where the authority was found.</param>
 /// <param name="Holds">Whether a file of certificates holds the proxy's.</param>
-internal sealed record SeenTrust(bool Trusted, string Message, string? Bundle, string File, bool IsRotated, Func<string, bool> Holds);
+internal sealed record SeenTrust(bool Trusted, string Message, string? Bundle, string File, AuthorityPlace Found, Func<string, bool> Holds)
+{
+    /// <summary>Whether the file holds another authority than the proxy signs with.</summary>
+    public bool IsRotated => Found == AuthorityPlace.ServedAndOther;
+
+    /// <summary>What makes the system trust the authority.</summary>
+    public string HowToMend(SeenProxy proxy) => Found switch
+    {
+        AuthorityPlace.ServedAndOther => proxy.TakeNewAuthority,
+        AuthorityPlace.Nowhere => proxy.Restart,
+        AuthorityPlace.Served => $"as root, or as the user whose {proxy.State.CertDir} is: {proxy.Trust}",
+        _ => proxy.Trust,
+    };
+}
+
+/// <summary>Where the proxy's authority was found.</summary>
+internal enum AuthorityPlace
+{
+    /// <summary>The proxy shows it, and its file holds the same.</summary>
+    ServedAndKept,
+
+    /// <summary>The proxy shows it, and its file holds another.</summary>
+    ServedAndOther,
+
+    /// <summary>The proxy shows it; its file is not here, or not for this user.</summary>
+    Served,
+
+    /// <summary>No proxy shows one; the file holds it.</summary>
+    Kept,
+
+    /// <summary>Nowhere.</summary>
+    Nowhere,
+}
 
 /// <summary>A refusal of the proxy's own as it writes it.</summary>
 /// <param name="Error">Its code.</param>

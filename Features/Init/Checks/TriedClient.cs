@@ -19,9 +19,6 @@ internal sealed record TriedClient(string Name, string[] Command)
     /// <summary>The variable by which it finds a file of authorities.</summary>
     public string? Authorities { get; init; }
 
-    /// <summary>The variable by which it finds the proxy.</summary>
-    public string Proxy { get; init; } = "https_proxy";
-
     public bool IsAnswer(string line) => Array.Exists(Answers, answer => line.Contains(answer, StringComparison.OrdinalIgnoreCase));
 
     /// <summary>In its own words, why it failed.</summary>

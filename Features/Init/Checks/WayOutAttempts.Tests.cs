@@ -16,7 +16,7 @@ public sealed class WayOutAttemptsTests
         """;
 
     private static readonly string Program = $"DOTNET_ROOT={Path.GetFullPath(Path.Combine(Path.GetDirectoryName(typeof(object).Assembly.Location)!, "../../.."))} "
-        + $"setpriv --bounding-set -net_raw {Path.Combine(AppContext.BaseDirectory, "discobot")} attempts --to 203.0.113.9 --to 2001:db8:1::9";
+        + $"setpriv --bounding-set -net_raw {Executable.Path} attempts --to 203.0.113.9 --to 2001:db8:1::9";
 
     [Theory]
     [InlineData("enforce")]
