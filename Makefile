@@ -25,7 +25,7 @@ test: artifacts/discobot ## Run every suite
 	@build/test.sh unit; unit=$$?; $(MAKE) --no-print-directory test-integration && exit $$unit
 
 .PHONY: test-unit
-test-unit: ## Run the unit tests
+test-unit: artifacts/discobot ## Run the unit tests
 	@build/test.sh unit
 
 .PHONY: test-integration

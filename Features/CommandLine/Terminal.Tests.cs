@@ -65,7 +65,7 @@ public sealed class TerminalTests : IDisposable
 
     private static async Task<string> RunAsync(string kill, params string[] arguments)
     {
-        var executable = Path.Combine(AppContext.BaseDirectory, "discobot");
+        var executable = Executable.Path;
         using var process = Process.Start(new ProcessStartInfo("python3", ["-c", Script, kill, executable, .. arguments])
         {
             RedirectStandardOutput = true,

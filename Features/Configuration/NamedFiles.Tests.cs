@@ -1,4 +1,5 @@
 using Discobot.Infrastructure.Config;
+using Discobot.Tests.Fixtures;
 
 namespace Discobot.Features.Configuration;
 
@@ -93,7 +94,7 @@ public sealed class NamedFilesTests : IDisposable
                 cd "$1"; mkdir only full; mount -t tmpfs -o ro none only; mount -t tmpfs -o size=4k none full; dd if=/dev/zero of=full/all 2>/dev/null
                 "$2" config check c.yaml; "$2" proxy --config c.yaml --port 1 --api-port 1
                 ls -A full only
-                """, "sh", _directory, Path.Combine(AppContext.BaseDirectory, "discobot"),
+                """, "sh", _directory, Executable.Path,
         ])
         {
             RedirectStandardError = true,

@@ -1,4 +1,5 @@
 using Discobot.Infrastructure.Native;
+using Discobot.Tests.Fixtures;
 
 namespace Discobot.Features.Init;
 
@@ -28,7 +29,7 @@ internal sealed class ContainerFixture : IDisposable
 
     public string Root { get; } = Directory.CreateTempSubdirectory("container-").FullName;
 
-    public Spawner Spawner { get; } = new(Path.Combine(AppContext.BaseDirectory, "discobot"));
+    public Spawner Spawner { get; } = new(Executable.Path);
 
     public InitLog Log { get; }
 

@@ -14,7 +14,7 @@ internal sealed class TrustTree : IDisposable
     private readonly CertificateFixture _log = new();
 
     /// <summary>The program as it was built: this process is the tests'.</summary>
-    public static string Executable => Path.Combine(AppContext.BaseDirectory, "discobot");
+    public static string Executable => Discobot.Tests.Fixtures.Executable.Path;
 
     public string Root { get; } = Directory.CreateTempSubdirectory("trust-").FullName;
 

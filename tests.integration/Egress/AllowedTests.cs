@@ -35,7 +35,7 @@ public sealed class AllowedTests(EgressSessions sessions)
 
     [Theory]
     [InlineData("wget -q -O - http://allowed.test/", "hello allowed.test\n")]
-    [InlineData("nc -w 3 allowed.test 5432 </dev/null", "greetings\n")]
+    [InlineData("nc -w 20 allowed.test 5432 </dev/null", "greetings\n")]
     [InlineData("nslookup -type=a deep.allowed.test | grep -c Name:", "1\n")]
     public async Task Of_Alpine(string command, string answer)
         => Assert.Equal(answer, await EgressSessions.AsAgentAsync(await sessions.AllowedOfAsync(Distro.Alpine), command));

@@ -124,7 +124,7 @@ internal sealed class Enclosure : Session, IDisposable
         // Errors into the same pipe as the rest, so that lines stay in the order in which they were written.
         string[] command =
         [
-            "sh", "-c", "exec \"$@\" 2>&1", "sh", "unshare", "-m", "-p", "-f", "-n", "--kill-child", "sh", "-c", Enter, "sh", Root, _volume, AppContext.BaseDirectory, runtime, Before,
+            "sh", "-c", "exec \"$@\" 2>&1", "sh", "unshare", "-m", "-p", "-f", "-n", "--kill-child", "sh", "-c", Enter, "sh", Root, _volume, Executable.Directory, runtime, Before,
             "env", "-i", .. Environment.Select(v => $"{v.Key}={v.Value}"), .. Under, "/opt/discobot/lib/discobot", "init",
         ];
         var info = new ProcessStartInfo("env", Terminal ? ["script", "-qec", string.Join(' ', command.Select(Quote)), "/dev/null"] : command)
@@ -154,7 +154,7 @@ internal sealed class Enclosure : Session, IDisposable
     public override async Task<string> ShellAsync(string script)
     {
         var info = new ProcessStartInfo("nsenter",
-            ["-t", $"{Inner(Terminal ? 1 : 0)}", "-m", "-p", "-n", "-r", "-w", "env", "-i", .. Environment.Select(v => $"{v.Key}={v.Value}"), "sh", "-c", script])
+            ["-t", $"{Inner(0)}", "-m", "-p", "-n", "-r", "-w", "env", "-i", .. Environment.Select(v => $"{v.Key}={v.Value}"), "sh", "-c", script])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -208,10 +208,14 @@ internal sealed class Enclosure : Session, IDisposable
         return process.ExitCode;
     }
 
+    // Above process 1 of the namespace there are more or fewer: a terminal's shell may stay, or become what it runs.
     private int Inner(int generation)
     {
         var id = _process!.Id;
-        for (var i = 0; i <= generation; i++)
+        do
+            id = ProcessTree.Read().ChildrenOf(id).First();
+        while (!File.ReadLines($"/proc/{id}/status").Any(line => line.StartsWith("NSpid:", StringComparison.Ordinal) && line.EndsWith("\t1", StringComparison.Ordinal)));
+        for (var i = 0; i < generation; i++)
             id = ProcessTree.Read().ChildrenOf(id).First();
         return id;
     }

@@ -71,7 +71,7 @@ internal sealed class GatewayNetwork : IDisposable
         [
             "-n", "-m", "-p", "-f", "--kill-child", "sh", "-c", Enter, "sh", _directory, Path.Combine(Checkout.Top(), "tests.integration/Tools/outside.py"), isRouted ? "default" : "", forwards ? "1" : "0",
             "env", "-u", "CONFIG_FILE", $"DOTNET_ROOT={runtime}", "DOTNET_EnableDiagnostics=0", .. under ?? [],
-            Path.Combine(AppContext.BaseDirectory, "discobot"), "gateway", "-config", At("config.yaml"), "--cert-dir", At("certs"), "--log-file", At("log"), .. options ?? [],
+            Executable.Path, "gateway", "-config", At("config.yaml"), "--cert-dir", At("certs"), "--log-file", At("log"), .. options ?? [],
         ];
         _process = Process.Start(new ProcessStartInfo("unshare", command) { RedirectStandardError = true })!;
         if (!fails)

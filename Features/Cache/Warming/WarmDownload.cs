@@ -46,19 +46,23 @@ internal sealed class WarmDownload(WarmClient client, ContentCache cache, TimePr
         }
 
         // What is here is read as its client would read it, without its server, to see whether it is what is meant. If not, its server may have it.
-        if (stored is not null && await IsMeantAsync(file, address, authorization, integrity!, meter, cancel))
-            return;
-        using var answer = await AskAsync(file, address, authorization, meter, cancel, integrity: integrity);
-        if (answer.Status != HttpStatusCode.OK)
-            throw answer.Refused();
-        if (integrity is not null && !answer.Is(integrity))
+        // One that came a moment ago answers before it is known to be here.
+        for (var isFirst = true; ; isFirst = false)
         {
-            await cache.DropAsync(RequestOf(address), cancel);
-            throw new WarmException($"{answer.Address} has {answer.Written(integrity)}, but {integrity} is meant");
-        }
+            using var answer = await AskAsync(file, address, authorization, meter, cancel, integrity: integrity, maxStale: isFirst && stored is not null);
+            if (answer.Status != HttpStatusCode.OK)
+                throw answer.Refused();
+            if (integrity is null || answer.Is(integrity))
+            {
+                if (!answer.IsKept && !await IsStoredSoonAsync(address, cancel))
+                    throw new WarmException($"{file.Url.Split('?')[0]} came, but is not kept: {Explain(address)}");
+                return;
+            }
 
-        if (!answer.IsKept && !await IsStoredSoonAsync(address, cancel))
-            throw new WarmException($"{file.Url.Split('?')[0]} came, but is not kept: {Explain(address)}");
+            await cache.DropAsync(RequestOf(address), cancel);
+            if (!isFirst || (stored is null && !answer.IsHit))
+                throw new WarmException($"{answer.Address} has {answer.Written(integrity)}, but {integrity} is meant");
+        }
     }
 
     /// <summary>Gets an answer that has to be read, such as an index. Whether it is kept is no matter.</summary>
@@ -66,17 +70,6 @@ internal sealed class WarmDownload(WarmClient client, ContentCache cache, TimePr
     /// <exception cref="WarmException">No answer came, or it is too long.</exception>
     public Task<WarmAnswer> ReadAsync(WarmFile file, string? authorization, int most, WarmMeter meter, CancellationToken cancel) =>
         AskAsync(file, AddressOf(file.Url), authorization, meter, cancel, most);
-
-    private async Task<bool> IsMeantAsync(WarmFile file, Uri address, string? authorization, Integrity integrity, WarmMeter meter, CancellationToken cancel)
-    {
-        using var here = await AskAsync(file, address, authorization, meter, cancel, integrity: integrity, maxStale: true);
-        if (here.Status != HttpStatusCode.OK)
-            throw here.Refused();
-        if (here.Is(integrity))
-            return here.IsKept;
-        await cache.DropAsync(RequestOf(address), cancel);
-        return false;
-    }
 
     private async Task<WarmAnswer> AskAsync(WarmFile file, Uri address, string? authorization, WarmMeter meter, CancellationToken cancel, int most = 0,
         Integrity? integrity = null, bool maxStale = false)

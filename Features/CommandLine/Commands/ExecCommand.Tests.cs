@@ -1,11 +1,12 @@
 using Discobot.Infrastructure.Native;
+using Discobot.Tests.Fixtures;
 
 namespace Discobot.Features.CommandLine.Commands;
 
 /// <summary>The hidden verb, as the init uses it: with the executable itself.</summary>
 public sealed class ExecCommandTests : IDisposable
 {
-    private readonly Spawner _spawner = new(Path.Combine(AppContext.BaseDirectory, "discobot"));
+    private readonly Spawner _spawner = new(Executable.Path);
 
     public void Dispose() => _spawner.Dispose();
 

@@ -127,7 +127,7 @@ public sealed class JsonEverywhereTests : IAsyncLifetime
             "--mount", "sh", "-c", """
                 cd "$1"; mkdir full; mount -t tmpfs -o size=4k none full; dd if=/dev/zero of=full/all 2>/dev/null
                 "$2" har --output full/new $4 --api "$3"; echo $?; ls full
-                """, "sh", _directory, Path.Combine(AppContext.BaseDirectory, "discobot"), $"127.0.0.1:{_proxy.ApiPort}", force,
+                """, "sh", _directory, Executable.Path, $"127.0.0.1:{_proxy.ApiPort}", force,
         ])
         {
             RedirectStandardError = true,

@@ -3,12 +3,13 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Discobot.Infrastructure.Native;
+using Discobot.Tests.Fixtures;
 
 namespace Discobot.Features.Init.Supervision;
 
 public sealed class HealthGateTests : IDisposable
 {
-    private readonly Spawner _spawner = new(Path.Combine(AppContext.BaseDirectory, "discobot"));
+    private readonly Spawner _spawner = new(Executable.Path);
     private readonly TcpListener _proxy = new(IPAddress.Loopback, 0);
     private readonly TcpListener _api = new(IPAddress.Loopback, 0);
 

@@ -7,7 +7,7 @@ public sealed class RunningProcessesTests : IDisposable
 {
     private readonly StringWriter _lines = new();
     private readonly InitLog _log;
-    private readonly Spawner _spawner = new(Path.Combine(AppContext.BaseDirectory, "discobot"));
+    private readonly Spawner _spawner = new(Executable.Path);
     private readonly RunningProcesses _running = new();
 
     public RunningProcessesTests() => _log = new InitLog(_lines.WriteLine, _lines.WriteLine);
