@@ -25,6 +25,10 @@ internal sealed class Outside : IAsyncDisposable
 
     public string Address => _container.IpAddress;
 
+    /// <summary>Its address of the other family, which its names have as well.</summary>
+    public async Task<string> Address6Async()
+        => (await Engine.DockerAsync("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.GlobalIPv6Address}}{{end}}", _container.Id)).Trim();
+
     public static async Task<Outside> StartAsync(INetwork network, TestAuthority authority)
     {
         var (certificate, key) = authority.IssuePem("allowed.test", "forbidden.test", "deep.allowed.test", Elsewhere);
