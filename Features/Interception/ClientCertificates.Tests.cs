@@ -65,6 +65,37 @@ public sealed class ClientCertificatesTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.OK, status);
     }
 
+    [Theory]
+    [InlineData("1.1", "400 Bad Request", true, true)]
+    [InlineData("1.1", "403 Forbidden", true, true)]
+    [InlineData("1.1", "403 Forbidden", false, false)]
+    [InlineData("1.1", "404 Not Found", true, false)]
+    public async Task One_that_asks_does_without_and_refuses_the_request_is_told_in_the_log(string client, string answer, bool asks, bool isTold)
+    {
+        using var listener = Serve(SslProtocols.Tls13, asks, requires: false, "1.1", answer);
+        var port = ((IPEndPoint)listener.LocalEndpoint).Port;
+        using var http = _proxy.Client(Version.Parse(client));
+        using var response = await http.GetAsync(new Uri($"https://localhost:{port}/"));
+        Assert.Equal(answer, $"{(int)response.StatusCode} {response.ReasonPhrase}");
+        Assert.Equal("known", await response.Content.ReadAsStringAsync());
+        Assert.False(response.Headers.Contains("X-Discobot-Error"));
+        // Another one that is told, behind it.
+        using var other = Serve(SslProtocols.Tls13, asks: true, requires: false, "1.1", "403 Forbidden");
+        var last = ((IPEndPoint)other.LocalEndpoint).Port;
+        (await http.GetAsync(new Uri($"https://localhost:{last}/"))).Dispose();
+
+        await Eventually.TrueAsync(async () => Hints(await File.ReadAllTextAsync(_proxy.LogFile), last).Any());
+        if (isTold)
+            await Eventually.TrueAsync(async () => Hints(await File.ReadAllTextAsync(_proxy.LogFile), port).Any());
+        var told = Hints(await File.ReadAllTextAsync(_proxy.LogFile), port);
+        Assert.All(told, line => Assert.Contains($"localhost answered {answer[..3]}, and it asks for a client certificate", line, StringComparison.Ordinal));
+        Assert.All(told, line => Assert.Contains("List localhost in tls.passthrough", line, StringComparison.Ordinal));
+        Assert.Equal(isTold ? 1 : 0, told.Count());
+    }
+
+    private static IEnumerable<string> Hints(string log, int port) =>
+        log.Split('\n').Where(line => line.Contains("client certificate", StringComparison.Ordinal) && line.Contains($"localhost:{port}", StringComparison.Ordinal));
+
     [Fact]
     public async Task A_handshake_that_fails_for_another_reason_is_not_taken_for_it()
     {
@@ -115,7 +146,7 @@ public sealed class ClientCertificatesTests : IAsyncLifetime
         return ((json.RootElement.GetProperty("error").GetString()!, json.RootElement.GetProperty("reason").GetString()!), response.StatusCode);
     }
 
-    private TcpListener Serve(SslProtocols version, bool asks, bool requires, string http)
+    private TcpListener Serve(SslProtocols version, bool asks, bool requires, string http, string answer = "200 OK")
     {
         var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
@@ -124,7 +155,7 @@ public sealed class ClientCertificatesTests : IAsyncLifetime
             try
             {
                 while (true)
-                    _ = ServeAsync(await listener.AcceptTcpClientAsync(), version, asks, requires, http);
+                    _ = ServeAsync(await listener.AcceptTcpClientAsync(), version, asks, requires, http, answer);
             }
             catch (Exception e) when (e is SocketException or ObjectDisposedException or InvalidOperationException)
             {
@@ -134,7 +165,7 @@ public sealed class ClientCertificatesTests : IAsyncLifetime
         return listener;
     }
 
-    private async Task ServeAsync(TcpClient connection, SslProtocols version, bool asks, bool requires, string http)
+    private async Task ServeAsync(TcpClient connection, SslProtocols version, bool asks, bool requires, string http, string answer)
     {
         using (connection)
         {
@@ -152,7 +183,7 @@ public sealed class ClientCertificatesTests : IAsyncLifetime
                     RemoteCertificateValidationCallback = (_, certificate, _, _) => !requires || certificate is not null,
                 });
                 await Wire.ReadUntilAsync(tls, "\r\n\r\n");
-                await tls.WriteAsync(Encoding.ASCII.GetBytes("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nknown"));
+                await tls.WriteAsync(Encoding.ASCII.GetBytes($"HTTP/1.1 {answer}\r\nContent-Length: 5\r\n\r\nknown"));
             }
             catch (Exception e) when (e is IOException or AuthenticationException or SocketException)
             {

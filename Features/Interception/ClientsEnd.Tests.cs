@@ -12,7 +12,7 @@ public sealed class ClientsEndTests(SmugglingTests.Proxy fixture) : IClassFixtur
 {
     private const string Blob = "/v2/team/app/blobs/sha256:1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     private const string Ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
     public static TheoryData<string, string> Requests()
     {
@@ -42,6 +42,57 @@ public sealed class ClientsEndTests(SmugglingTests.Proxy fixture) : IClassFixtur
         await client.EndOutputAsync();
 
         Assert.EndsWith("\r\n\r\nheard!", await client.ReadUntilAsync(null), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("direct tls", "GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")]
+    [InlineData("tls", "GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")]
+    [InlineData("tls", "POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 3\r\n\r\nabc")]
+    [InlineData("tls", "POST / HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")]
+    public async Task It_hears_an_end_that_was_said_in_TLS_alone(string way, string request)
+    {
+        await using var origin = ScriptedOrigin.Start(async peer =>
+        {
+            await ReadRequestAsync(peer);
+            if (await peer.Stream.ReadAsync(new byte[1]) == 0)
+                await peer.SayAsync("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nheard!");
+        }, Certificate(way));
+        await using var client = await ConnectAsync(way, origin);
+        await SayAsync(client, way, origin, request);
+        await ((SslStream)client.Stream).ShutdownAsync();
+
+        Assert.EndsWith("\r\n\r\nheard!", await client.ReadUntilAsync("heard!"), StringComparison.Ordinal);
+    }
+
+    // What looks for an end must take nothing from what comes instead.
+    [Theory]
+    [InlineData("direct tls")]
+    [InlineData("tls")]
+    public async Task Requests_that_come_while_a_server_thinks_are_answered_in_their_order(string way)
+    {
+        var sent = new TaskCompletionSource();
+        await using var origin = ScriptedOrigin.Start(async peer =>
+        {
+            while (await peer.ReadHeadAsync() is { } head)
+            {
+                if (head.Contains("/1", StringComparison.Ordinal))
+                    await sent.Task;
+                await peer.SayAsync(Ok.Replace("ok", head.Split(' ')[1].Trim('/').PadLeft(2, '0'), StringComparison.Ordinal));
+            }
+        }, Certificate(way));
+        await using var client = await ConnectAsync(way, origin);
+        await SayAsync(client, way, origin, "GET /1 HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        await Eventually.TrueAsync(() => Task.FromResult(!origin.Heads.IsEmpty));
+        // In pieces, over more than the time after which it is looked.
+        foreach (var piece in (string[])["GET /2 HTTP/1.1\r\n", "Host: {host}\r\n", "\r\nGET /3 HTTP/1.1\r\nHost: {host}\r\n\r\n"])
+        {
+            await SayAsync(client, way, origin, piece);
+            await Task.Delay(300);
+        }
+
+        sent.SetResult();
+        foreach (var number in (string[])["01", "02", "03"])
+            Assert.EndsWith($"\r\n\r\n{number}", await client.ReadUntilAsync($"\r\n\r\n{number}"), StringComparison.Ordinal);
     }
 
     [Theory]
@@ -153,6 +204,46 @@ public sealed class ClientsEndTests(SmugglingTests.Proxy fixture) : IClassFixtur
 
         Assert.StartsWith("HTTP/1.1 502 ", await client.ReadUntilAsync(null), StringComparison.Ordinal);
         Assert.Equal((2, 1), (origin.Heads.Count, origin.Connections));
+    }
+
+    // The end is still on its way behind a request that the server does not read: what ends the connection then is no answer to it.
+    [Fact]
+    public async Task A_request_is_sent_again_where_the_server_closed_before_it_had_heard_of_the_end()
+    {
+        using var listener = new TcpListener(System.Net.IPAddress.Loopback, 0);
+        listener.Server.ReceiveBufferSize = 2048;
+        listener.Start();
+        var port = ((System.Net.IPEndPoint)listener.LocalEndpoint).Port;
+        async Task<string> AskAsync(string fields, bool isLast)
+        {
+            var tcp = (NetworkStream)await Wire.ConnectAsync(fixture.Running, "plain", "");
+            await using var client = new Client(tcp, tcp.Socket);
+            await client.Stream.WriteAsync(Encoding.ASCII.GetBytes($"GET http://localhost:{port}/ HTTP/1.1\r\nHost: localhost:{port}\r\n{fields}\r\n"));
+            if (isLast)
+                await client.EndOutputAsync();
+            return await client.ReadUntilAsync(isLast ? null : "\r\n\r\nok");
+        }
+
+        static async Task AnswerAsync(Socket server)
+        {
+            var stream = new NetworkStream(server);
+            await Wire.ReadUntilAsync(stream, "\r\n\r\n");
+            await stream.WriteAsync(Encoding.ASCII.GetBytes(Ok));
+        }
+
+        var asked = AskAsync("", isLast: false);
+        using var first = await listener.AcceptSocketAsync();
+        await AnswerAsync(first);
+        Assert.EndsWith("ok", await asked.WaitAsync(Limit), StringComparison.Ordinal);
+        asked = AskAsync($"X: {new string('x', 30_000)}\r\n", isLast: true);
+        // FIN_WAIT1: ended, and that not acknowledged.
+        var ours = $"{((System.Net.IPEndPoint)first.RemoteEndPoint!).Port:X4} 0100007F:{port:X4} 04";
+        await Eventually.TrueAsync(async () => (await File.ReadAllTextAsync("/proc/net/tcp")).Contains(ours, StringComparison.Ordinal));
+        first.Dispose();
+        using var second = await listener.AcceptSocketAsync().WaitAsync(Limit);
+        await AnswerAsync(second);
+
+        Assert.EndsWith("\r\n\r\nok", await asked.WaitAsync(Limit), StringComparison.Ordinal);
     }
 
     /// <summary>A download that is stored is not its first client's alone.</summary>

@@ -49,6 +49,7 @@ internal static class InterceptionFeature
             .AddSingleton(new NameLookups())
             .AddSingleton<Dialer>()
             .AddSingleton<UpstreamTls>()
+            .AddSingleton<CertificateHints>()
             .AddSingleton<Upstream>()
             .AddSingleton<IUpstream>(provider => provider.GetRequiredService<Upstream>())
             .AddSingleton<UpstreamRequests>()
@@ -124,7 +125,7 @@ internal static class InterceptionFeature
         {
             PlainHttp.Unmark(connection);
             return connection.Features.Get<ITlsApplicationProtocolFeature>()?.ApplicationProtocol.Span.SequenceEqual("h2"u8) == true
-                ? FullRecords.OnConnectionAsync(connection, next)
+                ? FullRecords.OnConnectionAsync(connection, inner => ClientResets.OnConnectionAsync(inner, next))
                 : services.GetRequiredService<Http1Server>().OnConnectionAsync(connection);
         });
     }

@@ -85,7 +85,7 @@ internal sealed class OpaqueRelay(ConnectionContext client, SslStream tls, Opaqu
         }
 
         // The end of one direction is said in TLS (RFC 8446, 6.1).
-        await server.Tls.ShutdownAsync();
+        await TlsEnd.SayAsync(server.Tls);
     }
 
     public async Task DownAsync(CancellationToken cancellation)
@@ -96,6 +96,6 @@ internal sealed class OpaqueRelay(ConnectionContext client, SslStream tls, Opaqu
             _down += piece.Length;
         }
 
-        await tls.ShutdownAsync();
+        await TlsEnd.SayAsync(tls);
     }
 }

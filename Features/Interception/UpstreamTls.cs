@@ -59,9 +59,10 @@ internal sealed class UpstreamTls(UpstreamTrust trust, Dialer dialer, OpenTraffi
         return broken || failure is HttpRequestException { HttpRequestError: HttpRequestError.ResponseEnded };
     }
 
-    // Alerts do not tell: what one server calls "certificate required" is "handshake failure" or "bad certificate" to others. So it is connected
-    // to once more and seen whether it asks. Not on each connection: with the callback .NET resumes no sessions.
-    private async ValueTask<bool> AsksForCertificateAsync(ConnectTarget target, List<SslApplicationProtocol> protocols, CancellationToken cancellation)
+    /// <summary>Whether the server asks for a client certificate. Alerts do not tell: what one server calls "certificate required" is "handshake failure" or
+    /// "bad certificate" to others. So it is connected to once more and seen whether it asks.</summary>
+    /// <remarks>Not on each connection: with the callback .NET resumes no sessions.</remarks>
+    public async ValueTask<bool> AsksForCertificateAsync(ConnectTarget target, List<SslApplicationProtocol> protocols, CancellationToken cancellation)
     {
         var asks = false;
         var options = trust.For(target.Host, protocols);

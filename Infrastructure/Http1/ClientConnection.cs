@@ -42,8 +42,10 @@ internal sealed class ClientConnection : IDisposable
     private UpgradedStream? _upgraded;
     private readonly Lock _ending = new();
     private bool _isHalf;
+    private bool _hasEnded;
     private bool _isShort;
     private Http1Exchange? _answering;
+    private long _answeringSince;
     private Task? _look;
 
     public ClientConnection(ConnectionContext transport, RequestDelegate pipeline, ClientTimes times)
@@ -113,23 +115,37 @@ internal sealed class ClientConnection : IDisposable
     {
         lock (_ending)
         {
-            _answering = answering;
-            if (_isHalf)
+            (_answering, _answeringSince) = (answering, Environment.TickCount64);
+            if (_hasEnded)
+                answering.EndRequests();
+            else if (_isHalf)
                 Look();
         }
     }
 
     /// <summary>Whoever reads next finds nobody else reading.</summary>
-    public Task UnfollowAsync()
+    public async ValueTask UnfollowAsync()
+    {
+        Task? look;
+        lock (_ending)
+            (_answering, look) = (null, _look);
+        if (look is null or { IsCompleted: true })
+            return;
+        _input.CancelPendingRead();
+        await look;
+    }
+
+    // TLS has an end of its own, of which TCP knows nothing: who does not read does not see it. Only for answers that take their time.
+    private void LookIntoTls(long now)
     {
         lock (_ending)
         {
-            _answering = null;
-            return _look ?? Task.CompletedTask;
+            if (_answering is not null && !_hasEnded && now - _answeringSince > Watch)
+                Look();
         }
     }
 
-    // The input ends, so that a read does not wait long. What is in it may be further requests: then its end is not this request's.
+    // What is in the input may be further requests: then its end is not this request's.
     private void Look() => _look = _look is null or { IsCompleted: true } && _body.IsOver ? LookAsync() : _look;
 
     private async Task LookAsync()
@@ -148,10 +164,11 @@ internal sealed class ClientConnection : IDisposable
             // It has ended, if not in an orderly way.
         }
 
-        Http1Exchange? answering;
         lock (_ending)
-            answering = _answering;
-        answering?.EndRequests();
+        {
+            _hasEnded = true;
+            _answering?.EndRequests();
+        }
     }
 
     /// <summary>Ends what has taken too long: the time for a head, between two requests, or of a client that takes nothing of its answer.</summary>
@@ -159,12 +176,14 @@ internal sealed class ClientConnection : IDisposable
     {
         if (now > Volatile.Read(ref _deadline))
             ((PipeReader)(_isDraining ? _body : _input)).CancelPendingRead();
+        if (_tls is not null)
+            LookIntoTls(now);
         if (_socket is not null && _times.Write != Timeout.Infinite && _socket.TakesNothing(now, _times.Write))
             Abort();
     }
 
     /// <summary>The bytes behind the head (and the body) of a request whose answer has switched protocols, both ways.</summary>
-    public UpgradedStream Upgrade() => _upgraded = new UpgradedStream(_input, _output, EndOutputAsync, ResetClient);
+    public UpgradedStream Upgrade() => _upgraded = new UpgradedStream(_input, _output, _socket, EndOutputAsync, ResetClient);
 
     public void Dispose() => _answer.Dispose();
 
@@ -315,7 +334,7 @@ internal sealed class ClientConnection : IDisposable
     private async ValueTask EndAsync(bool mayHaveMore)
     {
         if (_tls is not null)
-            await _tls.ShutdownAsync();
+            await TlsEnd.SayAsync(_tls);
         if (!mayHaveMore && !(_input.TryRead(out var rest) && Skip(rest)))
             return;
         if (_transport.Features.Get<IConnectionSocketFeature>()?.Socket is not { } socket)
@@ -366,7 +385,7 @@ internal sealed class ClientConnection : IDisposable
     private async Task EndOutputAsync()
     {
         if (_tls is not null)
-            await _tls.ShutdownAsync();
+            await TlsEnd.SayAsync(_tls);
         else
             _transport.Features.Get<IConnectionSocketFeature>()?.Socket.Shutdown(SocketShutdown.Send);
     }

@@ -35,6 +35,8 @@ internal sealed class Http1Connection : IDisposable
 
     public Http1Origin Origin { get; }
 
+    public Socket Socket => _transport.Socket;
+
     /// <summary>How it was made.</summary>
     public ConnectionTimes Times { get; init; }
 
@@ -103,7 +105,7 @@ internal sealed class Http1Connection : IDisposable
         if (Interlocked.Exchange(ref _isOutputEnded, 1) != 0)
             return;
         if (_stream is SslStream tls)
-            await tls.ShutdownAsync();
+            await TlsEnd.SayAsync(tls);
         else
             _transport.Socket.Shutdown(SocketShutdown.Send);
     }
@@ -116,14 +118,24 @@ internal sealed class Http1Connection : IDisposable
         try
         {
             await EndOutputAsync();
-            if (_stream is SslStream)
-                _transport.Socket.Shutdown(SocketShutdown.Send);
         }
-        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or InvalidOperationException)
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException)
         {
-            // The server has ended it.
+            // The server has ended it, or hears it beneath TLS.
+        }
+
+        try
+        {
+            _transport.Socket.Shutdown(SocketShutdown.Send);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // It has.
         }
     }
+
+    /// <summary>Whether the server's machine has received all that was sent, and the end of it.</summary>
+    public bool HasHeardEnd => TcpInfo.Of(_transport.Socket) is not { IsEndAcknowledged: false };
 
     /// <summary>Reads the next head into <see cref="Head"/>, interim or final.</summary>
     /// <exception cref="HttpIOException">The connection ended before.</exception>
@@ -166,13 +178,13 @@ internal sealed class Http1Connection : IDisposable
         {
             if (_early is { } early)
             {
-                count = await early;
+                count = Read(await early);
                 (_early, _end) = (null, count);
             }
             else
             {
                 MakeRoom();
-                count = await _stream.ReadAsync(_buffer.AsMemory(_end));
+                count = Read(await _stream.ReadAsync(_buffer.AsMemory(_end)));
                 _end += count;
             }
         }
@@ -268,7 +280,7 @@ internal sealed class Http1Connection : IDisposable
     {
         try
         {
-            return await _stream.ReadAsync(destination);
+            return Read(await _stream.ReadAsync(destination));
         }
         catch (Exception e) when (_abortedFor is not null && e is IOException or ObjectDisposedException or SocketException)
         {
@@ -278,6 +290,9 @@ internal sealed class Http1Connection : IDisposable
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<int> FillAndTakeAsync(Memory<byte> destination) => await FillAsync() == 0 ? 0 : Take(destination.Span);
+
+    // Ended from here, a connection may look to its reader as if the server had ended it in order.
+    private int Read(int count) => count == 0 && _abortedFor is { } reason ? throw reason : count;
 
     private int Take(Span<byte> destination)
     {

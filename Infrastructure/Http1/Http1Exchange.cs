@@ -120,8 +120,8 @@ internal sealed class Http1Exchange : IAsyncDisposable
         }
     }
 
-    /// <summary>Whether the server was told that no more comes.</summary>
-    public bool HasEndedRequests => _hasEndedRequests;
+    /// <summary>Whether the server was told that no more comes, and knows it: what it does may be its answer to that.</summary>
+    public bool HasHeardEnd => _hasEndedRequests && _connection.HasHeardEnd;
 
     /// <summary>Waits until there is something to read. <see cref="Expect"/> begins the server's time.</summary>
     public ValueTask WaitAsync() => IsAvailable ? default : _connection.WaitAsync();

@@ -1,14 +1,17 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Net.Sockets;
+using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Infrastructure.Http1;
 
 /// <summary>The bytes behind the head (and the body) of a request whose answer has switched protocols.</summary>
 /// <param name="input">What the client sends.</param>
 /// <param name="output">To the client.</param>
+/// <param name="socket">Beneath it; null: there is none.</param>
 /// <param name="end">Ends what is sent to it.</param>
 /// <param name="reset">Resets its connection.</param>
-internal sealed class UpgradedStream(PipeReader input, Stream output, Func<Task> end, Action reset) : Stream
+internal sealed class UpgradedStream(PipeReader input, Stream output, SocketOutput? socket, Func<Task> end, Action reset) : Stream
 {
     public override bool CanRead => true;
     public override bool CanSeek => false;
@@ -17,6 +20,9 @@ internal sealed class UpgradedStream(PipeReader input, Stream output, Func<Task>
     public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
 
     private volatile bool _isOver;
+
+    /// <summary>The client's.</summary>
+    public Socket? Socket => socket?.Socket;
 
     /// <summary>Tells the client that no more will come; it may go on sending.</summary>
     public Task EndOutputAsync() => end();
@@ -47,11 +53,16 @@ internal sealed class UpgradedStream(PipeReader input, Stream output, Func<Task>
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
         ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
-    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
-        output.WriteAsync(buffer, cancellationToken);
+    /// <exception cref="IOException">The client has reset its connection.</exception>
+    public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        await output.WriteAsync(buffer, cancellationToken);
+        if (socket is { IsReset: true })
+            throw new IOException("The client is gone.", new SocketException((int)SocketError.ConnectionReset));
+    }
 
     public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        output.WriteAsync(buffer, offset, count, cancellationToken);
+        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
     public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

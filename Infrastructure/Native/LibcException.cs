@@ -22,6 +22,7 @@ internal sealed class LibcException(string call, string subject, int number)
     public const int NotEmpty = 39;
     public const int TooManyLinks = 40;
     public const int NotSupported = 95;
+    public const int ConnectionReset = 104;
 
     /// <summary>The errno value; the constants above name those that callers tell apart.</summary>
     public int Number { get; } = number;

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Infrastructure.Wire;
 
@@ -42,7 +43,8 @@ internal static class BothWays
     {
         for (var e = failure; e is not null; e = e.InnerException)
         {
-            if (e is SocketException { SocketErrorCode: SocketError.ConnectionReset } or Microsoft.AspNetCore.Connections.ConnectionResetException)
+            if (e is SocketException { SocketErrorCode: SocketError.ConnectionReset } or LibcException { Number: LibcException.ConnectionReset }
+                or Microsoft.AspNetCore.Connections.ConnectionResetException)
                 return true;
         }
 

@@ -5,25 +5,8 @@ namespace Discobot.Infrastructure.Wire;
 /// <summary>Tells a peer that has only ended its own direction from one that is gone.</summary>
 internal static class HalfOpen
 {
-    private const int TcpLevel = 6;
-    private const int TcpInfo = 11; // tcp(7); the first byte is the state
-    private const byte Established = 1;
-    private const byte CloseWait = 8;
-
     /// <summary>Whether the kernel knows of nothing but a direction that has ended.</summary>
-    public static bool Is(Socket socket)
-    {
-        try
-        {
-            var state = new byte[1];
-            socket.GetRawSocketOption(TcpLevel, TcpInfo, state);
-            return state[0] is Established or CloseWait;
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            return false;
-        }
-    }
+    public static bool Is(Socket socket) => TcpInfo.Of(socket) is { IsOpen: true };
 
     /// <summary>Has the kernel ask the peer once a second: a machine that is gone does not answer, so that after three seconds in vain the
     /// connection ends. A program that is gone leaves a kernel that answers for another minute (tcp_fin_timeout), unless its end was a reset.</summary>

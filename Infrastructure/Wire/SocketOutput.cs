@@ -23,13 +23,18 @@ internal sealed class SocketOutput(Socket socket) : Stream
         var since = Volatile.Read(ref _waitingSince);
         if (since == long.MaxValue)
             return false;
-        if (Acknowledged() is { } acknowledged && acknowledged != _acknowledged)
+        if (TcpInfo.Of(socket)?.Acknowledged is { } acknowledged && acknowledged != _acknowledged)
             (_acknowledged, _takenAt) = (acknowledged, now);
         return now - Math.Max(since, _takenAt) > limit;
     }
 
     /// <summary>Whether the client can be sent nothing any more.</summary>
     public bool IsGone { get; private set; }
+
+    /// <summary>Whether that is since it has reset its connection, having ended nothing before.</summary>
+    public bool IsReset { get; private set; }
+
+    public Socket Socket => socket;
 
     public override bool CanRead => false;
     public override bool CanSeek => false;
@@ -51,27 +56,11 @@ internal sealed class SocketOutput(Socket socket) : Stream
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            IsGone = true;
+            (IsReset, IsGone) = (e is SocketException { SocketErrorCode: SocketError.ConnectionReset }, true);
         }
         finally
         {
             Volatile.Write(ref _waitingSince, long.MaxValue);
-        }
-    }
-
-    // tcp_info.tcpi_bytes_acked of tcp(7), linux/tcp.h.
-    private ulong? Acknowledged()
-    {
-        const int TcpInfo = 11;
-        const int At = 120;
-        Span<byte> info = stackalloc byte[At + sizeof(ulong)];
-        try
-        {
-            return socket.GetRawSocketOption((int)SocketOptionLevel.Tcp, TcpInfo, info) == info.Length ? BitConverter.ToUInt64(info[At..]) : null;
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            return null;
         }
     }
 

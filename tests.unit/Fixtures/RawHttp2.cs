@@ -1,11 +1,12 @@
 using System.Buffers.Binary;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 
 namespace Discobot.Tests.Fixtures;
 
-/// <summary>An HTTP/2 client that sends whatever it is told, frame by frame (RFC 9113), inside an intercepted tunnel.</summary>
+/// <summary>An HTTP/2 client that sends whatever it is told, frame by frame (RFC 9113), inside an intercepted tunnel or with nothing between.</summary>
 internal sealed class RawHttp2 : IAsyncDisposable
 {
     public const byte Data = 0, Headers = 1, ResetStream = 3, Settings = 4, Ping = 6, GoAway = 7, Continuation = 9;
@@ -22,12 +23,25 @@ internal sealed class RawHttp2 : IAsyncDisposable
         var tcp = new TcpClient("127.0.0.1", proxy.Port) { NoDelay = true };
         await tcp.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"CONNECT {authority} HTTP/1.1\r\n\r\n"));
         await tcp.GetStream().ReadExactlyAsync(new byte["HTTP/1.1 200 Connection established\r\n\r\n".Length]);
+        return await BeginAsync(tcp, proxy.TrustOnlyOurCa());
+    }
+
+    /// <summary>The same to the server itself.</summary>
+    public static Task<RawHttp2> OpenDirectlyAsync(TestAuthority authority, string server)
+    {
+        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+        policy.CustomTrustStore.Add(X509Certificate2.CreateFromPem(authority.Pem));
+        return BeginAsync(new TcpClient("127.0.0.1", int.Parse(server.Split(':')[1], System.Globalization.CultureInfo.InvariantCulture)) { NoDelay = true }, policy);
+    }
+
+    private static async Task<RawHttp2> BeginAsync(TcpClient tcp, X509ChainPolicy trust)
+    {
         var tls = new SslStream(tcp.GetStream());
         await tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions
         {
             TargetHost = "localhost",
             ApplicationProtocols = [SslApplicationProtocol.Http2],
-            CertificateChainPolicy = proxy.TrustOnlyOurCa(),
+            CertificateChainPolicy = trust,
         });
         await tls.WriteAsync("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8.ToArray());
         var client = new RawHttp2(tcp, tls);

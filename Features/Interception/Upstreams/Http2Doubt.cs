@@ -48,9 +48,10 @@ internal sealed class Http2Doubt(Stream inner, TimeSpan? patience = null, Reques
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
-        if (_sent.Pass(buffer.Span))
+        var sent = trailers?.Pass(buffer) ?? buffer;
+        if (_sent.Pass(sent.Span))
             Ask();
-        return inner.WriteAsync(trailers?.Pass(buffer) ?? buffer, cancellationToken);
+        return inner.WriteAsync(sent, cancellationToken);
     }
 
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>

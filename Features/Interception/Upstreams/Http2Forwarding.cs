@@ -26,23 +26,39 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
             return false;
         using var silence = new Silence(limits.Silence, context.RequestAborted);
         using var message = new HttpRequestMessage(HttpMethod.Parse(request.Method), proxied.Uri) { Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
-        using var trailers = Http1Forwarding.HasBody(context) ? upstream.Trailers.Reserve(message) : null;
-        if (trailers is not null)
-            message.Content = new Body(request.BodyReader, silence, () => trailers.Fields = Http1Forwarding.TrailersOf(context));
+        using var trailers = upstream.Trailers.Reserve(message, ClientResets.Of(context));
+        if (Http1Forwarding.HasBody(context))
+            message.Content = new Body(request.BodyReader, silence, trailers, () => trailers.Fields = Http1Forwarding.TrailersOf(context));
         Fill(message, context, fields);
         HttpResponseMessage response;
         try
         {
             response = await upstream.SendHttp2Async(message, silence.Token);
         }
-        catch (HttpRequestException e) when (WantsHttp1(e) && message.Content is null or ByteArrayContent or Body { IsUntouched: true })
+        catch (HttpRequestException e) when (WantsHttp1(e) && !trailers.IsTaken)
         {
+            if (message.Content is Body body)
+                await body.Completion;
             return false;
         }
 
         using (response)
+        {
             await AnswerAsync(context, response, silence);
+            if (message.Content is Body { Completion.IsCompleted: false } body)
+                await FinishUploadAsync(context, body, silence);
+        }
+
         return true;
+    }
+
+    // A server that has answered may still want the rest; where it does not, it says so (RFC 9113, 8.1). The client has its answer meanwhile.
+    private static async Task FinishUploadAsync(HttpContext context, Body body, Silence silence)
+    {
+        await context.Response.CompleteAsync();
+        if (!body.IsAwaited)
+            silence.Begin();
+        await body.Completion.WaitAsync(silence.Token);
     }
 
     // In general, or for this request (RFC 9113, 7: HTTP_1_1_REQUIRED).
@@ -189,19 +205,41 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
     }
 
     /// <summary>The client's body, passed on as it comes.</summary>
-    private sealed class Body(PipeReader reader, Silence silence, Action ended) : HttpContent
+    private sealed class Body(PipeReader reader, Silence silence, RequestTrailers.Place place, Action ended) : HttpContent
     {
-        public bool IsUntouched { get; private set; } = true;
+        private volatile bool _isAwaited;
+        private int _attempts;
+
+        /// <summary>Whether the client is waited for.</summary>
+        public bool IsAwaited => _isAwaited;
+
+        /// <summary>Complete when nobody reads it any more. Never fails.</summary>
+        public Task Completion { get; private set; } = Task.CompletedTask;
 
         protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) =>
             SerializeToStreamAsync(stream, context, CancellationToken.None);
 
         protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
         {
-            // What was taken of it has gone; a server that refused the stream has done nothing with it (RFC 9113, 8.7).
-            if (!IsUntouched)
-                throw new StreamRefusedException();
-            IsUntouched = false;
+            var before = Completion;
+            var over = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            Completion = over.Task;
+            try
+            {
+                // Of a stream that the server has refused, which has done nothing with it (RFC 9113, 8.7). What was taken of the body has gone.
+                await before;
+                if (place.IsTaken)
+                    throw new StreamRefusedException();
+                await SendAsync(stream, ++_attempts, cancellationToken);
+            }
+            finally
+            {
+                over.SetResult();
+            }
+        }
+
+        private async Task SendAsync(Stream stream, int attempt, CancellationToken cancellationToken)
+        {
             // The head leaves before the body is there.
             await stream.FlushAsync(cancellationToken);
             while (true)
@@ -209,12 +247,16 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
                 if (!reader.TryRead(out var read))
                 {
                     silence.Pause();
+                    _isAwaited = true;
                     read = await reader.ReadAsync(cancellationToken);
+                    _isAwaited = false;
                     silence.Begin();
                 }
 
                 if (read.IsCompleted)
                     ended();
+                if (!read.Buffer.IsEmpty)
+                    place.Take(attempt);
                 foreach (var piece in read.Buffer)
                     await stream.WriteAsync(piece, cancellationToken);
                 reader.AdvanceTo(read.Buffer.End);

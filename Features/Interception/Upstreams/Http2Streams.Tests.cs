@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Text;
 using Discobot.Tests.Fixtures;
@@ -8,7 +9,7 @@ namespace Discobot.Features.Interception.Upstreams;
 /// <summary>Streams of HTTP/2, from a client through the proxy to a server: what belongs to them arrives.</summary>
 public sealed class Http2StreamsTests(SmugglingTests.Proxy fixture) : IClassFixture<SmugglingTests.Proxy>
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
     [Theory]
     [InlineData(false, "", 10)]
@@ -95,6 +96,36 @@ public sealed class Http2StreamsTests(SmugglingTests.Proxy fixture) : IClassFixt
     }
 
     [Theory]
+    [InlineData("head", 1)]
+    [InlineData("head", 2)]
+    [InlineData("body", 1)]
+    [InlineData("body", 8)]
+    [InlineData("body", 11)]
+    [InlineData("upload", 2)]
+    public async Task A_stream_that_the_client_resets_is_reset_with_its_code(string when, int code)
+    {
+        var (asked, heard) = (new TaskCompletionSource(), new TaskCompletionSource<string>());
+        await using var origin = ScriptedOrigin.StartHttp2(fixture.Certificate, async (http2, frame) =>
+        {
+            if (frame.Type == RawHttp2.ResetStream)
+                heard.TrySetResult($"reset {BinaryPrimitives.ReadInt32BigEndian(frame.Payload)}");
+            if (frame.Type != RawHttp2.Headers)
+                return;
+            asked.SetResult();
+            if (when != "head")
+                await http2.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders, frame.Stream, RawHttp2.Fields((":status", "200")));
+        });
+        await using var client = await RawHttp2.OpenAsync(fixture.Running, origin.Authority);
+        await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | (when == "upload" ? 0 : RawHttp2.EndStream), 1, RawHttp2.Fields(Request(origin.Authority, when == "upload" ? "POST" : "GET", "/")));
+        await asked.Task.WaitAsync(Limit);
+        if (when != "head")
+            Assert.Equal("200", await client.OutcomeAsync(1));
+        await client.SendAsync(RawHttp2.ResetStream, 0, 1, [0, 0, 0, (byte)code]);
+
+        Assert.Equal($"reset {code}", await heard.Task.WaitAsync(Limit));
+    }
+
+    [Theory]
     [InlineData("GET", "200 ")]
     [InlineData("POST", "200 content|reset 7")]
     public async Task What_a_server_refused_is_asked_again_or_left_to_the_client(string method, string outcomes)
@@ -128,6 +159,133 @@ public sealed class Http2StreamsTests(SmugglingTests.Proxy fixture) : IClassFixt
         Assert.Contains(await EndAsync(client, 1), outcomes.Split('|'));
     }
 
+    // What is refused was not begun (RFC 9113, 8.7): it may be asked again, but only whole.
+    [Theory]
+    [InlineData("reset")]
+    [InlineData("goaway")]
+    public async Task What_was_refused_when_some_of_its_body_had_gone_reaches_the_server_once(string how)
+    {
+        var heads = 0;
+        await using var origin = ScriptedOrigin.StartHttp2(fixture.Certificate, async (http2, frame) =>
+        {
+            if (frame.Type == RawHttp2.Headers && Interlocked.Increment(ref heads) > 1)
+                await http2.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, frame.Stream, RawHttp2.Fields((":status", "200")));
+            else if (frame.Type == RawHttp2.Data && how == "reset")
+                await http2.SendAsync(RawHttp2.ResetStream, 0, frame.Stream, [0, 0, 0, 7]);
+            else if (frame.Type == RawHttp2.Data)
+                await http2.SendAsync(RawHttp2.GoAway, 0, 0, new byte[8]);
+        });
+        await using var client = await RawHttp2.OpenAsync(fixture.Running, origin.Authority);
+        await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders, 1, RawHttp2.Fields(Request(origin.Authority, "POST", "/")));
+        await client.SendAsync(RawHttp2.Data, 0, 1, "content"u8.ToArray());
+
+        Assert.Equal("reset 7", await EndAsync(client, 1));
+        Assert.Equal(1, heads);
+        await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, 3, RawHttp2.Fields(Request(origin.Authority, "GET", "/")));
+        Assert.Equal("200 ", await EndAsync(client, 3));
+        Assert.Equal(2, heads);
+    }
+
+    [Theory]
+    [InlineData("reset", 7)]
+    [InlineData("goaway", 0)]
+    public async Task What_was_refused_before_any_of_its_body_had_gone_is_asked_again_whole(string how, int code)
+    {
+        var (heads, again) = (0, new TaskCompletionSource());
+        var body = new StringBuilder();
+        await using var origin = ScriptedOrigin.StartHttp2(fixture.Certificate, async (http2, frame) =>
+        {
+            if (frame.Type == RawHttp2.Headers && Interlocked.Increment(ref heads) > 1)
+                again.TrySetResult();
+            else if (frame.Type == RawHttp2.Headers && how == "reset")
+                await http2.SendAsync(RawHttp2.ResetStream, 0, frame.Stream, [0, 0, 0, (byte)code]);
+            else if (frame.Type == RawHttp2.Headers)
+                await http2.SendAsync(RawHttp2.GoAway, 0, 0, new byte[8]);
+            if (frame.Type == RawHttp2.Data)
+                body.Append(Encoding.ASCII.GetString(frame.Payload));
+            if (frame.Type != RawHttp2.Data || (frame.Flags & RawHttp2.EndStream) == 0)
+                return;
+            await http2.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders, frame.Stream, RawHttp2.Fields((":status", "200")));
+            await http2.SendAsync(RawHttp2.Data, RawHttp2.EndStream, frame.Stream, Encoding.ASCII.GetBytes(body.ToString()));
+        });
+        await using var client = await RawHttp2.OpenAsync(fixture.Running, origin.Authority);
+        await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders, 1, RawHttp2.Fields(Request(origin.Authority, "POST", "/")));
+        await again.Task.WaitAsync(Limit);
+        await client.SendAsync(RawHttp2.Data, 0, 1, "con"u8.ToArray());
+        await client.SendAsync(RawHttp2.Data, RawHttp2.EndStream, 1, "tent"u8.ToArray());
+
+        Assert.Equal("200 content", await EndAsync(client, 1));
+        Assert.Equal(2, heads);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_server_that_has_answered_gets_the_rest_of_the_request(bool isDirect)
+    {
+        var (body, whole) = (new StringBuilder(), new TaskCompletionSource<string>());
+        await using var origin = ScriptedOrigin.StartHttp2(fixture.Certificate, async (http2, frame) =>
+        {
+            if (frame.Type == RawHttp2.Headers)
+                await http2.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, frame.Stream, RawHttp2.Fields((":status", "200")));
+            if (frame.Type == RawHttp2.ResetStream)
+                whole.TrySetResult($"reset {frame.Payload[3]}");
+            if (frame.Type != RawHttp2.Data)
+                return;
+            body.Append(Encoding.ASCII.GetString(frame.Payload));
+            if ((frame.Flags & RawHttp2.EndStream) != 0)
+                whole.TrySetResult(body.ToString());
+        });
+        await using var client = await OpenAsync(isDirect, origin);
+        await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders, 1, RawHttp2.Fields(Request(origin.Authority, "POST", "/")));
+        Assert.Equal("200 ", await EndAsync(client, 1));
+        await client.SendAsync(RawHttp2.Data, 0, 1, "con"u8.ToArray());
+        await client.SendAsync(RawHttp2.Data, RawHttp2.EndStream, 1, "tent"u8.ToArray());
+
+        Assert.Equal("content", await whole.Task.WaitAsync(Limit));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task One_that_wants_no_more_of_it_says_so(bool isDirect)
+    {
+        await using var origin = ScriptedOrigin.StartHttp2(fixture.Certificate, async (http2, frame) =>
+        {
+            if (frame.Type != RawHttp2.Headers)
+                return;
+            await http2.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, frame.Stream, RawHttp2.Fields((":status", "200")));
+            await http2.SendAsync(RawHttp2.ResetStream, 0, frame.Stream, new byte[4]);
+        });
+        await using var client = await OpenAsync(isDirect, origin);
+        await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders, 1, RawHttp2.Fields(Request(origin.Authority, "POST", "/")));
+
+        Assert.Equal("200 ", await EndAsync(client, 1));
+        Assert.Equal("reset 0", await EndAsync(client, 1));
+    }
+
+    [Fact]
+    public void Nothing_is_kept_of_a_request_that_is_over()
+    {
+        var trailers = new RequestTrailers();
+        var sent = trailers.Watch();
+        for (var stream = 1; stream < 20; stream += 2)
+        {
+            using var message = new HttpRequestMessage();
+            using (var place = trailers.Reserve(message, static () => null))
+            {
+                var mark = Assert.Single(message.Headers);
+                byte[] head = [.. RawHttp2.Fields((":path", "/"), (mark.Key, place.Mark))];
+                byte[] expected = RawHttp2.Frame(RawHttp2.Headers, RawHttp2.EndHeaders, stream, RawHttp2.Fields((":path", "/")));
+                byte[] preface = stream == 1 ? "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8.ToArray() : [];
+                Assert.Equal([.. preface, .. expected], sent.Pass((byte[])[.. preface, .. RawHttp2.Frame(RawHttp2.Headers, RawHttp2.EndHeaders, stream, head)]).ToArray());
+                Assert.Equal(1, sent.Count);
+            }
+
+            Assert.Equal(0, sent.Count);
+        }
+    }
+
     [Theory]
     [InlineData("GET", "/z\u00c3\u00bcrich", "1.1")]
     [InlineData("GET", "/%7a\u00c3\u00bc?%7a", "1.1")]
@@ -153,6 +311,9 @@ public sealed class Http2StreamsTests(SmugglingTests.Proxy fixture) : IClassFixt
         Assert.Equal("200", await client.OutcomeAsync(1));
         Assert.Equal($"{method} {path}", await seen.Task.WaitAsync(Limit));
     }
+
+    private Task<RawHttp2> OpenAsync(bool isDirect, ScriptedOrigin origin) =>
+        isDirect ? RawHttp2.OpenDirectlyAsync(fixture.Running.Upstreams, origin.Authority) : RawHttp2.OpenAsync(fixture.Running, origin.Authority);
 
     private static IEnumerable<(string, string)> Request(string host, string method, string path) =>
         [(":method", method), (":scheme", "https"), (":authority", host), (":path", path)];

@@ -6,8 +6,8 @@ using System.Text;
 namespace Discobot.Features.Interception.Upstreams;
 
 /// <summary>
-/// Fields behind the body of a request by HTTP/2 (RFC 9113, 8.1), for which messages of .NET have no place: they are put between its frames. So that
-/// the stream of a request is known, its head carries a mark, which does not leave.
+/// What messages of .NET have no place for: fields behind the body of a request by HTTP/2 (RFC 9113, 8.1), the code of a reset (6.4), and that what
+/// cannot be sent again is not (8.7). It is done between the frames. So that the stream of a request is known, its head carries a mark, which does not leave.
 /// </summary>
 internal sealed class RequestTrailers
 {
@@ -19,9 +19,10 @@ internal sealed class RequestTrailers
 
     /// <summary>Keeps a place for the trailers of a request.</summary>
     /// <param name="message">Without fields: the mark has to be near the beginning of its head.</param>
-    public Place Reserve(HttpRequestMessage message)
+    /// <param name="reset">The code with which its client has reset it, if it has.</param>
+    public Place Reserve(HttpRequestMessage message, Func<int?> reset)
     {
-        var place = new Place(this, Interlocked.Increment(ref _last).ToString("x8", System.Globalization.CultureInfo.InvariantCulture));
+        var place = new Place(this, Interlocked.Increment(ref _last).ToString("x8", System.Globalization.CultureInfo.InvariantCulture)) { Reset = reset };
         _waiting[place.Mark] = place;
         message.Headers.TryAddWithoutValidation(_name, place.Mark);
         return place;
@@ -33,12 +34,52 @@ internal sealed class RequestTrailers
     /// <summary>Of one request; given up with it.</summary>
     internal sealed class Place(RequestTrailers owner, string mark) : IDisposable
     {
+        private readonly Lock _lock = new();
+        private (Frames Frames, int Stream)? _sentOn;
+        private int _sent;
+        private volatile int _taken;
+        private bool _isOver;
+
         public string Mark => mark;
 
         /// <summary>Known once the body has been read; then it is sent to its end.</summary>
         public IReadOnlyList<KeyValuePair<string, string>>? Fields { get; set; }
 
-        public void Dispose() => owner._waiting.TryRemove(mark, out _);
+        /// <summary>With which code its client has reset it; null: it has not. Of .NET every stream that is given up is a cancelled one.</summary>
+        public required Func<int?> Reset { get; init; }
+
+        /// <summary>Whether some of the body has gone, so that the request cannot be sent again.</summary>
+        public bool IsTaken => _taken > 0;
+
+        /// <summary>Some of the body goes.</summary>
+        /// <param name="attempt">From 1; .NET sends again by itself what the server has refused (RFC 9113, 8.7).</param>
+        public void Take(int attempt) => _taken = attempt;
+
+        /// <summary>Its head is about to leave on a stream.</summary>
+        /// <returns>False: it must not, as it has left before and the body cannot follow again.</returns>
+        public bool TrySendOn(Frames frames, int stream)
+        {
+            lock (_lock)
+            {
+                if (++_sent > _taken && IsTaken)
+                    return false;
+                _sentOn?.Frames.Forget(_sentOn.Value.Stream);
+                _sentOn = (frames, stream);
+                if (!_isOver)
+                    frames.Follow(stream, this);
+                return true;
+            }
+        }
+
+        public void Dispose()
+        {
+            owner._waiting.TryRemove(mark, out _);
+            lock (_lock)
+            {
+                _isOver = true;
+                _sentOn?.Frames.Forget(_sentOn.Value.Stream, Reset());
+            }
+        }
     }
 
     /// <summary>Follows the frames of a connection (RFC 9113, 4.1), of which each write holds whole ones, behind the preface (3.4).</summary>
@@ -46,13 +87,35 @@ internal sealed class RequestTrailers
     {
         private const int HeadSize = 9;
         private const int MaxPayload = 16 << 10;
+        private const int MaxResets = 1000;
+        private const int Cancel = 8;
         private const byte Data = 0, Headers = 1, Reset = 3, Continuation = 9;
         private const byte EndStream = 1, EndHeaders = 4;
 
         // A literal with a name of its own (RFC 7541, 6.2), nothing compressed, behind the octet that says so.
         private readonly byte[] _mark = [(byte)owner._name.Length, .. Encoding.ASCII.GetBytes(owner._name), ValueLength];
-        private readonly Dictionary<int, Place> _streams = [];
+        private readonly ConcurrentDictionary<int, Place> _streams = new();
+        // Those whose head was kept back: for the server they do not exist.
+        private readonly HashSet<int> _hidden = [];
+        // Those that their clients have reset, and whose end has not left yet.
+        private readonly ConcurrentDictionary<int, int> _resets = new();
         private int _left = 24;
+
+        /// <summary>How many streams are known, for tests.</summary>
+        public int Count => _streams.Count;
+
+        public void Follow(int stream, Place place) => _streams[stream] = place;
+
+        /// <param name="stream">Whose request is over.</param>
+        /// <param name="reset">The code with which it ends, if it has not ended yet.</param>
+        public void Forget(int stream, int? reset = null)
+        {
+            if (!_streams.TryRemove(stream, out _) || reset is not { } code)
+                return;
+            if (_resets.Count >= MaxResets)
+                _resets.Clear();
+            _resets[stream] = code;
+        }
 
         /// <returns>What is to be sent instead.</returns>
         public ReadOnlyMemory<byte> Pass(ReadOnlyMemory<byte> bytes)
@@ -89,22 +152,35 @@ internal sealed class RequestTrailers
         private byte[]? Change(ReadOnlySpan<byte> head, ReadOnlySpan<byte> payload)
         {
             var stream = (head[5] & 0x7f) << 24 | head[6] << 16 | head[7] << 8 | head[8];
+            if (_hidden.Contains(stream))
+            {
+                if (head[3] == Reset)
+                    _hidden.Remove(stream);
+                return [];
+            }
+
             switch (head[3])
             {
                 case Headers when payload.IndexOf(_mark) is var at and > 0:
                     var value = at + _mark.Length;
-                    if (owner._waiting.TryGetValue(Encoding.ASCII.GetString(payload.Slice(value, ValueLength)), out var place))
-                        _streams[stream] = place;
+                    if (owner._waiting.TryGetValue(Encoding.ASCII.GetString(payload.Slice(value, ValueLength)), out var place) && !place.TrySendOn(this, stream))
+                    {
+                        _hidden.Add(stream);
+                        return [];
+                    }
+
                     return Frame(Headers, head[4], stream, [.. payload[..(at - 1)], .. payload[(value + ValueLength)..]]);
-                case Data when (head[4] & EndStream) != 0 && payload.IsEmpty && _streams.Remove(stream, out var ended) && ended.Fields is { Count: > 0 } fields:
+                case Data when (head[4] & EndStream) != 0 && payload.IsEmpty && _streams.TryRemove(stream, out var ended) && ended.Fields is { Count: > 0 } fields:
                     return Trailers(stream, fields);
-                case Reset:
-                    _streams.Remove(stream);
-                    break;
+                case Reset when payload is [0, 0, 0, Cancel] && CodeOf(stream) is { } code:
+                    return Frame(Reset, head[4], stream, [(byte)(code >> 24), (byte)(code >> 16), (byte)(code >> 8), (byte)code]);
             }
 
             return null;
         }
+
+        private int? CodeOf(int stream) =>
+            _streams.TryGetValue(stream, out var place) ? place.Reset() : _resets.TryRemove(stream, out var code) ? code : null;
 
         private static byte[] Trailers(int stream, IReadOnlyList<KeyValuePair<string, string>> fields)
         {

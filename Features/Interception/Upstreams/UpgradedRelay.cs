@@ -25,40 +25,32 @@ internal static class UpgradedRelay
         Moved(server, idle);
         using var registration = stop.UnsafeRegister(static s => ((Http1Connection)s!).Abort(new OperationCanceledException("The proxy ends.")), server);
         var moved = 0L;
-        var up = UpAsync(client, server, idle, flow, () => Interlocked.Increment(ref moved));
-        var down = DownAsync(client, server, idle, flow);
+        var peers = (Client: new RelayedPeer((client as UpgradedStream)?.Socket), Server: new RelayedPeer(server.Socket));
+        var up = UpAsync(client, server, peers, idle, flow, () => Interlocked.Increment(ref moved));
+        var down = DownAsync(client, server, peers, idle, flow);
         if (await Task.WhenAny(up, down) == up)
         {
             // The client has said all it has to say, and may still listen.
-            if (await up == Ending.Orderly)
+            if (await up)
                 await down;
         }
-        else if (await down == Ending.Orderly && client is UpgradedStream half && await TryEndAsync(half))
+        else if (await down && client is UpgradedStream half && await TryEndAsync(half))
         {
             // So has the server, which may still listen.
             await BothWays.OutlastAsync(Task.WhenAny(up, Task.Delay(Timeout.InfiniteTimeSpan, stop)), () => Interlocked.Read(ref moved), new StreamIdle(idle < 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromMilliseconds(idle)));
         }
 
         // A reset is no orderly end, and is not to look like one to the other.
-        if (down.IsCompleted && await down == Ending.Reset && client is UpgradedStream gone)
+        if (peers.Server.IsReset && client is UpgradedStream gone)
             gone.Reset();
         var over = new OperationCanceledException("The other side is gone.");
-        if (up.IsCompleted && await up == Ending.Reset)
+        if (peers.Client.IsReset)
             server.Reset(over);
         else
             server.Abort(over);
         // The client's stream ends with its request; a read that still waits for it is woken by that.
         await down;
     }
-
-    private enum Ending
-    {
-        Orderly,
-        Broken,
-        Reset,
-    }
-
-    private static Ending Of(Exception failure) => BothWays.IsReset(failure) ? Ending.Reset : Ending.Broken;
 
     private static async Task<bool> TryEndAsync(UpgradedStream client)
     {
@@ -79,54 +71,59 @@ internal static class UpgradedRelay
             server.Deadline = Environment.TickCount64 + idle;
     }
 
-    private static async Task<Ending> UpAsync(Stream client, Http1Connection server, long idle, Flow? flow, Action moved)
+    /// <returns>Whether it ended in order.</returns>
+    private static async Task<bool> UpAsync(Stream client, Http1Connection server, (RelayedPeer Client, RelayedPeer Server) peers, long idle, Flow? flow, Action moved)
     {
         try
         {
             while (true)
             {
                 // No buffer is held for somebody who is silent.
-                _ = await client.ReadAsync(Memory<byte>.Empty);
+                _ = await peers.Client.ReadAsync(client.ReadAsync(Memory<byte>.Empty));
                 using var piece = MemoryPool<byte>.Shared.Rent(PieceSize);
-                var count = await client.ReadAsync(piece.Memory);
+                var count = await peers.Client.ReadAsync(client.ReadAsync(piece.Memory));
                 if (count == 0)
                     break;
-                await server.WriteAsync(piece.Memory[..count]);
+                await peers.Server.WriteAsync(server.WriteAsync(piece.Memory[..count]));
                 flow?.RequestBytes += count;
                 moved();
                 Moved(server, idle);
             }
 
+            await peers.Client.EndAsync();
             await server.EndOutputAsync();
-            return Ending.Orderly;
+            return true;
         }
         catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException or TimeoutException)
         {
-            return Of(e);
+            return false;
         }
     }
 
-    private static async Task<Ending> DownAsync(Stream client, Http1Connection server, long idle, Flow? flow)
+    private static async Task<bool> DownAsync(Stream client, Http1Connection server, (RelayedPeer Client, RelayedPeer Server) peers, long idle, Flow? flow)
     {
         try
         {
             while (true)
             {
-                await server.WaitAsync();
+                await peers.Server.WaitAsync(server.WaitAsync());
                 using var piece = MemoryPool<byte>.Shared.Rent(PieceSize);
-                var count = await server.ReadAsync(piece.Memory);
+                var count = await peers.Server.ReadAsync(server.ReadAsync(piece.Memory));
                 if (count == 0)
-                    return Ending.Orderly;
-                await client.WriteAsync(piece.Memory[..count]);
+                    break;
+                await peers.Client.WriteAsync(client.WriteAsync(piece.Memory[..count]));
                 await client.FlushAsync();
                 flow?.ResponseBytes += count;
                 Moved(server, idle);
             }
+
+            await peers.Server.EndAsync();
+            return true;
         }
         catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or OperationCanceledException or InvalidOperationException or TimeoutException)
         {
             // One of the two is gone.
-            return Of(e);
+            return false;
         }
     }
 }

@@ -35,15 +35,16 @@ internal sealed class Upstream : IUpstream, IDisposable
     private readonly ParentProxies _parents;
     private readonly UpstreamTrust _trust;
     private readonly UpstreamTls _tls;
+    private readonly CertificateHints _hints;
     private readonly Http1Pool _pool;
     private readonly HttpMessageInvoker _http2;
     private readonly long _silence;
     private readonly long _streams;
     private readonly Action<Http1Connection, bool> _done;
 
-    public Upstream(Dialer dialer, OpenTraffic traffic, ParentProxies parents, UpstreamTrust trust, UpstreamTls tls, ForwardingLimits limits, StreamIdle streams)
+    public Upstream(Dialer dialer, OpenTraffic traffic, ParentProxies parents, UpstreamTrust trust, UpstreamTls tls, CertificateHints hints, ForwardingLimits limits, StreamIdle streams)
     {
-        (_dialer, _traffic, _parents, _trust, _tls) = (dialer, traffic, parents, trust, tls);
+        (_dialer, _traffic, _parents, _trust, _tls, _hints) = (dialer, traffic, parents, trust, tls, hints);
         (_silence, _streams) = ((long)limits.Silence.TotalMilliseconds, (long)streams.Limit.TotalMilliseconds);
         _pool = new Http1Pool(limits.Silence == Timeout.InfiniteTimeSpan || (streams.IsLimited && streams.Limit < limits.Silence) ? streams.Limit : limits.Silence, TimeProvider.System);
         _done = _pool.Done;
@@ -84,6 +85,8 @@ internal sealed class Upstream : IUpstream, IDisposable
                 var sent = TimeProvider.System.GetTimestamp();
                 await exchange.Http1.SendAsync();
                 flow?.Answered(TimeProvider.System.GetElapsedTime(sent));
+                if (origin.Scheme == Uri.UriSchemeHttps)
+                    _hints.Note(origin.Target, exchange.Http1.Head.Status, Http1, flow);
                 return exchange.Http1.Head.Status == StatusCodes.Status407ProxyAuthenticationRequired && origin.Parent is { } parent
                     // Meant for us, not for the client, which could do nothing about it.
                     ? throw ParentProxyException.Unauthorized(parent)
@@ -91,7 +94,7 @@ internal sealed class Upstream : IUpstream, IDisposable
             }
             catch (Exception e)
             {
-                var again = connection.IsReused && !connection.HasAnswered && request.IsRepeatable && !exchange.Http1.HasEndedRequests
+                var again = connection.IsReused && !connection.HasAnswered && request.IsRepeatable && !exchange.Http1.HasHeardEnd
                     && e is IOException and not (DialRefusedException or ParentProxyException) && !cancellation.IsCancellationRequested;
                 await exchange.DisposeAsync();
                 if (again)
@@ -119,6 +122,8 @@ internal sealed class Upstream : IUpstream, IDisposable
             var response = await _http2.SendAsync(request, cancellation);
             if (IsCleartext(request))
                 NoteCleartextHttp2(ParentProxies.TargetOf(request.RequestUri!));
+            else
+                _hints.Note(ParentProxies.TargetOf(request.RequestUri!), (int)response.StatusCode, Both, flow);
             flow?.Answered(TimeProvider.System.GetElapsedTime(started) - (flow.Dns + flow.Connect + flow.Tls ?? TimeSpan.Zero));
             return response;
         }

@@ -15,8 +15,12 @@ internal sealed class UpstreamCertificateException(string message) : Authenticat
 
 /// <summary>The upstream asked for a client certificate and broke off without one. The client may have one, whose key is not ours to use.</summary>
 internal sealed class ClientCertificateException(string host, Exception failure) : AuthenticationException(
-    $"{host} ended the connection, and it asks for a client certificate, which this proxy cannot have: the key stays with the client. "
-    + $"List {host} in tls.passthrough, and the client presents its own.", failure);
+    $"{host} ended the connection, and it asks for a client certificate, {Advice(host)}", failure)
+{
+    /// <summary>What its client can do.</summary>
+    public static string Advice(string host) =>
+        $"which this proxy cannot have: the key stays with the client. List {host} in tls.passthrough, and the client presents its own.";
+}
 
 /// <summary>The server refused the stream of a request by HTTP/2 before it did anything (RFC 9113, 8.7), and it cannot be sent again from here: its client can.</summary>
 internal sealed class StreamRefusedException() : IOException("the server refused the stream")

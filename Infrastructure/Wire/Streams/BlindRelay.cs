@@ -15,12 +15,17 @@ internal sealed class BlindRelay
     private readonly PipeReader _input;
     private readonly ClientOutput _output;
     private readonly Socket _upstream;
+    private readonly RelayedPeer _clientPeer;
+    private readonly RelayedPeer _upstreamPeer;
     private readonly UpstreamBytes _bytes;
     private long _up;
     private long _down;
 
-    private BlindRelay(ConnectionContext client, Socket upstream, UpstreamBytes bytes) =>
+    private BlindRelay(ConnectionContext client, Socket upstream, UpstreamBytes bytes)
+    {
         (_client, _input, _output, _upstream, _bytes) = (client, client.Transport.Input, new ClientOutput(client), upstream, bytes);
+        (_clientPeer, _upstreamPeer) = (new RelayedPeer(_output.Socket), new RelayedPeer(upstream));
+    }
 
     /// <summary>Runs until both directions have ended, one failed, or <paramref name="cancellation"/>.</summary>
     /// <param name="idle">How long both directions may be silent.</param>
@@ -34,35 +39,23 @@ internal sealed class BlindRelay
         return (relay._up, relay._down);
     }
 
-    // A reset is no orderly end: what ends with the connection would look whole to the other side.
-    private async Task PassUpAsync(CancellationToken cancellation)
-    {
-        try
-        {
-            await UpAsync(cancellation);
-        }
-        catch (ConnectionResetException)
-        {
-            _upstream.LingerState = new LingerOption(true, 0);
-            throw;
-        }
-        catch (SocketException e) when (e.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown)
-        {
-            // Whoever sends is told first; the one who receives then hears of an end like any other.
-            _client.Abort(new ConnectionAbortedException("The upstream has reset its connection."));
-            throw;
-        }
-    }
+    private Task PassUpAsync(CancellationToken cancellation) => PassAsync(UpAsync, cancellation);
 
-    private async Task PassDownAsync(CancellationToken cancellation)
+    private Task PassDownAsync(CancellationToken cancellation) => PassAsync(DownAsync, cancellation);
+
+    // A reset is no orderly end: what ends with the connection would look whole to the other side.
+    private async Task PassAsync(Func<CancellationToken, Task> direction, CancellationToken cancellation)
     {
         try
         {
-            await DownAsync(cancellation);
+            await direction(cancellation);
         }
-        catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionReset)
+        catch (Exception)
         {
-            _client.Abort(new ConnectionAbortedException("The upstream has reset its connection."));
+            if (_clientPeer.IsReset)
+                _upstream.LingerState = new LingerOption(true, 0);
+            if (_upstreamPeer.IsReset)
+                _client.Abort(new ConnectionAbortedException("The upstream has reset its connection."));
             throw;
         }
     }
@@ -71,13 +64,13 @@ internal sealed class BlindRelay
     {
         while (true)
         {
-            var read = await _input.ReadAsync(cancellation);
+            var read = await _clientPeer.ReadAsync(_input.ReadAsync(cancellation));
             foreach (var segment in read.Buffer)
             {
                 var rest = segment;
                 while (!rest.IsEmpty)
                 {
-                    var sent = await _upstream.SendAsync(rest, cancellation);
+                    var sent = await _upstreamPeer.WriteAsync(_upstream.SendAsync(rest, cancellation));
                     _up += sent;
                     _bytes.Sent(sent);
                     rest = rest[sent..];
@@ -87,6 +80,7 @@ internal sealed class BlindRelay
             _input.AdvanceTo(read.Buffer.End);
             if (read.IsCompleted)
             {
+                await _clientPeer.EndAsync();
                 _upstream.Shutdown(SocketShutdown.Send);
                 return;
             }
@@ -97,8 +91,9 @@ internal sealed class BlindRelay
     {
         // Waits with empty hands: an idle tunnel rents no buffer.
         do
-            await _upstream.ReceiveAsync(Memory<byte>.Empty, cancellation);
+            await _upstreamPeer.ReadAsync(_upstream.ReceiveAsync(Memory<byte>.Empty, cancellation));
         while (await PassOnAsync(cancellation));
+        await _upstreamPeer.EndAsync();
         await _output.EndAsync();
     }
 
@@ -110,10 +105,10 @@ internal sealed class BlindRelay
         {
             do
             {
-                var count = await _upstream.ReceiveAsync(buffer.AsMemory(0, BufferSize), cancellation);
+                var count = await _upstreamPeer.ReadAsync(_upstream.ReceiveAsync(buffer.AsMemory(0, BufferSize), cancellation));
                 if (count == 0)
                     return false;
-                await _output.SendAsync(buffer.AsMemory(0, count), cancellation);
+                await _clientPeer.WriteAsync(_output.SendAsync(buffer.AsMemory(0, count), cancellation));
                 Passed(count);
                 // More than an exchange of messages.
                 if (count == BufferSize && _output.Socket is { } client && SplicePipe.TryCreate(out var pipe))
@@ -137,15 +132,15 @@ internal sealed class BlindRelay
         {
             // As long as both go on, nothing else comes to its turn here: not on a thread that other sockets wait for (EventThreads).
             await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-            while (pipe.TryTake(_upstream.SafeHandle, out var taken))
+            while (TryTake(pipe, out var taken))
             {
                 if (taken == 0)
                     return false;
                 while (pipe.Waiting > 0)
                 {
                     // A client that takes no more just now can only be waited for by sending it something.
-                    if (!pipe.TryPass(client.SafeHandle))
-                        await _output.SendAsync(buffer.AsMemory(0, pipe.Read(buffer)), cancellation).AsTask().ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                    if (!TryPass(pipe, client))
+                        await _clientPeer.WriteAsync(_output.SendAsync(buffer.AsMemory(0, pipe.Read(buffer)), cancellation)).AsTask().ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
                 }
 
                 Passed(taken);
@@ -153,6 +148,32 @@ internal sealed class BlindRelay
         }
 
         return true;
+    }
+
+    private bool TryTake(SplicePipe pipe, out int taken)
+    {
+        try
+        {
+            return pipe.TryTake(_upstream.SafeHandle, out taken);
+        }
+        catch (LibcException e)
+        {
+            _upstreamPeer.Note(e);
+            throw;
+        }
+    }
+
+    private bool TryPass(SplicePipe pipe, Socket client)
+    {
+        try
+        {
+            return pipe.TryPass(client.SafeHandle);
+        }
+        catch (LibcException e)
+        {
+            _clientPeer.Note(e);
+            throw;
+        }
     }
 
     private void Passed(int count)

@@ -31,7 +31,7 @@ internal sealed class ClientOutput(ConnectionContext connection)
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            throw new ConnectionResetException("The client is gone.", e);
+            throw new IOException("The client is gone.", e);
         }
     }
 
