@@ -82,6 +82,8 @@ internal static class InterceptionFeature
         var most = Math.Min(proxy.MaxConnections, Descriptors.MostClients());
         limits.MaxConcurrentConnections = most;
         limits.MaxConcurrentUpgradedConnections = most;
+        // As much as by HTTP/1.1. One that is longer would end the connection, with all that is under way on it.
+        limits.Http2.MaxRequestHeaderFieldSize = 64 * 1024;
         limits.Http2.MaxStreamsPerConnection = 250;
         limits.Http2.InitialConnectionWindowSize = 1024 * 1024;
         limits.Http2.InitialStreamWindowSize = 512 * 1024;

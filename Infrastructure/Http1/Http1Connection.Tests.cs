@@ -34,6 +34,11 @@ public sealed class Http1ConnectionTests
     // Disposing shuts down first, and who reads may see that alone.
     private sealed class ShutStream(Socket socket) : NetworkStream(socket, ownsSocket: true)
     {
-        protected override void Dispose(bool disposing) => Socket.Shutdown(SocketShutdown.Both);
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing && Socket.Connected)
+                Socket.Shutdown(SocketShutdown.Both);
+            base.Dispose(disposing: false);
+        }
     }
 }

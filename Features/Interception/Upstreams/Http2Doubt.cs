@@ -1,10 +1,13 @@
+using System.Runtime.CompilerServices;
+
 namespace Discobot.Features.Interception.Upstreams;
 
 /// <summary>
 /// A connection of HTTP/2 carries many requests, and one whose peer vanished without a word would swallow all of them until TCP gives up, a
 /// quarter of an hour later. So a server that says nothing for five seconds after it was asked something gets no more requests on this
 /// connection: the pool is told that the server says goodbye (GOAWAY, RFC 9113, 6.8) and opens another one. Requests under way stay where they
-/// are; the server may be slow and not dead.
+/// are; the server may be slow and not dead. Frames of kinds that .NET does not know, such as ORIGIN (RFC 8336), are left out, as everybody is to ignore
+/// them (RFC 9113, 5.5): it takes them for errors.
 /// </summary>
 /// <remarks>No ping is sent for it: servers that are silent on purpose, such as gRPC's, end connections that are pinged often.</remarks>
 /// <param name="inner">Behind TLS.</param>
@@ -18,7 +21,7 @@ internal sealed class Http2Doubt(Stream inner, TimeSpan? patience = null, Reques
     private readonly TimeSpan _patience = patience ?? TimeSpan.FromSeconds(5);
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _doubt = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private Frames _received;
+    private readonly Received _received = new();
     // The connection preface (RFC 9113, 3.4) is no frame.
     private Frames _sent = new(preface: 24);
     private Task<int>? _waiting;
@@ -42,8 +45,7 @@ internal sealed class Http2Doubt(Stream inner, TimeSpan? patience = null, Reques
             return WaitAsync(cancellationToken);
         if (_waiting is not null)
             return FinishWaitAsync(buffer, cancellationToken);
-        var read = inner.ReadAsync(buffer, cancellationToken);
-        return read.IsCompletedSuccessfully ? new(Heard(buffer, read.Result)) : HearAsync(read, buffer);
+        return HearAsync(buffer, cancellationToken);
     }
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
@@ -88,13 +90,19 @@ internal sealed class Http2Doubt(Stream inner, TimeSpan? patience = null, Reques
         base.Dispose(disposing);
     }
 
-    private async ValueTask<int> HearAsync(ValueTask<int> read, Memory<byte> buffer) => Heard(buffer, await read);
-
-    private int Heard(Memory<byte> buffer, int count)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<int> HearAsync(Memory<byte> buffer, CancellationToken cancellationToken)
     {
-        Volatile.Write(ref _asked, 0);
-        _received.Pass(buffer.Span[..count]);
-        return count;
+        while (true)
+        {
+            // Who reads the head of a frame has room for all of it.
+            var count = await inner.ReadAsync(buffer[_received.Held..], cancellationToken);
+            if (count == 0)
+                return 0;
+            Volatile.Write(ref _asked, 0);
+            if (_received.Keep(buffer.Span[..(_received.Held + count)]) is var kept and > 0)
+                return kept;
+        }
     }
 
     private ValueTask<int> WaitAsync(CancellationToken cancellationToken)
@@ -129,7 +137,7 @@ internal sealed class Http2Doubt(Stream inner, TimeSpan? patience = null, Reques
         var waiting = _waiting!;
         _waiting = null;
         await waiting;
-        return Heard(buffer, await inner.ReadAsync(buffer, cancellationToken));
+        return await HearAsync(buffer, cancellationToken);
     }
 
     private int SayGoodbye(Span<byte> buffer)
@@ -175,6 +183,54 @@ internal sealed class Http2Doubt(Stream inner, TimeSpan? patience = null, Reques
             _doubt.TrySetResult();
     }
 
+    /// <summary>Keeps of what arrives the frames that .NET knows, each head in one piece.</summary>
+    private sealed class Received
+    {
+        private const int HeadSize = 9;
+        private const byte LastKnown = 10;
+
+        private readonly byte[] _head = new byte[HeadSize];
+        private int _left;
+        private bool _isUnknown;
+
+        /// <summary>Bytes of a head that is not whole yet: those that come next belong behind them.</summary>
+        public int Held { get; private set; }
+
+        public bool IsBetween => _left == 0 && Held == 0;
+
+        /// <param name="bytes">What has come, behind room for what was held.</param>
+        /// <returns>How many remain, at the beginning.</returns>
+        public int Keep(Span<byte> bytes)
+        {
+            _head.AsSpan(0, Held).CopyTo(bytes);
+            var (from, to) = (0, 0);
+            while (true)
+            {
+                var length = Math.Min(_left, bytes.Length - from);
+                if (length == 0 && bytes.Length - from >= HeadSize)
+                {
+                    length = HeadSize;
+                    _left = HeadSize + (bytes[from] << 16 | bytes[from + 1] << 8 | bytes[from + 2]);
+                    _isUnknown = bytes[from + 3] > LastKnown;
+                }
+
+                if (length == 0)
+                    break;
+                if (!_isUnknown)
+                {
+                    bytes.Slice(from, length).CopyTo(bytes[to..]);
+                    to += length;
+                }
+
+                (from, _left) = (from + length, _left - length);
+            }
+
+            bytes[from..].CopyTo(_head);
+            Held = bytes.Length - from;
+            return to;
+        }
+    }
+
     /// <summary>Follows frames (RFC 9113, 4.1: length, type, and six octets more) without reading what is in them.</summary>
     private struct Frames(int preface = 0)
     {
@@ -184,8 +240,6 @@ internal sealed class Http2Doubt(Stream inner, TimeSpan? patience = null, Reques
         private int _left = preface;
         private int _length;
         private int _head;
-
-        public readonly bool IsBetween => _left == 0 && _head == 0;
 
         /// <returns>Whether a HEADERS frame is among them: of a client, a request.</returns>
         public bool Pass(ReadOnlySpan<byte> bytes)

@@ -41,6 +41,10 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
                 await body.Completion;
             return false;
         }
+        finally
+        {
+            (message.Content as Body)?.Answered();
+        }
 
         using (response)
         {
@@ -104,7 +108,7 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
         var writer = context.Response.BodyWriter;
         try
         {
-            await CopyAsync(body, writer, silence);
+            await CopyAsync(body, writer, silence, HttpMethods.IsHead(context.Request.Method) ? null : context.Response.ContentLength);
         }
         catch when (writer.UnflushedBytes > 0)
         {
@@ -124,8 +128,9 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
         }
     }
 
-    private static async Task CopyAsync(Stream body, PipeWriter writer, Silence silence)
+    private static async Task CopyAsync(Stream body, PipeWriter writer, Silence silence, long? length)
     {
+        var total = 0L;
         while (true)
         {
             var wait = body.ReadAsync(Memory<byte>.Empty, silence.Token);
@@ -139,8 +144,17 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
             _ = await wait;
             var count = await body.ReadAsync(writer.GetMemory(PieceSize)[..PieceSize], silence.Token);
             silence.Pause();
+            total += count;
+            // Another length than it says is an error of the stream (RFC 9113, 8.1.1), and would be one of ours to the client.
+            if (total > length)
+                throw new MalformedMessageException("its body is longer than its Content-Length");
             if (count == 0)
+            {
+                if (total < length)
+                    throw Http1Connection.Ended();
                 return;
+            }
+
             writer.Advance(count);
             if (writer.UnflushedBytes >= PieceSize)
                 await FlushAsync(writer);
@@ -160,7 +174,7 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
         foreach (var (name, values) in response.Headers.NonValidated.Concat(response.Content.Headers.NonValidated))
         {
             // A length that is none says nothing: the body ends where the stream does (RFC 9113, 8.1).
-            if (HopByHop.Contains(name) || name.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase))
+            if ((HopByHop.Contains(name) && !name.Equals(HeaderNames.Trailer, StringComparison.OrdinalIgnoreCase)) || name.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase))
                 continue;
             foreach (var value in values)
                 AnswerFields.Add(answer.Headers, name, value);
@@ -207,6 +221,7 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
     /// <summary>The client's body, passed on as it comes.</summary>
     private sealed class Body(PipeReader reader, Silence silence, RequestTrailers.Place place, Action ended) : HttpContent
     {
+        private readonly TaskCompletionSource _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private volatile bool _isAwaited;
         private int _attempts;
 
@@ -215,6 +230,9 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
 
         /// <summary>Complete when nobody reads it any more. Never fails.</summary>
         public Task Completion { get; private set; } = Task.CompletedTask;
+
+        /// <summary>The head of the answer is there, or none comes.</summary>
+        public void Answered() => _answered.TrySetResult();
 
         protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) =>
             SerializeToStreamAsync(stream, context, CancellationToken.None);
@@ -232,9 +250,16 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
                     throw new StreamRefusedException();
                 await SendAsync(stream, ++_attempts, cancellationToken);
             }
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+            {
+                // .NET tells of whichever ends first, and only the answer's end says what the server did.
+                over.TrySetResult();
+                await _answered.Task;
+                throw;
+            }
             finally
             {
-                over.SetResult();
+                over.TrySetResult();
             }
         }
 

@@ -264,6 +264,81 @@ public sealed class Http2StreamsTests(SmugglingTests.Proxy fixture) : IClassFixt
         Assert.Equal("reset 0", await EndAsync(client, 1));
     }
 
+    // ORIGIN (RFC 8336) and what nobody knows (RFC 9113, 5.5).
+    [Theory]
+    [InlineData(true, 1000)]
+    [InlineData(false, 1000)]
+    [InlineData(false, 1)]
+    [InlineData(false, 7)]
+    public async Task Frames_of_unknown_kinds_change_nothing(bool isDirect, int piece)
+    {
+        await using var origin = ScriptedOrigin.StartHttp2(fixture.Certificate, async (http2, frame) =>
+        {
+            if (frame.Type != RawHttp2.Headers)
+                return;
+            byte[] frames =
+            [
+                .. RawHttp2.Frame(12, 0, 0, "\0\u0009https://x"u8.ToArray()), .. RawHttp2.Frame(RawHttp2.Headers, RawHttp2.EndHeaders, frame.Stream, RawHttp2.Fields((":status", "200"))),
+                .. RawHttp2.Frame(0xbe, 0xff, frame.Stream, []), .. RawHttp2.Frame(RawHttp2.Data, 0, frame.Stream, "some"u8.ToArray()),
+                .. RawHttp2.Frame(0xee, 0, frame.Stream, new byte[5000]), .. RawHttp2.Frame(RawHttp2.Data, RawHttp2.EndStream, frame.Stream, "thing"u8.ToArray()),
+            ];
+            foreach (var part in frames.Chunk(piece))
+                await http2.SendAsync(part);
+        });
+        await using var client = await OpenAsync(isDirect, origin);
+        for (var stream = 1; stream < 6; stream += 2)
+        {
+            await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, stream, RawHttp2.Fields(Request(origin.Authority, "GET", "/")));
+            Assert.Equal("200 something", await EndAsync(client, stream));
+        }
+
+        Assert.Equal(1, origin.Connections);
+    }
+
+    [Theory]
+    [InlineData("10", "reset 2")]
+    // As far as its head has been passed on.
+    [InlineData("2", "reset 2|upstream_malformed")]
+    [InlineData("3", "200 abc")]
+    public async Task An_answer_of_another_length_than_it_says_is_the_servers_fault(string length, string ends)
+    {
+        await using var origin = ScriptedOrigin.StartHttp2(fixture.Certificate, "abc", [("content-length", length)]);
+        await using var client = await RawHttp2.OpenAsync(fixture.Running, origin.Authority);
+        await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, 1, RawHttp2.Fields(Request(origin.Authority, "GET", "/")));
+
+        var end = await EndAsync(client, 1);
+        Assert.Contains(ends.Split('|'), one => end.Contains(one, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_field_may_be_long(bool isDirect)
+    {
+        await using var origin = ScriptedOrigin.StartHttp2(fixture.Certificate, async (http2, frame) =>
+        {
+            if (frame.Type == RawHttp2.Continuation && (frame.Flags & RawHttp2.EndHeaders) != 0)
+                await http2.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, frame.Stream, RawHttp2.Fields((":status", "200"), ("x", new string('y', 10_000))));
+        });
+        await using var client = await OpenAsync(isDirect, origin);
+        var pieces = RawHttp2.Fields([.. Request(origin.Authority, "GET", "/"), ("x", new string('x', 50_000))]).Chunk(16_000).ToArray();
+        for (var i = 0; i < pieces.Length; i++)
+            await client.SendAsync(i == 0 ? RawHttp2.Headers : RawHttp2.Continuation, (i == 0 ? RawHttp2.EndStream : 0) | (i == pieces.Length - 1 ? RawHttp2.EndHeaders : 0), 1, pieces[i]);
+
+        Assert.Equal("200 ", await EndAsync(client, 1));
+    }
+
+    [Fact]
+    public async Task An_answer_may_announce_what_follows_its_body()
+    {
+        await using var origin = ScriptedOrigin.StartHttp2(fixture.Certificate, "abc", [("trailer", "x-sum")], [("x-sum", "1")]);
+        using var client = fixture.Running.Client(System.Net.HttpVersion.Version20);
+        using var answer = await client.GetAsync(new Uri($"https://{origin.Authority}/"));
+
+        Assert.Equal("x-sum", Assert.Single(answer.Headers.Trailer));
+        Assert.Equal("1", Assert.Single(answer.TrailingHeaders.GetValues("x-sum")));
+    }
+
     [Fact]
     public void Nothing_is_kept_of_a_request_that_is_over()
     {
