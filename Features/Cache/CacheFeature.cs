@@ -27,6 +27,7 @@ internal static class CacheFeature
         .AddSingleton<CredentialDigest>()
         .AddSingleton<OriginReach>()
         .AddSingleton<DocumentSets>()
+        .AddSingleton<PackageRedirects>()
         .AddSingleton<Revalidator>()
         .AddSingleton<Invalidation>()
         .AddSingleton<CacheScrub>()

@@ -12,7 +12,7 @@ namespace Discobot.Features.Cache;
 /// </summary>
 internal sealed class CacheMiddleware(
     RequestDelegate next, Live<CacheRules> rules, CacheStore store, CacheHits hits, OriginProof proof, CacheMisses misses, RedirectMemory redirects,
-    AbsentRegistry absent, StaleTags tags, Revalidator revalidator, Invalidation invalidation)
+    AbsentRegistry absent, StaleTags tags, Revalidator revalidator, PackageRedirects packages, Invalidation invalidation)
 {
     public Task InvokeAsync(HttpContext context)
     {
@@ -36,11 +36,16 @@ internal sealed class CacheMiddleware(
             return AnswerAsync(context, proxied, target, current.Options);
         if (absent.Concerns(proxied))
             return absent.AskAsync(context);
-        // A signature is its bearer's credential, for as long as whoever gave it says: what may change, or names no digest, is not kept for it.
-        if (!PackageWrites.IsRead(proxied.PathAndQuery) && current.RuleOf(proxied, request.Headers) is { } rule && !CountedQuery.IsSigned(rule.Query(proxied.PathAndQuery.AsSpan(proxied.Path.Length))))
+        if (!PackageWrites.IsRead(proxied.PathAndQuery) && RuleOf(current, proxied, request.Headers) is { } rule)
             return revalidator.AskAsync(context, rule, current.Options, next);
         return StaleTags.Of(current.Options, proxied) is { } tag ? tags.AskAsync(context, tag, current.Options) : next(context);
     }
+
+    // A signature is its bearer's credential, for as long as whoever gave it says: what may change, or names no digest, is not kept for it, unless a
+    // package registry gives it to everybody.
+    private CacheRule? RuleOf(CacheRules current, ProxiedRequest proxied, IHeaderDictionary fields) =>
+        current.RuleOf(proxied, fields) is { } rule && !CountedQuery.IsSigned(rule.Query(proxied.PathAndQuery.AsSpan(proxied.Path.Length))) ? rule
+        : packages.RuleOf(proxied);
 
     private async Task AnswerAsync(HttpContext context, ProxiedRequest proxied, CacheTarget target, CacheOptions options)
     {

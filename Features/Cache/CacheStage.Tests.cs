@@ -42,6 +42,12 @@ internal sealed class CacheStage : IAsyncDisposable
     /// <summary>Ends when there is a connection to the origin: at once, unless a test holds it up.</summary>
     public Func<CancellationToken, Task> Connect { get; set; } = _ => Task.CompletedTask;
 
+    /// <summary>Which of the origin's names refuse connections.</summary>
+    public Func<Uri, bool> IsAway { get; set; } = _ => false;
+
+    /// <summary>The proxy's clock.</summary>
+    public StageTime Time { get; } = new();
+
     /// <summary>What may leave: everything, unless a test forbids a path.</summary>
     public PathPolicy Policy { get; } = new();
 
@@ -86,7 +92,7 @@ internal sealed class CacheStage : IAsyncDisposable
                 app.UseCache();
                 app.Run(ForwardAsync);
             },
-            services => services.AddCache(Options, Silence).AddSingleton(new Downloads.CacheLimits(Silence == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : Silence) { Connecting = Connecting }).AddSingleton(StreamIdle.Unlimited)
+            services => services.AddCache(Options, Silence).AddSingleton<TimeProvider>(Time).AddSingleton(new Downloads.CacheLimits(Silence == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : Silence) { Connecting = Connecting }).AddSingleton(StreamIdle.Unlimited)
                 .AddSingleton<IUpstream>(_ => new DirectUpstream(this)).AddSingleton<UpstreamRequests>()
                 .AddSingleton<IRequestRewriter>(new Rewriter(this)).AddSingleton<OpenTraffic>().AddSingleton<UpstreamBytes>().AddSingleton<IEgressPolicy>(Policy)
                 .AddSingleton(Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()))
@@ -238,8 +244,11 @@ internal sealed class CacheStage : IAsyncDisposable
 
         public async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellation)
         {
+            UpstreamRequests.NewsOf(request)?.Begun(false);
             await stage.Connect(cancellation);
-            UpstreamRequests.ConnectedOf(request)?.Invoke();
+            if (stage.IsAway(request.RequestUri!))
+                throw new HttpRequestException("away", new System.Net.Sockets.SocketException((int)System.Net.Sockets.SocketError.ConnectionRefused));
+            UpstreamRequests.NewsOf(request)?.Connected();
             return await _invoker.SendAsync(request, cancellation);
         }
 
@@ -254,6 +263,27 @@ internal sealed class CacheStage : IAsyncDisposable
                 throw new UriFormatException("The host is no host.");
             if (stage.Credential is { } credential)
                 fields.Add("X-Credential", credential);
+        }
+    }
+
+    /// <summary>The system's time, which a test may set to another, and who waits for somebody else's download.</summary>
+    internal sealed class StageTime : TimeProvider
+    {
+        private int _joined;
+
+        /// <summary>How far the clock was set.</summary>
+        public TimeSpan Ahead { get; set; }
+
+        /// <summary>How often somebody has begun to wait for another's answer.</summary>
+        public int Joined => Volatile.Read(ref _joined);
+
+        public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Ahead;
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            if (dueTime == JoinedReader.Patience)
+                Interlocked.Increment(ref _joined);
+            return base.CreateTimer(callback, state, dueTime, period);
         }
     }
 

@@ -5,7 +5,7 @@ using Discobot.Infrastructure.Wire;
 namespace Discobot.Features.Cache;
 
 /// <summary>The cache as the API and the command line see it.</summary>
-internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectMemory redirects, Live<CacheRules> rules, TimeProvider time)
+internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectMemory redirects, IndexHashes hashes, Live<CacheRules> rules, TimeProvider time)
 {
     public CacheStatistics Statistics() => stats.Read(store.Index, rules.Value.Options.MaxSize);
 
@@ -27,6 +27,15 @@ internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectM
         }
     }
 
+    /// <summary>A file in the cache's directory that has no name, and is gone when it is closed.</summary>
+    /// <exception cref="IOException">The disk is full or failing.</exception>
+    public Stream CreateScratch()
+    {
+        var file = store.CreateTemporary();
+        file.Delete();
+        return new FileStream(file.File, FileAccess.ReadWrite);
+    }
+
     /// <summary>What the cache would do with a request. Nothing is sent, counted or marked as used.</summary>
     public CacheExplanation Explain(string method, ProxiedRequest request)
     {
@@ -40,7 +49,7 @@ internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectM
             // Some addresses are a registry's only for its own clients, and those are not asked here.
             var any = current.RuleOf(request, new HeaderDictionary());
             return (any ?? current.RuleOf(request, null)) is { } rule
-                ? new RuleExplanation(store, time).Explain(request, rule, isForAll: any is not null, HttpMethods.IsGet(method))
+                ? new RuleExplanation(store, hashes, time).Explain(request, rule, isForAll: any is not null, HttpMethods.IsGet(method))
                 : CacheExplanation.Bypass("the path matches none of cache.patterns and cache.rules, and is no package registry's");
         }
 

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Infrastructure.Http1;
 
@@ -71,6 +72,22 @@ internal sealed class Http1Connection : IDisposable
 
     /// <summary>Begins another request: nothing of its answer is here.</summary>
     public void Begin() => HasAnswered = false;
+
+    /// <summary>Whether the peer's system has not yet acknowledged all that was sent (tcp(7), SIOCOUTQ).</summary>
+    public bool HasUnacknowledged
+    {
+        get
+        {
+            try
+            {
+                return Libc.Unacknowledged((int)_transport.Socket.Handle) > 0;
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                return false;
+            }
+        }
+    }
 
     /// <summary>Whether an idle connection is as it was left. The end of it, or bytes that nobody asked for, mean that it is of no more use.</summary>
     public bool IsQuiet()

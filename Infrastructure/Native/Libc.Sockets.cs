@@ -54,6 +54,14 @@ internal static partial class Libc
         return GetOption(socket, SocketLevel, ErrorOption, value, ref length) == 0 ? value[0] : Marshal.GetLastPInvokeError();
     }
 
+    /// <summary>Bytes sent that the peer has not acknowledged (SIOCOUTQ); 0 where that cannot be told.</summary>
+    public static int Unacknowledged(int socket)
+    {
+        const nuint Outstanding = 0x5411;
+        var bytes = 0;
+        return Control(socket, Outstanding, ref bytes) == 0 ? bytes : 0;
+    }
+
     /// <summary>A peer that says nothing is asked after a time, again and again, and then counts as gone (tcp(7)).</summary>
     /// <param name="socket">The connection.</param>
     /// <param name="idle">Seconds until the first question.</param>
@@ -95,6 +103,9 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "send", SetLastError = true)]
     private static partial nint SendBytes(int socket, ReadOnlySpan<byte> bytes, nuint length, int flags);
+
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    private static partial int Control(int descriptor, nuint request, ref int value);
 
     [LibraryImport("libc", EntryPoint = "getsockopt", SetLastError = true)]
     private static partial int GetOption(int socket, int level, int name, Span<int> value, ref uint length);

@@ -8,7 +8,7 @@ namespace Discobot.Infrastructure.Wire;
 internal sealed class UpstreamRequests(IEnumerable<IRequestRewriter> rewriters)
 {
     private static readonly HttpRequestOptionsKey<Flow> FlowKey = new("flow");
-    private static readonly HttpRequestOptionsKey<Action> ConnectedKey = new("connected");
+    private static readonly HttpRequestOptionsKey<ConnectionNews> NewsKey = new("connection");
 
     private readonly IRequestRewriter[] _rewriters = [.. rewriters];
 
@@ -77,11 +77,11 @@ internal sealed class UpstreamRequests(IEnumerable<IRequestRewriter> rewriters)
     /// <summary>For whom a message is sent; null: for nobody who wants to know.</summary>
     public static Flow? FlowOf(HttpRequestMessage message) => message.Options.TryGetValue(FlowKey, out var flow) ? flow : null;
 
-    /// <summary>Who is to be told that a message has a connection to go by, TLS not yet begun; null: nobody.</summary>
-    public static Action? ConnectedOf(HttpRequestMessage message) => message.Options.TryGetValue(ConnectedKey, out var connected) ? connected : null;
+    /// <summary>Who is to be told how a message gets its connection; null: nobody.</summary>
+    public static ConnectionNews? NewsOf(HttpRequestMessage message) => message.Options.TryGetValue(NewsKey, out var news) ? news : null;
 
-    /// <summary>Has somebody told as soon as there is a connection for a message. It is told before its answer is, if at all.</summary>
-    public static void OnConnected(HttpRequestMessage message, Action connected) => message.Options.Set(ConnectedKey, connected);
+    /// <summary>Has somebody told how a message gets its connection. It is told before its answer is, if at all.</summary>
+    public static void WatchConnecting(HttpRequestMessage message, ConnectionNews news) => message.Options.Set(NewsKey, news);
 
     public static void SetFlow(HttpRequestMessage message, HttpContext context)
     {
@@ -89,3 +89,8 @@ internal sealed class UpstreamRequests(IEnumerable<IRequestRewriter> rewriters)
             message.Options.Set(FlowKey, flow);
     }
 }
+
+/// <summary>How a message gets its connection.</summary>
+/// <param name="Begun">One is tried: true for one that was kept, and that is given up soon if its peer is silently gone; false for one that is being made.</param>
+/// <param name="Connected">There is one, TLS not yet begun; of one that was kept: its peer is there.</param>
+internal sealed record ConnectionNews(Action<bool> Begun, Action Connected);

@@ -100,6 +100,37 @@ internal sealed partial class CacheMisses(
         return outcome.Response is null or { StatusCode: System.Net.HttpStatusCode.Unauthorized } ? Joined.Again : Joined.AskYourself;
     }
 
+    /// <summary>Sends what somebody else downloads.</summary>
+    /// <param name="context">The client's request.</param>
+    /// <param name="seat">Its place among those who wait.</param>
+    /// <param name="own">Puts the fields beside those of the answer, and tells how the rest is asked for, should the download bring nothing more; null when it is
+    /// not what the client asked for.</param>
+    /// <returns>False, with nothing sent: it brings nothing for some time, has failed, is over or is another's. Ask by yourself.</returns>
+    public async Task<bool> TryJoinAsync(HttpContext context, Flight.Seat seat, Func<Fill, ValueTask<FillRequest?>> own)
+    {
+        FlightOutcome outcome;
+        try
+        {
+            outcome = await seat.TakeAsync(Patience, time, context.RequestAborted);
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+
+        if (outcome.Fill is not { } fill || await own(fill) is not { } request || fill.TryJoin(0) is not { } reader)
+            return false;
+        if (!await BringsAsync(fill, reader, context.RequestAborted))
+        {
+            reader.Dispose();
+            return false;
+        }
+
+        stats.Shared();
+        await SendAsync(context, fill, new JoinedReader(reader, fill, request, time), fill.Headers, null);
+        return true;
+    }
+
     // False when the download is stalled or broken: a joiner that has sent nothing yet need not share that.
     private async Task<bool> BringsAsync(Fill fill, IBodyReader reader, CancellationToken cancel)
     {

@@ -37,7 +37,7 @@ internal sealed partial class Fill
         _source = new FillSource(request, response, context, _cancel.Token);
         _body = new SharedBody(temporary.File, Reconsider);
         AllHeaders = EndToEnd.Headers(response);
-        Headers = EndToEnd.Storable(AllHeaders, cookies: request.Target.Expected is null);
+        Headers = EndToEnd.Storable(AllHeaders, cookies: false);
         Length = response.Content.Headers.ContentLength;
         Status = (int)response.StatusCode;
         _named = request.Integrity is { } integrity ? IncrementalHash.CreateHash(integrity.Algorithm) : null;
@@ -46,6 +46,8 @@ internal sealed partial class Fill
     }
 
     public CacheTarget Target => _request.Target;
+
+    public FillRequest Request => _request;
 
     /// <summary>The reader of whoever caused the download.</summary>
     public IBodyReader First => _body.First;
@@ -256,8 +258,8 @@ internal sealed partial class Fill
     {
         var (target, source) = (_request.Target, _request.Target.Source);
         var own = target.Storable ? Record(target, digest, Headers) : Neutral(source!, digest);
-        if (own is not null && _request.Describe is { } describe)
-            own = describe(own);
+        if (own is not null && _request.Head is { } head)
+            own = head with { Size = own.Size, Digest = own.Digest };
         if (own is null)
         {
             _temporary.Delete();
@@ -268,6 +270,14 @@ internal sealed partial class Fill
         _request.Stored?.Invoke(_stored);
         if (target.Storable && source is not null && Neutral(source, digest) is { } second)
             _context.Store.AddRecord(_stored.Entry, second);
+        // Whoever changes what is there, looks for the record after having told this download.
+        if (_passOnly)
+        {
+            _context.Store.Evict(_stored.Entry);
+            _context.Store.Invalidate(source?.Key);
+            return;
+        }
+
         LogStored(_context.Log, own.Key, _source.Position, _request.Client.Id);
     }
 

@@ -12,8 +12,17 @@ namespace Discobot.Features.Cache.Downloads;
 /// <param name="Options">As they were when it was begun.</param>
 internal sealed record FillRequest(CacheTarget Target, ProxiedRequest Client, Func<HttpRequestMessage> CreateMessage, CacheOptions Options)
 {
-    /// <summary>Adds to the record what the answer's head told.</summary>
-    public Func<EntryMetadata, EntryMetadata>? Describe { get; init; }
+    /// <summary>What the answer's head told, where it counts beyond its fields.</summary>
+    public EntryMetadata? Head { get; init; }
+
+    /// <summary>Whether the answer is right for a request with these fields, too; null where it is for all.</summary>
+    public Func<IHeaderDictionary, CancellationToken, ValueTask<bool>>? Answers { get; init; }
+
+    /// <summary>The address whose change makes it obsolete; null for that of the target.</summary>
+    public Hash256? Resource { get; init; }
+
+    /// <summary>When it was asked for (<see cref="Fills.Now"/>), where that was before the download began.</summary>
+    public long? Asked { get; init; }
 
     /// <summary>What an index says of the body: one that is another is passed on and not stored.</summary>
     public Integrity? Integrity { get; init; }

@@ -13,11 +13,16 @@ internal sealed record CacheLimits(TimeSpan Silence)
 /// <summary>The downloads under way, by the address that they download: at most one for each, and never one for two origins.</summary>
 internal sealed class Fills : IDisposable
 {
+    private const int RememberedChanges = 16_384;
     private static readonly TimeSpan LongestWatch = TimeSpan.FromSeconds(15);
 
     private readonly Lock _lock = new();
     private readonly Dictionary<Hash256, Flight> _flights = [];
     private readonly Dictionary<Fill, Flight> _fills = [];
+
+    // When addresses were last changed by a request that passed here, on a clock of our own: an answer that was asked for before may be of the former state.
+    private readonly RecentTable<long> _changed = new(RememberedChanges);
+    private long _clock;
     private readonly FillContext _context;
     private readonly OpenTraffic _traffic;
     private readonly CacheLimits _limits;
@@ -35,9 +40,11 @@ internal sealed class Fills : IDisposable
     }
 
     /// <summary>Takes a seat in the flight for this target, beginning one if there is none; a leader must <see cref="Send"/> or leave.</summary>
-    public Flight.Seat Enter(CacheTarget target)
+    public Flight.Seat Enter(CacheTarget target) => Enter(target.Key.Hash);
+
+    /// <summary>Does so for those who ask alike for one address; a leader asks by itself.</summary>
+    public Flight.Seat Enter(Hash256 key, Hash256? resource = null)
     {
-        var key = target.Key.Hash;
         Fill? forsaken = null;
         Flight.Seat seat;
         lock (_lock)
@@ -46,7 +53,7 @@ internal sealed class Fills : IDisposable
             if (_flights.TryGetValue(key, out var flight) && flight.Fill is { IsForsaken: true } fill)
                 (forsaken, flight) = (fill, null);
             if (flight is null)
-                seat = (_flights[key] = new Flight(key)).Enter(Withdraw);
+                seat = (_flights[key] = new Flight(key, resource)).Enter(Withdraw);
             else
                 seat = flight.Enter(null);
         }
@@ -69,16 +76,33 @@ internal sealed class Fills : IDisposable
         _ = SendAsync(seat.Flight, request);
     }
 
-    /// <summary>The origin has changed what is there: no download of it that is under way is stored.</summary>
-    public void Invalidate(Hash256 key)
+    /// <summary>The moment of a question, for <see cref="HasChanged"/>.</summary>
+    public long Now()
+    {
+        lock (_lock)
+            return _clock;
+    }
+
+    /// <summary>Whether something at an address was changed by a request since a moment.</summary>
+    public bool HasChanged(Hash256 resource, long since) => _changed.TryFind(resource, out var at) && at > since;
+
+    /// <summary>The origin has changed what is there: no download of it that is under way is stored, and nobody joins one any more.</summary>
+    /// <param name="resource">The address.</param>
+    /// <param name="own">Of whoever has learned it from the origin, and may keep what that says now.</param>
+    public void Invalidate(Hash256 resource, Flight? own = null)
     {
         lock (_lock)
         {
-            if (_flights.TryGetValue(key, out var waiting))
+            _changed.Add(resource, ++_clock);
+            foreach (var waiting in _flights.Values.Where(f => f != own && (f.Key == resource || f.Resource == resource)).ToList())
+            {
                 waiting.MakeObsolete();
+                _flights.Remove(waiting.Key);
+            }
+
             foreach (var (fill, flight) in _fills)
             {
-                if (fill.Target.Key.Hash == key || fill.Target.Source?.Key.Hash == key)
+                if (fill.Target.Key.Hash == resource || fill.Target.Source?.Key.Hash == resource || flight.Resource == resource)
                 {
                     flight.MakeObsolete();
                     // One that nobody else waits for is in no flight that would know of it.
@@ -114,8 +138,6 @@ internal sealed class Fills : IDisposable
             }
 
             flight.Complete(new(fill, null, null));
-            await fill.Completion;
-            Remove(flight);
         }
         catch (Exception e)
         {
@@ -134,9 +156,15 @@ internal sealed class Fills : IDisposable
         try
         {
             var fill = new Fill(request, response, _context.Store.CreateTemporary(), _context);
+            flight ??= new Flight(request.Target.Key.Hash, request.Resource);
             lock (_lock)
-                _fills.Add(fill, flight ?? new Flight(request.Target.Key.Hash));
-            _ = FollowAsync(fill, request);
+            {
+                _fills.Add(fill, flight);
+                if (request.Asked is { } asked && HasChanged(flight.Resource, asked))
+                    fill.DoNotStore();
+            }
+
+            _ = FollowAsync(fill, flight, request);
             return fill;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -146,7 +174,7 @@ internal sealed class Fills : IDisposable
         }
     }
 
-    private async Task FollowAsync(Fill fill, FillRequest request)
+    private async Task FollowAsync(Fill fill, Flight flight, FillRequest request)
     {
         using var forbidden = new CancellationTokenSource();
         await using (forbidden.Token.Register(fill.Cancel))
@@ -154,6 +182,7 @@ internal sealed class Fills : IDisposable
             await fill.Completion;
         lock (_lock)
             _fills.Remove(fill);
+        Remove(flight);
     }
 
     private void Withdraw(Flight flight) => Land(flight, FlightOutcome.Nothing);

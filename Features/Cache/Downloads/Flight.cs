@@ -16,7 +16,9 @@ internal sealed record FlightOutcome(Fill? Fill, HttpResponseMessage? Response, 
 /// It is cancelled only when all of them have gone.
 /// </summary>
 [SuppressMessage("Design", "CA1001", Justification = "The source holds no handle, and those who wait may outlast the flight.")]
-internal sealed class Flight(Hash256 key)
+/// <param name="key">Who asks for the same, waits together.</param>
+/// <param name="resource">The address that is asked for; null where the key is its own.</param>
+internal sealed class Flight(Hash256 key, Hash256? resource = null)
 {
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource<FlightOutcome> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -26,6 +28,9 @@ internal sealed class Flight(Hash256 key)
     private bool _obsolete;
 
     public Hash256 Key { get; } = key;
+
+    /// <summary>What a request that changes something there names.</summary>
+    public Hash256 Resource { get; } = resource ?? key;
 
     /// <summary>When nobody waits any more.</summary>
     public CancellationToken Abandoned => _abandoned.Token;
@@ -103,6 +108,9 @@ internal sealed class Flight(Hash256 key)
         private bool _taken;
         private int _left;
 
+        /// <summary>Whether it was taken before the answer's head came, so that the answer is no older than the question.</summary>
+        public bool IsEarly { get; } = !flight._outcome.Task.IsCompleted;
+
         /// <summary>Whether this one's request is the one that is sent.</summary>
         public bool Leads { get; } = withdraw is not null;
 
@@ -110,6 +118,13 @@ internal sealed class Flight(Hash256 key)
 
         /// <summary>The request is on its way: others may depend on it from now on.</summary>
         public void Sent() => _withdraw = null;
+
+        /// <summary>The leader has asked by itself, and this came of it: others may join.</summary>
+        public void Begun(Fill fill)
+        {
+            (_withdraw, _taken) = (null, true);
+            flight.Complete(new FlightOutcome(fill, null, null));
+        }
 
         /// <summary>Waits for the answer's head.</summary>
         /// <exception cref="TimeoutException">It did not come in <paramref name="patience"/>.</exception>

@@ -31,7 +31,7 @@ internal sealed partial class IndexHashes(TimeProvider time)
     /// <param name="document">It; the caller keeps it open only for this call.</param>
     public void Read(CacheRule rule, ProxiedRequest request, StoredBody document)
     {
-        if (rule.Mode != CacheMode.Revalidate || rule.Ecosystem is not ("npm" or "pypi" or "crates")
+        if (rule.Mode != CacheMode.Revalidate || rule.IsRedirected || rule.Ecosystem is not ("npm" or "pypi" or "crates")
             || document.Record.Metadata.Status != 200 || document.Length is 0 or > MaxDocument)
             return;
         var marker = Hash256.Of($"{document.Entry.Key} {document.Digest}");
@@ -49,8 +49,7 @@ internal sealed partial class IndexHashes(TimeProvider time)
     /// <summary>What is said of a file; null where nothing is. Waits for indexes that have just passed.</summary>
     public async ValueTask<Integrity?> OfAsync(CacheRule rule, ProxiedRequest request, CancellationToken cancel)
     {
-        if (rule.Mode != CacheMode.Immutable || rule.Ecosystem is not ("npm" or "pypi" or "crates") || _named.IsEmpty
-            || request.Path.Length != request.PathAndQuery.Length)
+        if (!MayBeNamed(rule, request))
             return null;
         Task reading;
         lock (_lock)
@@ -58,8 +57,34 @@ internal sealed partial class IndexHashes(TimeProvider time)
         if (!reading.IsCompleted)
             await reading.WaitAsync(Patience, time, cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
         cancel.ThrowIfCancellationRequested();
+        return Find(rule, request);
+    }
+
+    /// <summary>What is said of a file by indexes that have been read; null where nothing is.</summary>
+    public Integrity? Find(CacheRule rule, ProxiedRequest request)
+    {
+        if (!MayBeNamed(rule, request))
+            return null;
         var name = rule.Ecosystem == "crates" ? CrateOf(request.Path) : Uri.UnescapeDataString(request.Path);
         return name is not null && _named.TryFind(KeyOf(CacheKey.OriginOf(request), name), out var integrity) ? Integrity.Parse(integrity) : null;
+    }
+
+    private bool MayBeNamed(CacheRule rule, ProxiedRequest request) =>
+        rule is { Mode: CacheMode.Immutable, Ecosystem: "npm" or "pypi" or "crates" } && !_named.IsEmpty && request.Path.Length == request.PathAndQuery.Length;
+
+    /// <summary>The same as <see cref="IsMetByAsync"/> without a use of the file; blocks for the disk.</summary>
+    public bool IsMetBy(CacheStore store, CacheEntry entry, EntryMetadata record, Integrity integrity)
+    {
+        if (record.Header("Content-Encoding") is not null)
+            return true;
+        var key = KeyOf($"sha256:{entry.Digest}", integrity.ToString());
+        if (_compared.TryFind(key, out var met))
+            return met;
+        if (store.DigestOf(entry, integrity.Algorithm) is not { } digest)
+            return true;
+        met = integrity.IsMetBy(digest);
+        _compared.Add(key, met);
+        return met;
     }
 
     /// <summary>Whether a stored file is what is said of it. Of one that is packed for the way that is not known, and it counts as right.</summary>

@@ -6,11 +6,11 @@ namespace Discobot.Features.Cache.Hashes;
 
 /// <summary>
 /// What a lockfile or an index says of a file's bytes, written as npm and browsers write it (Subresource Integrity): <c>sha512-</c> and base64, of
-/// several the strongest algorithm counts, and of that one that agrees is enough. <c>h1:</c> is what go.sum says of a go.mod.
+/// several the strongest algorithm counts, and of that one that agrees is enough. <c>h1:</c> is what go.sum says of a go.mod, or of the files in a zip.
 /// </summary>
 internal sealed class Integrity
 {
-    private const string GoMod = "h1:";
+    private const string GoSum = "h1:";
 
     private static readonly (string Name, HashAlgorithmName Algorithm, int Size)[] Known =
         [("sha512", HashAlgorithmName.SHA512, 64), ("sha384", HashAlgorithmName.SHA384, 48), ("sha256", HashAlgorithmName.SHA256, 32), ("sha1", HashAlgorithmName.SHA1, 20)];
@@ -20,15 +20,20 @@ internal sealed class Integrity
 
     private Integrity(HashAlgorithmName algorithm, string prefix, ImmutableArray<byte[]> digests) => (Algorithm, _prefix, _digests) = (algorithm, prefix, digests);
 
+    /// <summary>Whether it is of the list of the files in a zip (GoArchive) and not of the bytes.</summary>
+    public bool IsOfFiles { get; private init; }
+
     /// <summary>With what the bytes are hashed.</summary>
     public HashAlgorithmName Algorithm { get; }
 
+    /// <param name="text">As it is written.</param>
+    /// <param name="isOfFiles">Whether what go.sum says is said of a zip.</param>
     /// <returns>Null where nothing in it is a hash that is known here: then it says nothing.</returns>
-    public static Integrity? Parse(string? text)
+    public static Integrity? Parse(string? text, bool isOfFiles = false)
     {
         var words = (text ?? "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-        if (words is [var mod] && mod.StartsWith(GoMod, StringComparison.Ordinal))
-            return Decode(mod.AsSpan(GoMod.Length), 32) is { } digest ? new(HashAlgorithmName.SHA256, GoMod, [digest]) : null;
+        if (words is [var sum] && sum.StartsWith(GoSum, StringComparison.Ordinal))
+            return Decode(sum.AsSpan(GoSum.Length), 32) is { } digest ? new(HashAlgorithmName.SHA256, GoSum, [digest]) { IsOfFiles = isOfFiles } : null;
         foreach (var (name, algorithm, size) in Known)
         {
             ImmutableArray<byte[]> digests =
@@ -62,7 +67,7 @@ internal sealed class Integrity
 
     // golang.org/x/mod/sumdb/dirhash, Hash1, of a list of one file.
     private byte[] Own(ReadOnlySpan<byte> digest) =>
-        _prefix == GoMod ? SHA256.HashData(Encoding.ASCII.GetBytes($"{Convert.ToHexStringLower(digest)}  go.mod\n")) : digest.ToArray();
+        _prefix == GoSum && !IsOfFiles ? SHA256.HashData(Encoding.ASCII.GetBytes($"{Convert.ToHexStringLower(digest)}  go.mod\n")) : digest.ToArray();
 
     private static byte[]? Decode(ReadOnlySpan<char> base64, int size)
     {

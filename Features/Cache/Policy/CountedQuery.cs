@@ -8,8 +8,8 @@ namespace Discobot.Features.Cache.Policy;
 /// </summary>
 internal static class CountedQuery
 {
-    // S3 and its kin, Google, Alibaba, Tencent.
-    private static readonly string[] Families = ["x-amz-", "x-goog-", "x-oss-", "q-"];
+    // S3 and its kin, Google, Alibaba, Tencent, Hugging Face.
+    private static readonly string[] Families = ["x-amz-", "x-goog-", "x-oss-", "q-", "x-xet-"];
 
     private static readonly FrozenSet<string> Signing = new[]
     {
@@ -19,6 +19,8 @@ internal static class CountedQuery
         "sv", "ss", "srt", "sp", "st", "se", "spr", "sip", "si", "sr", "sdd", "skoid", "sktid", "skt", "ske", "sks", "skv", "saoid", "suoid", "scid", "sig",
         // Cloudflare, Akamai, Fastly.
         "verify", "token", "__token__", "hdnts", "hdnea", "hmac", "akamai_signature", "cf_sign", "cf_expiry",
+        // GitHub, beside Azure's.
+        "jwt",
     }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
     private static readonly FrozenSet<string> Signatures = new[]
@@ -40,6 +42,20 @@ internal static class CountedQuery
         var dropped = namesContent || parameters.Any(p => Signatures.Contains(NameOf(p)));
         var counted = parameters.Where(p => p.Length > 0 && !(dropped && IsSigning(NameOf(p)))).Select(Written).ToArray();
         return counted.Length == 0 ? "" : "?" + string.Join('&', counted);
+    }
+
+    /// <summary>An address without what signs it, which may then be kept; null where it is somebody's secret all the same.</summary>
+    public static string? Unsigned(string location)
+    {
+        var fragment = location.IndexOf('#', StringComparison.Ordinal);
+        var end = fragment < 0 ? location.Length : fragment;
+        var mark = location.IndexOf('?', 0, end);
+        if (mark < 0)
+            return location;
+        var parameters = location[(mark + 1)..end].Split('&');
+        var isSigned = parameters.Any(p => Signatures.Contains(NameOf(p)));
+        var kept = parameters.Where(p => !(isSigned && IsSigning(NameOf(p)))).ToArray();
+        return kept.Any(p => Written(p) != p) ? null : location[..mark] + (kept.Length > 0 ? "?" + string.Join('&', kept) : "") + location[end..];
     }
 
     /// <summary>Whether a query is signed, by whomever: its bearer may read, and nobody else knows for how long.</summary>

@@ -85,6 +85,9 @@ internal sealed partial class CacheStore
         }
     }
 
+    /// <summary>Whether there is a record of this key, or one on its way.</summary>
+    public bool Knows(CacheKey key) => Index.ContainsKey(key.Hash) || _linking.ContainsKey(key.Hash);
+
     /// <summary>Ends what is stored for these keys: their origin has changed what is there (RFC 9111, 4.4). The body may stay for others.</summary>
     public void Invalidate(params ReadOnlySpan<CacheKey?> keys)
     {
@@ -204,17 +207,23 @@ internal sealed partial class CacheStore
                 return;
             metadataPath = _directory.WriteMetadata(metadata);
             entry.VerifiedStamp = source.VerifiedStamp;
+            var isEnded = false;
             lock (FilesOf(entry.Key))
             {
                 // Ended meanwhile, or another record of this key is on its way: this one is not what its origin says now.
-                if (_linking.TryRemove(KeyValuePair.Create(entry.Key, entry)))
+                if (_linking.TryGetValue(entry.Key, out var current) && current == entry)
                 {
                     _directory.PlaceBody(body, entry.Key);
                     _directory.PlaceMetadata(metadataPath, entry.Key);
                     if (Index.Add(entry) is { } replaced)
                         _open.Remove(replaced);
+                    // Whoever ends it finds it on its way, or in the index, or in both.
+                    isEnded = !_linking.TryRemove(KeyValuePair.Create(entry.Key, entry));
                 }
             }
+
+            if (isEnded)
+                Remove(entry);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -33,6 +33,31 @@ internal sealed partial class CacheStore
         }
     }
 
+    /// <summary>The digest of an entry's body by another algorithm, with no use of it; blocks for the disk. Null when it cannot be read.</summary>
+    public byte[]? DigestOf(CacheEntry entry, HashAlgorithmName algorithm)
+    {
+        var buffer = ArrayPool<byte>.Shared.Rent(CheckStep);
+        try
+        {
+            using var file = _directory.OpenBody(entry.Key);
+            if (file is null)
+                return null;
+            using var hash = IncrementalHash.CreateHash(algorithm);
+            for (long at = 0; RandomAccess.Read(file, buffer.AsSpan(0, CheckStep), at) is var read and > 0; at += read)
+                hash.AppendData(buffer, 0, read);
+            return hash.GetHashAndReset();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogDiskFailed("read an entry", e.Message);
+            return null;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
     private async Task<Hash256> DigestAsync(
         Microsoft.Win32.SafeHandles.SafeFileHandle file, long length, long bytesPerSecond, CancellationToken cancel)
     {

@@ -1,4 +1,5 @@
 using System.Text;
+using Discobot.Features.Cache.Revalidation;
 using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Cache.Registries;
@@ -12,7 +13,7 @@ namespace Discobot.Features.Cache.Registries;
 /// login that accepts every password.
 /// </remarks>
 internal sealed partial class AbsentRegistry(
-    CacheStore store, CacheHits hits, CacheStats stats, IUpstream upstream, UpstreamRequests requests, CacheLimits limits, ILogger<AbsentRegistry> log)
+    CacheStore store, CacheHits hits, CacheStats stats, OriginReach reach, UpstreamRequests requests, ILogger<AbsentRegistry> log)
 {
     /// <summary>Whether this is the ping (OCI distribution 1.1, end-1) of a registry of which something is stored.</summary>
     public bool Concerns(ProxiedRequest request) =>
@@ -21,17 +22,25 @@ internal sealed partial class AbsentRegistry(
     /// <summary>Asks the registry, and answers in its place if no connection to it can be made.</summary>
     public async Task AskAsync(HttpContext context)
     {
-        var message = requests.Create(context);
+        var (request, message) = (ProxiedRequest.Of(context), requests.Create(context));
+        var isStoodInFor = !HasCredentials(message);
+        if (isStoodInFor && reach.IsAway(request))
+        {
+            reach.Probe(request, requests.Create(new RequestSnapshot(context).Context));
+            await StandInAsync(context, OriginReach.WasAway);
+            return;
+        }
+
         HttpResponseMessage response;
         try
         {
-            response = await upstream.AskAsync(message, limits.Silence, context.RequestAborted);
+            response = await reach.AskAsync(request, message, isStoodInFor, context.RequestAborted);
         }
         catch (Exception e) when (!context.RequestAborted.IsCancellationRequested)
         {
-            var error = UpstreamFailures.ToError(e, ProxiedRequest.Of(context).Target.Host);
-            if (ConnectionFailure.Is(e) && !HasCredentials(message))
-                await StandInAsync(context, error);
+            var error = UpstreamFailures.ToError(e, request.Target.Host);
+            if (ConnectionFailure.Is(e) && isStoodInFor)
+                await StandInAsync(context, error.Reason);
             else
                 await ProxyErrors.WriteAsync(context, error);
             return;
@@ -67,10 +76,10 @@ internal sealed partial class AbsentRegistry(
     private static bool HasCredentials(HttpRequestMessage message) =>
         message.Headers.NonValidated.Contains("Authorization") || message.Headers.NonValidated.Contains("Cookie");
 
-    private async Task StandInAsync(HttpContext context, ProxyError error)
+    private async Task StandInAsync(HttpContext context, string reason)
     {
         stats.Offline();
-        LogAbsent(ProxiedRequest.Of(context).Target.Host, error.Reason, ProxiedRequest.Of(context).Id);
+        LogAbsent(ProxiedRequest.Of(context).Target.Host, reason, ProxiedRequest.Of(context).Id);
         Flow.Of(context)?.Cache = FlowCache.Stale;
         var response = context.Response;
         response.Headers["Docker-Distribution-Api-Version"] = "registry/2.0";

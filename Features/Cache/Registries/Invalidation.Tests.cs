@@ -125,6 +125,38 @@ public sealed class InvalidationTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_its_origin_said_before_is_no_proof_afterwards()
+    {
+        var (other, serve, go) = (_stage.Url($"/v2/b/blobs/sha256:{TemporaryCache.HexOf(_body)}"), _stage.Origin, new TaskCompletionSource());
+        _stage.Origin = async context =>
+        {
+            await go.Task.WaitAsync(TimeSpan.FromSeconds(60));
+            await serve(context);
+        };
+        var asked = _stage.Asked.Count;
+        var before = _stage.FetchAsync(other);
+        await CacheStage.EventuallyAsync(() => _stage.Asked.Count > asked);
+        await SendAsync("DELETE", other, 202);
+        go.SetResult();
+        Assert.Equal(_body, (await before).Body);
+        await _stage.Store.CommittedAsync();
+        Assert.False(_stage.Store.Knows(CacheRules.KeyOf(new ProxiedRequest { Id = "1", Scheme = "http", Target = new ConnectTarget(other.Host, other.Port), PathAndQuery = other.PathAndQuery })));
+    }
+
+    [Fact]
+    public async Task A_record_that_is_on_its_way_is_ended_too()
+    {
+        await _stage.Store.CommittedAsync();
+        var source = _stage.Store.Index.ToArray().Single();
+        var record = _stage.Store.Describe(source)! with { Key = source.Origin + "/v2/b/blobs/sha256:" + TemporaryCache.HexOf(_body) };
+        _stage.Store.AddRecord(source, record);
+        Assert.True(_stage.Store.Knows(CacheKey.Of(record.Key)));
+        await SendAsync("DELETE", new Uri(_stage.Url($"/v2/b/blobs/sha256:{TemporaryCache.HexOf(_body)}").AbsoluteUri), 202);
+        await _stage.Store.CommittedAsync();
+        Assert.False(_stage.Store.Knows(CacheKey.Of(record.Key)));
+    }
+
+    [Fact]
     public async Task The_body_stays_for_other_repositories()
     {
         var other = _stage.Url($"/v2/b/blobs/sha256:{TemporaryCache.HexOf(_body)}");

@@ -8,7 +8,7 @@ namespace Discobot.Features.Cache.Registries;
 /// Ends what is stored for an address when a request has changed what is there (RFC 9111, 4.4): DELETE, PUT, POST, PATCH and methods that nobody
 /// knows, once their origin has not refused them; and for the addresses on the same origin that the answer names.
 /// </summary>
-internal sealed class Invalidation(CacheStore store, Fills fills, Live<CacheRules> rules)
+internal sealed class Invalidation(CacheStore store, Fills fills, StaleTags tags, Live<CacheRules> rules)
 {
     /// <summary>Looks at the answer before its head is sent: whoever has it must not meet the old state afterwards.</summary>
     public void Watch(HttpContext context)
@@ -45,9 +45,12 @@ internal sealed class Invalidation(CacheStore store, Fills fills, Live<CacheRule
         fills.Invalidate(key.Hash);
         var (plain, names) = Variants.KeysOf(Variants.AddressOf(request, rules.Value.RuleOf(request, null)));
         fills.Invalidate(plain.Hash);
-        foreach (var one in (ReadOnlySpan<CacheKey>)[plain, names, key, CacheRules.FormerKeyOf(request), StaleTags.KeyOf(request)])
+        var tag = StaleTags.KeyOf(request);
+        fills.Invalidate(tag.Hash);
+        tags.StopAwaiting(tag);
+        foreach (var one in (ReadOnlySpan<CacheKey>)[plain, names, key, CacheRules.FormerKeyOf(request), tag])
         {
-            if (store.Index.ContainsKey(one.Hash))
+            if (store.Knows(one))
                 stored.Add(one);
         }
     }

@@ -9,7 +9,7 @@ namespace Discobot.Features.Cache.Registries;
 /// client's own request, a few hundred bytes instead of the download. A digest vouches for bytes, not for existence, fields or permission.
 /// </summary>
 internal sealed partial class OriginProof(
-    IUpstream upstream, UpstreamRequests requests, CacheStore store, CacheHits hits, RedirectMemory redirects, TimeProvider time, ILogger<OriginProof> log)
+    IUpstream upstream, UpstreamRequests requests, CacheStore store, CacheHits hits, Fills fills, RedirectMemory redirects, TimeProvider time, ILogger<OriginProof> log)
 {
     // An origin that does not answer HEAD in this time is asked for the body, as without a cache.
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
@@ -25,6 +25,7 @@ internal sealed partial class OriginProof(
         // Opening reads from the disk: not on a thread that sockets wait for (EventThreads).
         if (store.Index.OfBody(digest.Hash).Count == 0 || await Task.Run(() => store.FindBody(digest.Hash)) is not { } body)
             return false;
+        var asked = fills.Now();
         Proof? fields = null;
         try
         {
@@ -50,7 +51,12 @@ internal sealed partial class OriginProof(
             Headers = fields.Headers,
         };
         if (fields.MayBeStored)
+        {
             store.AddRecord(body.Entry, metadata);
+            if (fills.HasChanged(target.Key.Hash, asked))
+                store.Invalidate(target.Key);
+        }
+
         LogProven(target.Key.Address, ProxiedRequest.Of(context).Id);
         Flow.Of(context)?.Cache = FlowCache.Revalidated;
         return await hits.TrySendAsync(context, target, body, new StoredRecord(metadata));

@@ -31,6 +31,8 @@ internal static class PackageWrites
             document = changed;
         }
 
+        foreach (var tags in TagLists(document ?? changed))
+            yield return tags;
         if (document is null)
             yield break;
         yield return document;
@@ -42,5 +44,17 @@ internal static class PackageWrites
         yield return document[..(scope + 2)] + scoped;
         yield return document[..(scope + 2)] + scoped.Replace("/", "%2f", StringComparison.Ordinal);
         yield return document[..(scope + 2)] + scoped.Replace("/", "%2F", StringComparison.Ordinal);
+    }
+
+    // GET /-/package/name/dist-tags says what a document says.
+    private static IEnumerable<string> TagLists(string document)
+    {
+        var scope = document.LastIndexOf("/@", StringComparison.Ordinal);
+        var start = scope >= 0 ? scope : document.LastIndexOf('/');
+        if (start < 0 || start + 1 == document.Length)
+            return [];
+        var name = document[(start + 1)..].Replace("%2f", "/", StringComparison.OrdinalIgnoreCase);
+        string[] spellings = scope < 0 ? [name] : [name, name.Replace("/", "%2f", StringComparison.Ordinal), name.Replace("/", "%2F", StringComparison.Ordinal)];
+        return spellings.Select(spelled => $"{document[..start]}/-/package/{spelled}/dist-tags");
     }
 }

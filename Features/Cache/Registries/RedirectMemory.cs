@@ -14,7 +14,7 @@ internal sealed class RedirectMemory(TimeProvider time)
     private static readonly TimeSpan Lifetime = TimeSpan.FromHours(1);
 
     private readonly Lock _lock = new();
-    private readonly Dictionary<Hash256, (CacheTarget Source, long Expires)> _sources = [];
+    private readonly Dictionary<Hash256, (CacheTarget Source, long Since)> _sources = [];
     private readonly Queue<Hash256> _order = new();
 
     /// <summary>Remembers where an answer redirects to. Answers that redirect nowhere are ignored.</summary>
@@ -28,7 +28,7 @@ internal sealed class RedirectMemory(TimeProvider time)
         {
             if (_sources.TryAdd(key, default))
                 _order.Enqueue(key);
-            _sources[key] = (source, time.GetUtcNow().Add(Lifetime).ToUnixTimeMilliseconds());
+            _sources[key] = (source, time.GetTimestamp());
             while (_order.Count > Capacity)
                 _sources.Remove(_order.Dequeue());
         }
@@ -72,11 +72,11 @@ internal sealed class RedirectMemory(TimeProvider time)
         var key = KeyOf(request.Scheme, request.Target.Host, request.Target.Port, request.PathAndQuery);
         lock (_lock)
         {
-            return _sources.TryGetValue(key, out var known) && known.Expires > time.GetUtcNow().ToUnixTimeMilliseconds() ? known.Source : null;
+            return _sources.TryGetValue(key, out var known) && time.GetElapsedTime(known.Since) < Lifetime ? known.Source : null;
         }
     }
 
     // Clients spell escapes their own way when they follow a Location; unescaped, all spellings of one address are one.
-    private static Hash256 KeyOf(string scheme, string host, int port, string pathAndQuery) =>
+    internal static Hash256 KeyOf(string scheme, string host, int port, string pathAndQuery) =>
         Hash256.Of($"{scheme}://{host.TrimStart('[').TrimEnd(']').ToLowerInvariant()}:{port}{Uri.UnescapeDataString(pathAndQuery)}");
 }

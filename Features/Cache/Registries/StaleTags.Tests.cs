@@ -147,6 +147,44 @@ public sealed class StaleTagsTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.ServiceUnavailable, ill.StatusCode);
     }
 
+    /// <summary>Pushed anew while the former one was asked for, or announced and not yet fetched.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_a_tag_was_before_it_was_pushed_is_not_kept(bool byGet)
+    {
+        var (answers, go) = (_stage.Origin, new TaskCompletionSource());
+        if (byGet)
+        {
+            _stage.Origin = async context =>
+            {
+                await go.Task.WaitAsync(TimeSpan.FromSeconds(60));
+                await answers(context);
+            };
+        }
+
+        var before = byGet ? _stage.GetAsync(Tag) : HeadAsync();
+        await CacheStage.EventuallyAsync(() => !_stage.Asked.IsEmpty);
+        if (!byGet)
+            (await before).Dispose();
+        _stage.Origin = context => CacheStage.Status(context, 201);
+        (await _stage.Client.PutAsync(Tag, null)).Dispose();
+        _stage.Origin = answers;
+        go.SetResult();
+        if (byGet)
+        {
+            using var late = await before;
+            Assert.Equal(_manifest, await late.Content.ReadAsByteArrayAsync());
+        }
+
+        await _stage.FetchAsync(_stage.Url($"/v2/x/manifests/sha256:{TemporaryCache.HexOf(_manifest)}"));
+        await CacheStage.EventuallyAsync(() => _stage.Stats.Entries == 1);
+        await _stage.Store.CommittedAsync();
+        _stage.Origin = context => CacheStage.Status(context, 503);
+        using var ill = await _stage.GetAsync(Tag);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, ill.StatusCode);
+    }
+
     [Fact]
     public async Task While_the_registry_is_there_its_own_answer_counts()
     {

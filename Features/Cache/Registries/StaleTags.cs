@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Discobot.Features.Cache.Revalidation;
 using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Cache.Registries;
@@ -18,18 +19,17 @@ internal sealed partial class StaleTags
     private readonly CacheMisses _misses;
     private readonly CacheStats _stats;
     private readonly Fills _fills;
-    private readonly IUpstream _upstream;
+    private readonly OriginReach _reach;
     private readonly UpstreamRequests _requests;
-    private readonly CacheLimits _limits;
     private readonly TimeProvider _time;
     private readonly ILogger<StaleTags> _log;
 
     public StaleTags(
-        CacheStore store, CacheHits hits, CacheMisses misses, CacheStats stats, Fills fills, IUpstream upstream, UpstreamRequests requests,
-        CacheLimits limits, TimeProvider time, ILogger<StaleTags> log)
+        CacheStore store, CacheHits hits, CacheMisses misses, CacheStats stats, Fills fills, OriginReach reach, UpstreamRequests requests,
+        TimeProvider time, ILogger<StaleTags> log)
     {
-        (_store, _hits, _misses, _stats, _fills, _upstream) = (store, hits, misses, stats, fills, upstream);
-        (_requests, _limits, _time, _log) = (requests, limits, time, log);
+        (_store, _hits, _misses, _stats, _fills, _reach) = (store, hits, misses, stats, fills, reach);
+        (_requests, _time, _log) = (requests, time, log);
         store.Added += Link;
     }
 
@@ -44,43 +44,64 @@ internal sealed partial class StaleTags
 
     public async Task AskAsync(HttpContext context, CacheTarget tag, CacheOptions options)
     {
-        HttpResponseMessage response;
+        var (request, asked) = (ProxiedRequest.Of(context), _fills.Now());
+        var stored = await FindAsync(context, tag);
+        HttpResponseMessage? response = null;
+        ProxyError? error = null;
+        string? trouble = null;
         try
         {
-            response = await _upstream.AskAsync(_requests.Create(context), _limits.Silence, context.RequestAborted);
+            if (stored is not null && _reach.IsAway(request))
+            {
+                trouble = OriginReach.WasAway;
+                _reach.Probe(request, _requests.Create(new RequestSnapshot(context).Context));
+            }
+            else
+            {
+                response = await _reach.AskAsync(request, _requests.Create(context), isStoodInFor: stored is not null, context.RequestAborted);
+                trouble = (int)response.StatusCode is 429 or >= 500 ? $"it said {(int)response.StatusCode}" : null;
+            }
         }
         catch (Exception e) when (!context.RequestAborted.IsCancellationRequested)
         {
-            var error = UpstreamFailures.ToError(e, ProxiedRequest.Of(context).Target.Host);
-            if (!UpstreamFailures.IsUnreachable(error) || !await TryAnswerAsync(context, tag, error.Reason))
-                await ProxyErrors.WriteAsync(context, error);
-            return;
+            error = UpstreamFailures.ToError(e, request.Target.Host);
+            trouble = UpstreamFailures.IsUnreachable(error) ? error.Reason : null;
         }
-
-        var status = (int)response.StatusCode;
-        if (status is 429 or >= 500 && await TryAnswerAsync(context, tag, $"it said {status}"))
+        catch
         {
-            response.Dispose();
+            stored?.Release();
+            throw;
+        }
+
+        if (stored is not null && trouble is not null)
+        {
+            response?.Dispose();
+            if (!await AnswerAsync(context, tag, stored, trouble))
+                await ProxyErrors.WriteAsync(context, error ?? new ProxyError(502, "upstream_failed", $"{trouble}, and what was stored is damaged."));
             return;
         }
 
+        stored?.Release();
+        await (error is not null ? ProxyErrors.WriteAsync(context, error) : PassAsync(context, tag, response!, options, asked));
+    }
+
+    private Task PassAsync(HttpContext context, CacheTarget tag, HttpResponseMessage response, CacheOptions options, long asked)
+    {
+        var status = (int)response.StatusCode;
         // No digest vouches for what a tag was, so it is kept as any address that names none: not where its origin says private.
         var forbidden = StorableAnswer.Forbids(response, "no-store") || StorableAnswer.Forbids(response, "private");
         // What it was before would be shown in place of what nobody else may see now.
         if (status == StatusCodes.Status404NotFound || (status == StatusCodes.Status200OK && forbidden))
             Forget(tag.Key);
-        if (status != StatusCodes.Status200OK || forbidden)
-            await UpstreamRelay.SendAsync(context, response, missed: false);
-        else if (HttpMethods.IsHead(context.Request.Method))
-            await RememberAsync(context, tag, response);
-        else
-            await StoreAsync(context, tag, response, options);
+        return status != StatusCodes.Status200OK || forbidden ? UpstreamRelay.SendAsync(context, response, missed: false)
+            : HttpMethods.IsHead(context.Request.Method) ? RememberAsync(context, tag, response, asked)
+            : StoreAsync(context, tag, response, options, asked);
     }
 
-    private async Task StoreAsync(HttpContext context, CacheTarget tag, HttpResponseMessage response, CacheOptions options)
+    private async Task StoreAsync(HttpContext context, CacheTarget tag, HttpResponseMessage response, CacheOptions options, long asked)
     {
         var client = new RequestSnapshot(context);
-        var request = new FillRequest(tag, ProxiedRequest.Of(context), () => _requests.Create(client.Context), options);
+        var request = new FillRequest(tag, ProxiedRequest.Of(context), () => _requests.Create(client.Context), options) { Asked = asked };
         if (response.Content.Headers.NonValidated.Contains("Content-Encoding") || _fills.Begin(request, response) is not { } fill)
             await UpstreamRelay.SendAsync(context, response, missed: false);
         else
@@ -88,7 +109,7 @@ internal sealed partial class StaleTags
     }
 
     // dockerd and containerd ask HEAD for the tag, then GET by digest: the record waits for the body.
-    private async Task RememberAsync(HttpContext context, CacheTarget tag, HttpResponseMessage response)
+    private async Task RememberAsync(HttpContext context, CacheTarget tag, HttpResponseMessage response, long asked)
     {
         var fields = EndToEnd.Headers(response);
         var digest = fields.FirstOrDefault(f => f.Key.Equals("Docker-Content-Digest", StringComparison.OrdinalIgnoreCase)).Value ?? "";
@@ -108,7 +129,9 @@ internal sealed partial class StaleTags
             {
                 if (_awaited.Count >= MaxAwaited)
                     _awaited.Clear();
-                _awaited[hash] = record;
+                // Whoever changes the tag says so before it comes to what is awaited.
+                if (!_fills.HasChanged(tag.Key.Hash, asked))
+                    _awaited[hash] = record;
             }
 
             if (_store.Index.OfBody(hash) is [var source, ..])
@@ -118,16 +141,20 @@ internal sealed partial class StaleTags
         await UpstreamRelay.SendAsync(context, response, missed: false);
     }
 
-    // Also what a HEAD has announced and whose body has not come yet.
     private void Forget(CacheKey key)
+    {
+        StopAwaiting(key);
+        _store.Invalidate(key);
+    }
+
+    /// <summary>What a HEAD has announced of a tag is no longer so, though its body has not come yet.</summary>
+    public void StopAwaiting(CacheKey key)
     {
         lock (_lock)
         {
             foreach (var (digest, _) in _awaited.Where(awaited => awaited.Value.Key == key.Text).ToList())
                 _awaited.Remove(digest);
         }
-
-        _store.Invalidate(key);
     }
 
     private void Link(CacheEntry stored)
@@ -143,21 +170,23 @@ internal sealed partial class StaleTags
             _store.AddRecord(stored, record);
     }
 
-    private async Task<bool> TryAnswerAsync(HttpContext context, CacheTarget tag, string reason)
+    private async ValueTask<StoredBody?> FindAsync(HttpContext context, CacheTarget tag)
     {
         if (await _store.FindAsync(tag, context.RequestAborted) is not { } body)
-            return false;
-        if (!Accepts(context.Request, body.Record.Metadata.Header("Content-Type")))
-        {
-            body.Release();
-            return false;
-        }
+            return null;
+        if (Accepts(context.Request, body.Record.Metadata.Header("Content-Type")))
+            return body;
+        body.Release();
+        return null;
+    }
 
+    private Task<bool> AnswerAsync(HttpContext context, CacheTarget tag, StoredBody body, string reason)
+    {
         _stats.Offline();
         LogStale(tag.Key.Address, body.Digest, reason, ProxiedRequest.Of(context).Id);
         Flow.Of(context)?.Cache = FlowCache.Stale;
         context.Response.Headers.Warning = "111 discobot \"Revalidation Failed\"";
-        return await _hits.TrySendAsync(context, tag, body);
+        return _hits.TrySendAsync(context, tag, body);
     }
 
     // One tag has several representations: an index for those who know indexes, one platform's manifest for the others.

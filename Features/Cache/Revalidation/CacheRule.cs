@@ -52,6 +52,12 @@ internal sealed record CacheRule
     /// <summary>Whether what it names is one of several documents that name each other's digests.</summary>
     public bool IsOneOfSet { get; init; }
 
+    /// <summary>Whether it is of an address to which a package registry has sent its client, and of no other.</summary>
+    public bool IsRedirected { get; init; }
+
+    /// <summary>Whether that was while the registry was away: what signed the address is kept nowhere, and its host would refuse it.</summary>
+    public bool HasLostSignature { get; init; }
+
     /// <summary>What a client has to say for the rule to count, where the path alone does not tell.</summary>
     public Func<IHeaderDictionary, bool>? Client { get; init; }
 

@@ -8,7 +8,7 @@ namespace Discobot.Features.Cache.Revalidation;
 internal readonly record struct Freshness(long Lifetime, long Age)
 {
     private const long HeuristicLimit = 24 * 60 * 60;
-    private static readonly TimeSpan ClockTolerance = TimeSpan.FromMinutes(1);
+    internal static readonly TimeSpan ClockTolerance = TimeSpan.FromMinutes(1);
 
     // RFC 9110, 15.1: answers whose status alone lets a cache guess a lifetime.
     private static readonly HashSet<int> Guessable = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501];
@@ -31,7 +31,7 @@ internal readonly record struct Freshness(long Lifetime, long Age)
         var lifetime = LifetimeOf(record, rule);
         var control = CacheControl.Of(record);
         var strict = control.Has("must-revalidate") || control.Has("proxy-revalidate");
-        if (StaleAnswer.IsAbsence(record, rule))
+        if (StaleAnswer.IsInPlace(record, rule))
             return new(0, age);
         return new(record.Status == 200 ? rule.Lifetime(lifetime, strict) : lifetime, age);
     }

@@ -14,6 +14,7 @@ public sealed class OriginReachTests : IAsyncLifetime
         _stage = await CacheStage.StartAsync();
         _stage.Connecting = TimeSpan.FromSeconds(1);
         _stage.Origin = context => context.Response.WriteAsync("one");
+        _stage.Options = _stage.Options with { StaleTags = true };
         await _stage.RestartAsync();
     }
 
@@ -50,6 +51,50 @@ public sealed class OriginReachTests : IAsyncLifetime
         using (var answer = await other)
             Assert.Equal("two", await answer.Content.ReadAsStringAsync());
         await _stage.ExpectAsync("MISS", "two"u8.ToArray(), indexes[3]);
+    }
+
+    [Theory]
+    [InlineData("/v2/", true)]
+    [InlineData("/v2/x/manifests/latest", false)]
+    public async Task A_registry_of_images_is_waited_for_no_longer_than_others(string path, bool isPing)
+    {
+        await _stage.ExpectAsync("MISS", "one"u8.ToArray(), _stage.Url("/v2/x/manifests/sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"));
+        await _stage.FetchAsync(_stage.Url("/v2/x/manifests/latest"));
+        await _stage.Store.CommittedAsync();
+        var (tries, back) = (0, new TaskCompletionSource());
+        _stage.Connect = async cancel =>
+        {
+            Interlocked.Increment(ref tries);
+            await back.Task.WaitAsync(cancel);
+        };
+        for (var i = 0; i < 4; i++)
+        {
+            using var response = await _stage.GetAsync(_stage.Url(path)).WaitAsync(TimeSpan.FromSeconds(60));
+            Assert.Equal((HttpStatusCode.OK, isPing ? "{}" : "one"), (response.StatusCode, await response.Content.ReadAsStringAsync()));
+            Assert.Equal("HIT", CacheStage.XCache(response));
+        }
+
+        // The first request's own, and the one beside the others that goes on.
+        Assert.Equal(2, tries);
+        _stage.Origin = context => context.Response.WriteAsync("two");
+        back.SetResult();
+        await CacheStage.EventuallyAsync(() => _stage.Asked.Count > 2);
+        Assert.Equal("two"u8.ToArray(), (await _stage.FetchAsync(_stage.Url(path))).Body);
+    }
+
+    [Fact]
+    public async Task Whoever_should_judge_credentials_is_waited_for()
+    {
+        await _stage.ExpectAsync("MISS", "one"u8.ToArray(), _stage.Url("/v2/x/manifests/sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"));
+        var back = new TaskCompletionSource();
+        _stage.Connect = cancel => back.Task.WaitAsync(cancel);
+        var ping = _stage.GetAsync(_stage.Url("/v2/"), r => r.Headers.TryAddWithoutValidation("Authorization", "Basic dTpw"));
+        using (var other = await _stage.GetAsync(_stage.Url("/v2/")))
+            Assert.Equal("HIT", CacheStage.XCache(other));
+        Assert.False(ping.IsCompleted);
+        _stage.Origin = context => CacheStage.Status(context, 401);
+        back.SetResult();
+        Assert.Equal(HttpStatusCode.Unauthorized, (await ping).StatusCode);
     }
 
     [Fact]
@@ -125,7 +170,7 @@ public sealed class OriginReachTests : IAsyncLifetime
         {
             var how = request.RequestUri!.Host.Split('.')[0];
             if (how == "broken")
-                UpstreamRequests.ConnectedOf(request)!();
+                UpstreamRequests.NewsOf(request)!.Connected();
             if (how != "refused")
                 clock.Now += TimeSpan.FromSeconds(15);
             throw new HttpRequestException(how, how == "broken" ? new IOException("closed") : new SocketException((int)(how == "refused" ? SocketError.ConnectionRefused : SocketError.TimedOut)));

@@ -17,6 +17,9 @@ internal sealed class OriginReach(IUpstream upstream, CacheLimits limits, TimePr
     /// <summary>How long no connection is waited for after one could not be made.</summary>
     public static readonly TimeSpan Memory = TimeSpan.FromSeconds(30);
 
+    /// <summary>Why what is stored answers, then.</summary>
+    public const string WasAway = "no connection could be made a moment ago";
+
     private const int MaxRemembered = 1000;
 
     private readonly ConcurrentDictionary<string, long> _away = new(StringComparer.Ordinal);
@@ -29,8 +32,8 @@ internal sealed class OriginReach(IUpstream upstream, CacheLimits limits, TimePr
     /// <summary>Asks, and waits for the head of the answer.</summary>
     /// <param name="request">Whose origin it is.</param>
     /// <param name="message">What is sent.</param>
-    /// <param name="isStoodInFor">Whether there is another answer: then a connection is not waited for longer than <see cref="CacheLimits.Connecting"/>.
-    /// One that is there may take its time.</param>
+    /// <param name="isStoodInFor">Whether there is another answer: then a connection is not waited for longer than <see cref="CacheLimits.Connecting"/>,
+    /// counted from when it begins to be made: one that was kept may turn out to be dead before. One that is there may take its time.</param>
     /// <param name="cancel">Ends the question until its answer has begun.</param>
     /// <exception cref="TimeoutException">No connection was there in time; the origin is away from now on.</exception>
     public async Task<HttpResponseMessage> AskAsync(ProxiedRequest request, HttpRequestMessage message, bool isStoodInFor, CancellationToken cancel)
@@ -38,14 +41,17 @@ internal sealed class OriginReach(IUpstream upstream, CacheLimits limits, TimePr
         var origin = CacheKey.OriginOf(request);
         var started = time.GetTimestamp();
         var isConnected = false;
-        using var patience = new CancellationTokenSource(isStoodInFor ? limits.Connecting : Timeout.InfiniteTimeSpan, time);
+        // Not disposed: it may be told of a connection as the answer comes.
+        var patience = new CancellationTokenSource(isStoodInFor ? limits.Connecting : Timeout.InfiniteTimeSpan, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, patience.Token);
-        UpstreamRequests.OnConnected(message, () =>
-        {
-            isConnected = true;
-            patience.CancelAfter(Timeout.InfiniteTimeSpan);
-            _away.TryRemove(origin, out _);
-        });
+        UpstreamRequests.WatchConnecting(message, new(
+            isKept => patience.CancelAfter(isStoodInFor && !isKept ? limits.Connecting : Timeout.InfiniteTimeSpan),
+            () =>
+            {
+                isConnected = true;
+                patience.CancelAfter(Timeout.InfiniteTimeSpan);
+                _away.TryRemove(origin, out _);
+            }));
         try
         {
             return await upstream.AskAsync(message, limits.Silence, either.Token);
@@ -66,7 +72,31 @@ internal sealed class OriginReach(IUpstream upstream, CacheLimits limits, TimePr
     public IDisposable? TryProbe(ProxiedRequest request)
     {
         var origin = CacheKey.OriginOf(request);
-        return _probed.TryAdd(origin, true) ? new Probe(_probed, origin) : null;
+        return _probed.TryAdd(origin, true) ? new ProbeLease(_probed, origin) : null;
+    }
+
+    /// <summary>Tries beside an answer whether an origin is back, unless that is being tried.</summary>
+    /// <param name="request">Whose origin it is.</param>
+    /// <param name="message">What is sent, of a context that lasts.</param>
+    public void Probe(ProxiedRequest request, HttpRequestMessage message)
+    {
+        if (TryProbe(request) is { } probe)
+            _ = ProbeAsync(request, message, probe);
+    }
+
+    private async Task ProbeAsync(ProxiedRequest request, HttpRequestMessage message, IDisposable probe)
+    {
+        using (probe)
+        {
+            try
+            {
+                (await AskAsync(request, message, isStoodInFor: false, CancellationToken.None)).Dispose();
+            }
+            catch (Exception e) when (e is HttpRequestException or IOException or TimeoutException or OperationCanceledException)
+            {
+                // It is not.
+            }
+        }
     }
 
     private void Remember(string origin)
@@ -76,7 +106,7 @@ internal sealed class OriginReach(IUpstream upstream, CacheLimits limits, TimePr
         _away[origin] = time.GetTimestamp();
     }
 
-    private sealed class Probe(ConcurrentDictionary<string, bool> probed, string origin) : IDisposable
+    private sealed class ProbeLease(ConcurrentDictionary<string, bool> probed, string origin) : IDisposable
     {
         public void Dispose() => probed.TryRemove(origin, out _);
     }

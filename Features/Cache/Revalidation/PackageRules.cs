@@ -14,7 +14,7 @@ namespace Discobot.Features.Cache.Revalidation;
 internal static partial class PackageRules
 {
     /// <summary>What <c>cache.packages</c> may name.</summary>
-    public static readonly ImmutableArray<string> Ecosystems = ["npm", "pypi", "crates", "go", "apt", "apk", "rpm", "maven", "gem", "conda"];
+    public static readonly ImmutableArray<string> Ecosystems = ["npm", "pypi", "crates", "go", "apt", "apk", "rpm", "maven", "gem", "conda", "huggingface", "github"];
 
     /// <summary>Characters of the longest path that is looked at; a package's has some hundreds.</summary>
     public const int MaxPath = 2048;
@@ -24,6 +24,7 @@ internal static partial class PackageRules
         .. Files("npm", NpmTarball(), path => IsOfVersion(path)),
         Metadata("npm", NpmDocument(), h => Accepts(h, "vnd.npm.install-v1+json") || IsFrom(h, "npm/", "yarn/", "pnpm/", "bun/")),
         .. Files("pypi", PythonFile(), path => IsOfVersion(path)),
+        Immutable("pypi", DevpiFile()),
         Metadata("pypi", PythonIndex()),
         Immutable("crates", CrateFile()),
         Metadata("crates", CrateIndex(), h => IsFrom(h, "cargo")),
@@ -33,6 +34,9 @@ internal static partial class PackageRules
         Immutable("apt", DebianDigest()),
         .. Files("apt", DebianFile(), IsOfVersionAndStays),
         Always(Metadata("apt", DebianIndex())),
+        // A repository that is one folder has no shape of its own: its client tells.
+        .. Files("apt", FlatFile(), IsOfVersionAndStays).Select(r => r with { Client = IsApt }),
+        Always(Metadata("apt", FlatIndex(), IsApt)),
         .. Files("apk", AlpinePackage(), IsOfVersionAndStays),
         Always(Metadata("apk", AlpineIndex())),
         Immutable("rpm", RpmDigest()),
@@ -44,6 +48,10 @@ internal static partial class PackageRules
         Metadata("gem", GemIndex(), h => IsFrom(h, "bundler", "ruby", "rubygems")),
         .. Files("conda", CondaPackage(), IsOfVersionAndStays),
         Metadata("conda", CondaIndex()),
+        Immutable("huggingface", ModelFileOfCommit()),
+        Metadata("huggingface", ModelFile()),
+        Metadata("huggingface", ModelDescription(), h => h.UserAgent.ToString().Contains("hf_hub/", StringComparison.Ordinal)),
+        Metadata("github", ReleaseAsset()),
     ];
 
     /// <summary>The rules of some ecosystems.</summary>
@@ -78,6 +86,8 @@ internal static partial class PackageRules
     // The files of one distribution's index name each other's digests: one that is newer than the others breaks the client.
     private static CacheRule Always(CacheRule rule) => rule with { MaxAge = TimeSpan.Zero, IsOneOfSet = true };
 
+    private static bool IsApt(IHeaderDictionary headers) => IsFrom(headers, "Debian APT");
+
     private static bool Accepts(IHeaderDictionary headers, string type) => headers.Accept.ToString().Contains(type, StringComparison.OrdinalIgnoreCase);
 
     private static bool IsFrom(IHeaderDictionary headers, params ReadOnlySpan<string> programs)
@@ -102,7 +112,11 @@ internal static partial class PackageRules
     [GeneratedRegex(@"/packages/.+\.(?:whl|egg|zip|tar\.gz|tar\.bz2|tar\.xz)(?:\.metadata|\.asc)?$", RegexOptions.CultureInvariant)]
     private static partial Regex PythonFile();
 
-    [GeneratedRegex(@"(?:/simple/(?:[A-Za-z0-9._-]+/?)?|/pypi/[^/]+/(?:[^/]+/)?json)$", RegexOptions.CultureInvariant)]
+    // devpi names the folder by the file's SHA-256.
+    [GeneratedRegex(@"/\+f/[0-9a-f]{3}/[0-9a-f]{13}/[^/]+\.(?:whl|egg|zip|tar\.gz|tar\.bz2|tar\.xz)(?:\.metadata|\.asc)?$", RegexOptions.CultureInvariant)]
+    private static partial Regex DevpiFile();
+
+    [GeneratedRegex(@"(?:/\+?simple/(?:[A-Za-z0-9._-]+/?)?|/pypi/[^/]+/(?:[^/]+/)?json)$", RegexOptions.CultureInvariant)]
     private static partial Regex PythonIndex();
 
     [GeneratedRegex(@"(?:\.crate|/crates/[^/]+/[^/]+/download)$", RegexOptions.CultureInvariant)]
@@ -123,6 +137,12 @@ internal static partial class PackageRules
 
     [GeneratedRegex(@"/pool/.+\.(?:deb|udeb|ddeb|dsc|tar\.[a-z0-9]+)$", RegexOptions.CultureInvariant)]
     private static partial Regex DebianFile();
+
+    [GeneratedRegex(@"/[^/_]+_[^/_]+_[a-z0-9-]+\.u?deb$", RegexOptions.CultureInvariant)]
+    private static partial Regex FlatFile();
+
+    [GeneratedRegex(@"/(?:InRelease|Release|Release\.gpg|(?:Packages|Sources)(?:\.[a-z0-9]+)?)$", RegexOptions.CultureInvariant)]
+    private static partial Regex FlatIndex();
 
     [GeneratedRegex(@"/by-hash/(?:SHA256|SHA512|SHA1|MD5Sum)/[0-9a-f]+$", RegexOptions.CultureInvariant)]
     private static partial Regex DebianDigest();
@@ -163,4 +183,18 @@ internal static partial class PackageRules
 
     [GeneratedRegex(@"/(?:noarch|linux-[a-z0-9_]+|osx-[a-z0-9_]+|win-[a-z0-9_]+)/(?:current_)?repodata(?:_shards)?\.(?:json|msgpack)(?:\.[a-z0-9]+)?$", RegexOptions.CultureInvariant)]
     private static partial Regex CondaIndex();
+
+    // owner/name, of data sets and spaces behind a word. A commit's files never change; what a branch has is its host's to confirm. Large ones are redirects.
+    [GeneratedRegex(@"^(?:/datasets|/spaces)?(?:/[A-Za-z0-9._-]+){1,2}/resolve/[0-9a-f]{40}/.+$", RegexOptions.CultureInvariant)]
+    private static partial Regex ModelFileOfCommit();
+
+    [GeneratedRegex(@"^(?:/datasets|/spaces)?(?:/[A-Za-z0-9._-]+){1,2}/resolve/[^/]+/.+$", RegexOptions.CultureInvariant)]
+    private static partial Regex ModelFile();
+
+    [GeneratedRegex(@"^/api/(?:models|datasets|spaces)(?:/[A-Za-z0-9._-]+){1,2}(?:/(?:revision|tree)/.+)?$", RegexOptions.CultureInvariant)]
+    private static partial Regex ModelDescription();
+
+    // An asset may be replaced, and each answer is a redirect to where it lies.
+    [GeneratedRegex(@"^(?:/[A-Za-z0-9._-]+){2}/releases/(?:download/[^/]+|latest/download)/[^/]+$", RegexOptions.CultureInvariant)]
+    private static partial Regex ReleaseAsset();
 }

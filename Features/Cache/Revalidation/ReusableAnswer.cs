@@ -29,6 +29,9 @@ internal static class ReusableAnswer
             return false;
         if (control.Has("must-understand") ? !Understood.Contains(status) : StorableAnswer.Forbids(response, "no-store"))
             return false;
+        // Where it leads ends with the signature, which is to be written nowhere.
+        if (PackageRedirects.Is(status) && Location(response) is { } location && CountedQuery.Unsigned(location) != location)
+            return false;
         if (StorableAnswer.Forbids(response, "private") || Vary(response).Split(',').Any(v => v.Trim() == "*"))
             return false;
         return Freshness.IsGuessable(status) || control.Has("public") || control.Has("s-maxage") || control.Has("max-age")
@@ -38,6 +41,10 @@ internal static class ReusableAnswer
     // That a document of a package registry is not there is kept for the time when that is away, if it is not said at length.
     private static bool IsAbsence(HttpResponseMessage response, CacheRule rule) =>
         (int)response.StatusCode is 404 or 410 && rule.Mode == CacheMode.Revalidate && response.Content.Headers.ContentLength is null or <= MaxAbsence;
+
+    /// <summary>Where a redirect leads; null where it does not say so, or says it twice.</summary>
+    public static string? Location(HttpResponseMessage response) =>
+        response.Headers.NonValidated.TryGetValues("Location", out var values) && values.Count == 1 ? values.ToString() : null;
 
     public static string Vary(HttpResponseMessage response) =>
         response.Headers.NonValidated.TryGetValues("Vary", out var values) ? string.Join(',', values) : "";

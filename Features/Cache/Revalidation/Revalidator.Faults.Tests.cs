@@ -143,6 +143,73 @@ public sealed class RevalidatorFaultsTests : IAsyncLifetime
         await _stage.ExpectAsync("MISS", _bodies[1], rpm);
     }
 
+    /// <summary>A container that slept, a machine whose battery was empty.</summary>
+    [Theory]
+    [InlineData(365)]
+    [InlineData(-365)]
+    public async Task A_clock_that_is_set_by_a_year_costs_a_question_and_no_answer(int days)
+    {
+        _control = "max-age=600";
+        var (file, index) = (_stage.Url("/left/-/left-1.0.0.tgz"), _stage.Url("/simple/left/"));
+        foreach (var url in new[] { Document, file, index })
+            await _stage.ExpectAsync("MISS", _bodies[0], url);
+        foreach (var ahead in new[] { TimeSpan.FromDays(days), TimeSpan.Zero })
+        {
+            _stage.Time.Ahead = ahead;
+            foreach (var url in new[] { Document, file, index })
+            {
+                var asked = _stage.Asked.Count;
+                await _stage.ExpectAsync("HIT", _bodies[0], url);
+                await _stage.ExpectAsync("HIT", _bodies[0], url);
+                // An origin whose own clock is a year behind seems to answer with what is a year old (RFC 9111, 4.2.3), and is asked each time.
+                Assert.InRange(_stage.Asked.Count - asked, 1, ahead > TimeSpan.Zero ? 2 : 1);
+            }
+        }
+
+        await _stage.Store.CommittedAsync();
+        _stage.Time.Ahead = TimeSpan.FromDays(days);
+        await _stage.StopOriginAsync();
+        await _stage.RestartAsync();
+        foreach (var url in new[] { Document, file, index })
+            await _stage.ExpectAsync("HIT", _bodies[0], url);
+    }
+
+    [Fact]
+    public async Task What_is_stored_after_a_clock_was_set_back_answers_though_it_seems_older_than_what_was_there()
+    {
+        var serve = _stage.Origin;
+        _control = "max-age=600";
+        await _stage.ExpectAsync("MISS", _bodies[0], Document);
+        _stage.Time.Ahead = -TimeSpan.FromDays(365);
+        _version = 1;
+        _stage.Origin = context =>
+        {
+            context.Response.Headers.Vary = "X-Requested-With";
+            return serve(context);
+        };
+        await _stage.ExpectAsync("MISS", _bodies[1], Document);
+        await _stage.ExpectAsync("HIT", _bodies[1], Document);
+        Assert.Equal(2, _stage.Asked.Count);
+    }
+
+    [Fact]
+    public async Task A_disk_that_takes_nothing_costs_nobody_an_answer()
+    {
+        var temporary = Path.Join(_stage.Files.Dir, "tmp");
+        Directory.Delete(temporary, recursive: true);
+        await File.WriteAllTextAsync(temporary, "no directory");
+        foreach (var url in new[] { Document, _stage.Url("/left/-/left-1.0.0.tgz"), _stage.Url("/simple/left/"), _stage.Blob(_bodies[0]) })
+        {
+            for (var i = 0; i < 2; i++)
+                await _stage.ExpectAsync("MISS", _bodies[0], url);
+        }
+
+        File.Delete(temporary);
+        Directory.CreateDirectory(temporary);
+        await _stage.ExpectAsync("MISS", _bodies[0], Document);
+        await _stage.ExpectAsync("HIT", _bodies[0], Document);
+    }
+
     [Fact]
     public async Task No_password_can_be_tried_on_what_is_on_the_disk()
     {

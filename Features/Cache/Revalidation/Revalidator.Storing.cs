@@ -5,17 +5,15 @@ namespace Discobot.Features.Cache.Revalidation;
 /// <summary>What an origin says and how it is kept: at a client's request, or beside an answer that was stale a little.</summary>
 internal sealed partial class Revalidator
 {
-    private async Task<Fill?> TryStoreAsync(Question question, HttpResponseMessage response, DateTimeOffset asked)
+    private async Task<Fill?> TryStoreAsync(Question question, HttpResponseMessage response, Moment asked)
     {
         if (!ReusableAnswer.Is(response, question.Rule, question.Wishes, question.Options))
             return null;
         var client = new RequestSnapshot(question.Context);
-        var address = question.Private is null || CacheControl.Of(response).IsForAll ? question.Address : question.Private;
-        var vary = ReusableAnswer.Vary(response) + Unsaid(question.Rule, response);
+        var (address, vary) = (AddressFor(question, response), VaryOf(question.Rule, response));
         if (await variants.KeyForAsync(address, vary, client.Context.Request.Headers, question.Context.RequestAborted) is not { } key)
             return null;
         var answered = time.GetUtcNow();
-        var age = Freshness.InitialAge(response, asked, answered);
         // The download may outlast the client, whose context is another's then.
         var (of, rule, named, isPacked) = (ProxiedRequest.Of(question.Context), question.Rule, question.Integrity, response.Content.Headers.NonValidated.Contains("Content-Encoding"));
         var request = new FillRequest(new CacheTarget(key, null), of, () => Message(client.Context, null), question.Options)
@@ -23,17 +21,39 @@ internal sealed partial class Revalidator
             // A file's hash is that of what its client unpacks.
             Integrity = isPacked ? null : named,
             Stored = body => Stored(rule, of, isPacked ? null : named, body),
-            Describe = record => record with
+            Answers = async (fields, cancel) => await variants.KeyForAsync(address, vary, fields, cancel) == key,
+            Resource = CacheKey.Of(question.Address).Hash,
+            Asked = asked.Mark,
+            Head = new EntryMetadata
             {
-                Status = (int)response.StatusCode,
+                Key = key.Text,
+                Size = 0,
+                Digest = default,
                 StoredAt = answered.ToUnixTimeMilliseconds(),
-                InitialAge = age,
-                Headers = EndToEnd.Storable(record.Headers, cookies: false),
+                Kind = BodyKind.Blob,
+                Status = (int)response.StatusCode,
+                InitialAge = Freshness.InitialAge(response, asked.Time, answered),
+                Headers = EndToEnd.Storable(EndToEnd.Headers(response), cookies: false),
             },
         };
         if (question.Rule.IsOneOfSet && response.StatusCode == System.Net.HttpStatusCode.OK)
             sets.Note(question.Address, answered.ToUnixTimeMilliseconds());
-        return fills.Begin(request, response);
+        return fills.Begin(request, response, question.Seat?.Flight);
+    }
+
+    private static string AddressFor(Question question, HttpResponseMessage response) =>
+        question.Private is null || CacheControl.Of(response).IsForAll ? question.Address : question.Private;
+
+    private static string VaryOf(CacheRule rule, HttpResponseMessage response) => ReusableAnswer.Vary(response) + Unsaid(rule, response);
+
+    private async Task RedirectAsync(Question question, HttpResponseMessage response, Moment asked, EntryMetadata? former)
+    {
+        var request = ProxiedRequest.Of(question.Context);
+        if (question.Private is null && ReusableAnswer.Location(response) is { } location)
+            redirects.Follow(question.Rule, request, location, isStoodInFor: false);
+        if (!question.Wishes.Has("no-store"))
+            await redirects.KeepAsync(
+                request, AddressFor(question, response), VaryOf(question.Rule, response), question.Context.Request.Headers, response, former, asked, question.Context.RequestAborted);
     }
 
     private void Stored(CacheRule rule, ProxiedRequest request, Integrity? compared, StoredBody body)
@@ -72,7 +92,7 @@ internal sealed partial class Revalidator
     private void Refresh(Question question, StoredBody stored, IDisposable? probe = null)
     {
         if (_refreshing.TryAdd(stored.Entry.Key, true))
-            _ = RefreshAsync(question with { Context = new RequestSnapshot(question.Context).Context }, stored.Entry, stored.Record.Metadata, probe);
+            _ = RefreshAsync(question with { Context = new RequestSnapshot(question.Context).Context, Seat = null }, stored.Entry, stored.Record.Metadata, probe);
         else
             probe?.Dispose();
     }
@@ -81,13 +101,13 @@ internal sealed partial class Revalidator
     {
         try
         {
-            var asked = time.GetUtcNow();
-            var isAbsence = StaleAnswer.IsAbsence(record, question.Rule);
-            var message = Message(question.Context, isAbsence ? null : record);
+            var asked = Now();
+            var isInPlace = StaleAnswer.IsInPlace(record, question.Rule);
+            var message = Message(question.Context, isInPlace ? null : record);
             var response = await reach.AskAsync(ProxiedRequest.Of(question.Context), message, isStoodInFor: false, CancellationToken.None);
-            EndIfGone(question, response);
-            if (!isAbsence && (int)response.StatusCode == 304 && ReusableAnswer.Confirms(record, response))
-                await KeepAsync(question, entry, response, ReusableAnswer.Confirmed(record, response, asked, time.GetUtcNow()));
+            asked = EndIfGone(question, response, asked);
+            if (!isInPlace && (int)response.StatusCode == 304 && ReusableAnswer.Confirms(record, response))
+                await KeepAsync(question, entry, response, ReusableAnswer.Confirmed(record, response, asked.Time, time.GetUtcNow()));
             else if (await TryStoreAsync(question, response, asked) is { } fill)
                 await ReadThroughAsync(fill);
             else

@@ -309,6 +309,8 @@ public sealed class RevalidatorTests : IAsyncLifetime
     [InlineData("DELETE", "/-/package/@scope%2fthing/dist-tags/beta", "/@scope/thing")]
     [InlineData("PUT", "/@scope%2fthing", "/@scope/thing")]
     [InlineData("PUT", "/@scope/thing", "/@scope%2fthing")]
+    [InlineData("PUT", "/npm/-/package/thing/dist-tags/beta", "/npm/-/package/thing/dist-tags")]
+    [InlineData("PUT", "/npm/@scope%2fthing", "/npm/-/package/@scope%2fthing/dist-tags")]
     public async Task What_a_write_at_a_registry_changes_is_asked_for_anew(string method, string written, string document)
     {
         _control = "max-age=300";

@@ -11,7 +11,7 @@ namespace Discobot.Features.Cache.Revalidation;
 /// </summary>
 internal sealed partial class Revalidator(
     CacheStore store, CacheHits hits, CacheMisses misses, CacheStats stats, Fills fills, OriginReach reach, UpstreamRequests requests,
-    DocumentSets sets, Variants variants, IndexHashes hashes, CredentialDigest credentials, TimeProvider time, ILogger<Revalidator> log)
+    DocumentSets sets, Variants variants, PackageRedirects redirects, IndexHashes hashes, CredentialDigest credentials, TimeProvider time, ILogger<Revalidator> log)
 {
     private static readonly string[] Conditions = ["If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"];
 
@@ -40,14 +40,8 @@ internal sealed partial class Revalidator(
                         return;
                     break;
                 case Verdict.Ask:
-                    if (IsPlainGet(context.Request))
-                    {
-                        await FetchAsync(question, stored);
-                        return;
-                    }
-
-                    stored.Release();
-                    break;
+                    await (IsPlainGet(context.Request) ? FetchAsync(question, stored) : PassOnAsync(question, stored, next));
+                    return;
             }
         }
 
@@ -57,10 +51,7 @@ internal sealed partial class Revalidator(
             return;
         }
 
-        if (IsPlainGet(context.Request))
-            await FetchAsync(question, null);
-        else
-            await next(context);
+        await (IsPlainGet(context.Request) ? FetchAsync(question, null) : PassOnAsync(question, null, next));
     }
 
     private async ValueTask<bool> IsMetAsync(StoredBody stored, Integrity integrity, CancellationToken cancel)
@@ -122,7 +113,7 @@ internal sealed partial class Revalidator(
     private Verdict Judge(Question question, EntryMetadata record)
     {
         var (control, wishes) = (CacheControl.Of(record), question.Wishes);
-        if (StaleAnswer.IsAbsence(record, question.Rule))
+        if (StaleAnswer.IsInPlace(record, question.Rule))
             return Verdict.Ask;
         var freshness = Freshness.Of(record, question.Rule, time.GetUtcNow());
         if (question.IsAnother || control.Has("no-cache") || wishes.Has("no-cache"))
@@ -160,39 +151,33 @@ internal sealed partial class Revalidator(
     // Owns the stored body, if there is one.
     private async Task FetchAsync(Question question, StoredBody? stored)
     {
-        var context = question.Context;
-        var asked = time.GetUtcNow();
-        var isStoodInFor = stored is not null && MayStandIn(question, stored.Record.Metadata, Trouble.Away);
-        if (isStoodInFor && reach.IsAway(ProxiedRequest.Of(context)))
+        using var seat = Enter(question);
+        if (seat is { Leads: false })
         {
-            await StandInAsync(question, stored!, "no connection could be made a moment ago");
-            return;
-        }
-
-        // Nobody confirms that there is nothing: the client's own question is asked.
-        var confirmable = stored is null || StaleAnswer.IsAbsence(stored.Record.Metadata, question.Rule) ? null : stored.Record.Metadata;
-        HttpResponseMessage response;
-        try
-        {
-            response = await reach.AskAsync(ProxiedRequest.Of(context), Message(context, confirmable, question.IsAnother), isStoodInFor, context.RequestAborted);
-        }
-        catch (Exception e) when (!context.RequestAborted.IsCancellationRequested)
-        {
-            var error = UpstreamFailures.ToError(e, ProxiedRequest.Of(context).Target.Host);
-            if (stored is null)
-                await ProxyErrors.WriteAsync(context, error);
-            else if (!UpstreamFailures.IsUnreachable(error) || !MayStandIn(question, stored.Record.Metadata, ConnectionFailure.Is(e) ? Trouble.Away : Trouble.BrokenOff))
-                await RefuseAsync(context, stored, error);
-            else
-                await StandInAsync(question, stored, error.Reason);
-            return;
-        }
-        catch
-        {
+            EntryMetadata? begun = null;
+            if (await TryJoinAsync(question, seat, stored, head => begun = head))
+                return;
+            // It may have come in, or been confirmed, meanwhile.
             stored?.Release();
-            throw;
+            stored = await FindAsync(question);
+            if (stored?.Record.Metadata is { } record && (Judge(question, record) == Verdict.Answer || (begun is not null && (record.Key, record.StoredAt) == (begun.Key, begun.StoredAt))))
+            {
+                if (await AnswerAsync(question, stored!, "hit"))
+                    return;
+                stored = null;
+            }
         }
 
+        await AskOriginAsync(question with { Seat = seat is { Leads: true } ? seat : null }, stored);
+    }
+
+    private async Task AskOriginAsync(Question question, StoredBody? stored)
+    {
+        var asked = Now();
+        // Nobody confirms what was said in place of a document: the client's own question is asked.
+        var confirmable = stored is null || StaleAnswer.IsInPlace(stored.Record.Metadata, question.Rule) ? null : stored.Record.Metadata;
+        if (await TrySendAsync(question, stored, () => Message(question.Context, confirmable, question.IsAnother)) is not { } response)
+            return;
         if (stored is not null)
         {
             var status = (int)response.StatusCode;
@@ -208,12 +193,69 @@ internal sealed partial class Revalidator(
                 await StandInAsync(question, stored, $"it said {status}");
                 return;
             }
-
-            stored.Release();
         }
 
-        await PassAsync(question, response, asked, stored is null ? "fwd=uri-miss" : "fwd=stale");
+        var former = stored?.Record.Metadata;
+        stored?.Release();
+        await PassAsync(question, response, asked, former);
     }
+
+    // What asks for a part, or for the head alone, is passed on as it is; what is stored answers it while its origin is away.
+    private async Task PassOnAsync(Question question, StoredBody? stored, RequestDelegate next)
+    {
+        var context = question.Context;
+        if (question.Rule.Ecosystem is null)
+        {
+            stored?.Release();
+            await next(context);
+            return;
+        }
+
+        var asked = Now();
+        if (await TrySendAsync(question, stored, () => requests.Create(context)) is not { } response)
+            return;
+        var former = stored?.Record.Metadata;
+        stored?.Release();
+        if (PackageRedirects.Is((int)response.StatusCode))
+            await RedirectAsync(question, response, asked, former);
+        await UpstreamRelay.SendAsync(context, response, missed: false);
+    }
+
+    // Null: the client has its answer, and what is stored has been sent or released.
+    private async Task<HttpResponseMessage?> TrySendAsync(Question question, StoredBody? stored, Func<HttpRequestMessage> message)
+    {
+        var (context, request) = (question.Context, ProxiedRequest.Of(question.Context));
+        var isStoodInFor = stored is not null && MayStandIn(question, stored.Record.Metadata, Trouble.Away);
+        if (isStoodInFor && (question.Rule.HasLostSignature || reach.IsAway(request)))
+        {
+            await StandInAsync(question, stored!, question.Rule.HasLostSignature ? "its registry is away, and its signature is not kept" : OriginReach.WasAway);
+            return null;
+        }
+
+        try
+        {
+            return await reach.AskAsync(request, message(), isStoodInFor, context.RequestAborted);
+        }
+        catch (Exception e) when (!context.RequestAborted.IsCancellationRequested)
+        {
+            question.Seat?.Dispose();
+            var error = UpstreamFailures.ToError(e, request.Target.Host);
+            if (stored is null)
+                await ProxyErrors.WriteAsync(context, error);
+            else if (!UpstreamFailures.IsUnreachable(error) || !MayStandIn(question, stored.Record.Metadata, ConnectionFailure.Is(e) ? Trouble.Away : Trouble.BrokenOff))
+                await RefuseAsync(context, stored, error);
+            else
+                await StandInAsync(question, stored, error.Reason);
+            return null;
+        }
+        catch
+        {
+            stored?.Release();
+            throw;
+        }
+    }
+
+    private Moment Now() => new(time.GetUtcNow(), fills.Now());
 
     private static async Task RefuseAsync(HttpContext context, StoredBody stored, ProxyError error)
     {
@@ -221,14 +263,15 @@ internal sealed partial class Revalidator(
         await ProxyErrors.WriteAsync(context, error);
     }
 
-    private async Task ConfirmAsync(Question question, StoredBody stored, HttpResponseMessage response, DateTimeOffset asked)
+    private async Task ConfirmAsync(Question question, StoredBody stored, HttpResponseMessage response, Moment asked)
     {
         using (response)
         {
             if (ReusableAnswer.Confirms(stored.Record.Metadata, response))
             {
-                var confirmed = ReusableAnswer.Confirmed(stored.Record.Metadata, response, asked, time.GetUtcNow());
+                var confirmed = ReusableAnswer.Confirmed(stored.Record.Metadata, response, asked.Time, time.GetUtcNow());
                 await KeepAsync(question, stored.Entry, response, confirmed);
+                question.Seat?.Dispose();
                 Flow.Of(question.Context)?.Cache = FlowCache.Revalidated;
                 if (await AnswerAsync(question, stored, "hit; fwd=stale; fwd-status=304", confirmed))
                     return;
@@ -240,7 +283,7 @@ internal sealed partial class Revalidator(
         }
 
         // It was another's 304, or the file turned out to be altered: once more, for the whole.
-        await FetchAsync(question, null);
+        await AskOriginAsync(question, null);
     }
 
     // An origin may say with a 304, too, that what it sends is no longer to be kept.
@@ -254,11 +297,15 @@ internal sealed partial class Revalidator(
 
     private async Task StandInAsync(Question question, StoredBody stored, string reason)
     {
+        question.Seat?.Dispose();
+        var record = stored.Record.Metadata;
+        if (StaleAnswer.IsRedirect(record, question.Rule) && question.Private is null)
+            redirects.Follow(question.Rule, ProxiedRequest.Of(question.Context), record.Header("Location")!, isStoodInFor: true);
         // Whether it is back is found out beside the answers, by one request at a time.
         if (reach.IsAway(ProxiedRequest.Of(question.Context)) && reach.TryProbe(ProxiedRequest.Of(question.Context)) is { } probe)
             Refresh(question, stored, probe);
         stats.Offline();
-        LogStale(CacheKey.AddressOf(stored.Record.Metadata.Key), reason, ProxiedRequest.Of(question.Context).Id);
+        LogStale(CacheKey.AddressOf(record.Key), reason, ProxiedRequest.Of(question.Context).Id);
         Flow.Of(question.Context)?.Cache = FlowCache.Stale;
         question.Context.Response.Headers.Warning = "111 discobot \"Revalidation Failed\"";
         if (!await AnswerAsync(question, stored, "hit; detail=stale"))
@@ -267,38 +314,45 @@ internal sealed partial class Revalidator(
 
     private bool MayStandIn(Question question, EntryMetadata record, Trouble trouble) =>
         StaleAnswer.MayStandIn(record, question.Rule, question.Wishes, question.Options.OfflineServes, trouble, time.GetUtcNow())
-        && (trouble == Trouble.Away || !question.Rule.IsOneOfSet || !sets.IsOvertaken(question.Address, record.StoredAt));
+        && (trouble == Trouble.Away || !question.Rule.IsOneOfSet || !sets.IsOvertaken(question.Address, record.StoredAt))
+        && (!StaleAnswer.IsRedirect(record, question.Rule) || redirects.LeadsToStored(ProxiedRequest.Of(question.Context), record, question.Private?[question.Address.Length..] ?? ""));
 
-    private async Task PassAsync(Question question, HttpResponseMessage response, DateTimeOffset asked, string status)
+    private async Task PassAsync(Question question, HttpResponseMessage response, Moment asked, EntryMetadata? former)
     {
-        var context = question.Context;
-        EndIfGone(question, response);
+        var (context, status) = (question.Context, former is null ? "fwd=uri-miss" : "fwd=stale");
+        asked = EndIfGone(question, response, asked);
         if (await TryStoreAsync(question, response, asked) is { } fill)
         {
+            question.Seat?.Begun(fill);
             context.Response.Headers["Cache-Status"] = $"Discobot; {status}; stored";
             await misses.SendAsync(context, fill);
             return;
         }
 
+        question.Seat?.Dispose();
+        if (question.Rule.Ecosystem is not null && PackageRedirects.Is((int)response.StatusCode))
+            await RedirectAsync(question, response, asked, former);
         // What its origin no longer wants kept, answers nobody from now on.
-        if ((int)response.StatusCode is 200 or 301)
+        else if ((int)response.StatusCode is 200 or 301)
             End(question.Private ?? question.Address);
         context.Response.Headers["Cache-Status"] = $"Discobot; {status}";
         await UpstreamRelay.SendAsync(context, response, missed: true);
     }
 
-    // What its origin says is gone answers nobody from now on, to whatever variant of the question it says so.
-    private void EndIfGone(Question question, HttpResponseMessage response)
+    // What its origin says is gone answers nobody from now on, to whatever variant of the question it says so. Its saying so is of the state after that.
+    private Moment EndIfGone(Question question, HttpResponseMessage response, Moment asked)
     {
-        if ((int)response.StatusCode is 404 or 410)
-            End(question.Private ?? question.Address);
+        if ((int)response.StatusCode is not (404 or 410))
+            return asked;
+        var isCurrent = !fills.HasChanged(CacheKey.Of(question.Address).Hash, asked.Mark);
+        End(question.Private ?? question.Address, question.Seat?.Flight);
+        return isCurrent ? asked with { Mark = fills.Now() } : asked;
     }
 
-    /// <summary>Ends what is stored for an address.</summary>
-    public void End(string address)
+    private void End(string address, Flight? own = null)
     {
         var (plain, names) = Variants.KeysOf(address);
-        fills.Invalidate(plain.Hash);
+        fills.Invalidate(plain.Hash, own);
         store.Invalidate(plain, names);
     }
 
@@ -319,6 +373,9 @@ internal sealed partial class Revalidator(
 
         /// <summary>Whether what is stored is not that file.</summary>
         public bool IsAnother { get; init; }
+
+        /// <summary>Of those who wait for this question's answer; null where nobody does. Left as soon as it is known that there is nothing to share.</summary>
+        public Flight.Seat? Seat { get; init; }
 
         public CacheControl Wishes { get; } = CacheControl.Of(Context.Request);
     }

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text.Json;
 using Discobot.Features.Api;
 using Discobot.Tests.Fixtures;
@@ -13,6 +14,7 @@ public sealed class RuleExplanationTests : IAsyncLifetime
     private RunningProxy _proxy = null!;
     private TestOrigin _origin = null!;
     private string _control = "max-age=600";
+    private string _body = "what is there";
 
     public async Task InitializeAsync()
     {
@@ -21,7 +23,7 @@ public sealed class RuleExplanationTests : IAsyncLifetime
         {
             context.Response.Headers.CacheControl = _control;
             context.Response.Headers.ETag = "\"1\"";
-            return context.Response.WriteAsync("what is there");
+            return context.Response.WriteAsync(context.Request.Path == "/left-pad" ? _body : "what is there");
         });
     }
 
@@ -68,6 +70,36 @@ public sealed class RuleExplanationTests : IAsyncLifetime
         Assert.Contains("its host is asked whether it still holds", explained.Cache.Reason, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("sha512")]
+    [InlineData("sha1")]
+    public async Task A_file_that_its_index_has_refuted_is_no_hit(string algorithm)
+    {
+        const string Tarball = "/left-pad/-/left-pad-1.3.0.tgz";
+        await GetAsync(Tarball);
+        await StoredAsync(Tarball);
+        string Document(string of) => $$"""{"name":"left-pad","versions":{"1.3.0":{"dist":{"tarball":"{{_origin.Https}}{{Tarball}}",{{Dist(algorithm, of)}} } } } }""";
+        _body = Document("what is there");
+        await GetAsync("/left-pad", NpmDocument);
+        await Eventually.TrueAsync(async () => (await ExplainAsync("/left-pad")).Cache!.Stored is not null);
+        Assert.Equal("hit", (await ExplainAsync(Tarball)).Cache!.State);
+
+        _body = Document("another");
+        _proxy.Services.GetRequiredService<CacheStore>().Evict(_proxy.Services.GetRequiredService<CacheStore>().Index.ToArray().MaxBy(e => e.Size)!);
+        await GetAsync("/left-pad", NpmDocument);
+        await Eventually.TrueAsync(async () => (await ExplainAsync(Tarball)).Cache!.State == "miss");
+        var explained = (await ExplainAsync(Tarball)).Cache!;
+        Assert.Contains("is not what its index names (" + algorithm, explained.Reason, StringComparison.Ordinal);
+        Assert.Equal("what is there".Length, explained.Stored!.Size);
+        Assert.Equal("MISS", await GetAsync(Tarball));
+    }
+
+    private static string Dist(string algorithm, string text)
+    {
+        var bytes = System.Text.Encoding.UTF8.GetBytes(text);
+        return algorithm == "sha1" ? $"\"shasum\":\"{Convert.ToHexStringLower(CryptographicOperations.HashData(HashAlgorithmName.SHA1, bytes))}\"" : $"\"integrity\":\"sha512-{Convert.ToBase64String(SHA512.HashData(bytes))}\"";
+    }
+
     [Fact]
     public async Task An_address_that_is_a_registrys_for_its_own_clients_is_told_so()
     {
@@ -88,7 +120,7 @@ public sealed class RuleExplanationTests : IAsyncLifetime
         if (accept is not null)
             request.Headers.Accept.ParseAdd(accept);
         using var response = await client.SendAsync(request);
-        Assert.Equal("what is there", await response.Content.ReadAsStringAsync());
+        Assert.Equal(path == "/left-pad" ? _body : "what is there", await response.Content.ReadAsStringAsync());
         return response.Headers.TryGetValues("X-Cache", out var status) ? status.Single() : null;
     }
 

@@ -3,7 +3,7 @@ using Discobot.Infrastructure.Wire;
 namespace Discobot.Features.Cache.Revalidation;
 
 /// <summary>What the cache would do with an address whose content may change. Looks at what is stored without marking it as used.</summary>
-internal sealed class RuleExplanation(CacheStore store, TimeProvider time)
+internal sealed class RuleExplanation(CacheStore store, IndexHashes hashes, TimeProvider time)
 {
     private const int MostLookedAt = 4096;
 
@@ -19,6 +19,8 @@ internal sealed class RuleExplanation(CacheStore store, TimeProvider time)
             return !isForAll ? CacheExplanation.Bypass(which) : new("miss", key, null, stores ? $"{which}; the answer is stored where its host allows it" : $"{which}; only the answer to a GET is stored");
         var freshness = Freshness.Of(record, rule, time.GetUtcNow());
         var stored = StoredExplanation.Of(entry) with { Age = freshness.Age, Ttl = freshness.Lifetime - freshness.Age, Vary = VaryOf(record.Key, address) };
+        if (hashes.Find(rule, request) is { } integrity && !hashes.IsMetBy(store, entry, record, integrity))
+            return new("miss", key, stored, $"{which}; what is stored is not what its index names ({integrity}), and its host is asked for the whole of it");
         var isAsked = CacheControl.Of(record).Has("no-cache");
         return freshness.IsFresh && !isAsked
             ? new("hit", key, stored, $"{which}; it answers for another {freshness.Lifetime - freshness.Age} s, then its host is asked")

@@ -22,8 +22,14 @@ internal static class StaleAnswer
     /// <summary>How long what was not there stands in for a registry that is away. Clients go on from it to what is there: apt from InRelease to Release.</summary>
     private static readonly TimeSpan AbsenceLimit = TimeSpan.FromDays(30);
 
-    /// <summary>Whether a record says of a package registry's address that nothing is there. It answers while its origin is away and never else.</summary>
+    /// <summary>Whether a record says of a package registry's address that nothing is there.</summary>
     public static bool IsAbsence(EntryMetadata record, CacheRule rule) => rule.Ecosystem is not null && record.Status is 404 or 410;
+
+    /// <summary>Whether a record is of no document, but of what a package registry said in its place. It answers while its origin is away and never else.</summary>
+    public static bool IsInPlace(EntryMetadata record, CacheRule rule) => IsAbsence(record, rule) || IsRedirect(record, rule);
+
+    /// <summary>Whether a record says where a package registry's file lies.</summary>
+    public static bool IsRedirect(EntryMetadata record, CacheRule rule) => rule.Ecosystem is not null && PackageRedirects.Is(record.Status);
 
     /// <summary>Whether what is stored takes the place of an answer that does not come.</summary>
     /// <param name="record">What is stored.</param>

@@ -39,13 +39,16 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
             foreach (var set in names.Sets)
             {
                 var candidate = VariantKey(address, names.Epoch, set, fields);
-                if (store.Index.Get(candidate.Hash) is { } entry && (newest is null || entry.StoredAt >= newest.StoredAt))
+                if (store.Index.Get(candidate.Hash) is { } entry && (newest is null || StoredAt(entry) >= StoredAt(newest)))
                     (newest, key) = (entry, candidate);
             }
         }
 
         return newest is null ? null : await store.FindAsync(new CacheTarget(key, null), cancel);
     }
+
+    // What a clock said that was set back since is older than all that it says now.
+    private long StoredAt(CacheEntry entry) => entry.StoredAt <= time.GetUtcNow().Add(Freshness.ClockTolerance).ToUnixTimeMilliseconds() ? entry.StoredAt : 0;
 
     /// <summary>The key under which an answer to a request with these fields is to be stored; null when the disk takes nothing.</summary>
     public async ValueTask<CacheKey?> KeyForAsync(string address, string vary, IHeaderDictionary fields, CancellationToken cancel)

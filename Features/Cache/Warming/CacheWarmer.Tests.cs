@@ -132,6 +132,31 @@ public sealed class CacheWarmerTests : IAsyncLifetime
         Assert.Equal(3, _origin.Asked.Count(p => p == path));
     }
 
+    [Fact]
+    public async Task What_go_sum_says_of_a_zip_is_compared_with_the_files_in_it()
+    {
+        static string Line(string text, string name) => $"{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))}  {name}\n";
+        // By their names, whatever their order in the zip.
+        var right = "h1:" + Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(Line("package x", "x@v1.0.0/Z.go") + Line("module x", "x@v1.0.0/go.mod"))));
+        var wrong = "h1:" + Convert.ToBase64String(SHA256.HashData("another"u8));
+        Assert.Equal(("failed", $"{_origin.Http}/x/@v/v1.0.0.zip has {right}, but {wrong} is meant"), await WarmAsync("/x/@v/v1.0.0.zip", wrong));
+        Assert.Empty(_proxy.Services.GetRequiredService<CacheStore>().Index.ToArray());
+        Assert.Equal(("stored", null), await WarmAsync("/x/@v/v1.0.0.zip", right));
+        Assert.Equal(("here", null), await WarmAsync("/x/@v/v1.0.0.zip", right));
+
+        Assert.Equal(("failed", $"{_origin.Http}/y/@v/v1.0.0.zip has something that cannot be unpacked, but {right} is meant"), await WarmAsync("/y/@v/v1.0.0.zip", right));
+        Assert.Single(_proxy.Services.GetRequiredService<CacheStore>().Index.ToArray());
+    }
+
+    private async Task<(string? State, string? Reason)> WarmAsync(string path, string integrity)
+    {
+        using var api = _proxy.Api();
+        using var answer = await api.PostAsync("/api/cache/warm", new StringContent(
+            $$"""{"items":[{"name":"x","files":[{"url":"{{_origin.Http}}{{path}}","integrity":"{{integrity}}"}]}]}""", Encoding.UTF8, "application/json"));
+        var last = (await answer.Content.ReadFromJsonAsync<JsonElement>()).EnumerateArray().Last();
+        return (last.GetProperty("state").GetString(), last.TryGetProperty("reason", out var reason) ? reason.GetString() : null);
+    }
+
     [Theory]
     [InlineData("json")]
     [InlineData("html")]

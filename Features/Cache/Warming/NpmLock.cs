@@ -50,10 +50,17 @@ internal static class NpmLock
             || Text(package, "version") is not { Length: > 0 } version || !char.IsAsciiDigit(version[0]))
             return;
         // npm leaves the address out where it is the registry's own (omit-lockfile-registry-resolved).
-        var resolved = Text(package, "resolved") ?? $"{Registry}/{name}/-/{name[(name.LastIndexOf('/') + 1)..]}-{version}.tgz";
-        if (resolved.StartsWith("http://", StringComparison.Ordinal) || resolved.StartsWith("https://", StringComparison.Ordinal))
-            found.Add(new WarmItem($"{name}@{version}", Files: [new WarmFile(resolved, "*/*", "gzip,deflate", "npm/?", Text(package, "integrity"))]));
+        if (Tarball($"{name}@{version}", Text(package, "resolved") ?? AddressOf(name, version), Text(package, "integrity"), "npm/?") is { } item)
+            found.Add(item);
     }
+
+    /// <summary>Where npm's registry has a tarball.</summary>
+    public static string AddressOf(string name, string version) => $"{Registry}/{name}/-/{name[(name.LastIndexOf('/') + 1)..]}-{version}.tgz";
+
+    /// <summary>A tarball as its client asks for it; null where it comes from no web address.</summary>
+    public static WarmItem? Tarball(string name, string url, string? integrity, string agent) =>
+        url.StartsWith("http://", StringComparison.Ordinal) || url.StartsWith("https://", StringComparison.Ordinal)
+            ? new WarmItem(name, Files: [new WarmFile(url, "*/*", "gzip,deflate", agent, integrity)]) : null;
 
     private static string? Text(JsonElement element, string name) =>
         element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;

@@ -37,7 +37,7 @@ internal sealed class WarmDownload(WarmClient client, ContentCache cache, TimePr
     public async Task StoreAsync(WarmFile file, string? authorization, WarmMeter meter, CancellationToken cancel)
     {
         var address = AddressOf(file.Url);
-        var integrity = Integrity.Parse(file.Integrity);
+        var integrity = Integrity.Parse(file.Integrity, isOfFiles: address.AbsolutePath.EndsWith(".zip", StringComparison.Ordinal));
         var stored = Stored(address);
         if (integrity is null && stored is { } size)
         {
@@ -127,12 +127,15 @@ internal sealed class WarmDownload(WarmClient client, ContentCache cache, TimePr
         }
     }
 
-    private static async Task ReadAsync(WarmAnswer answer, int most, Integrity? integrity, WarmMeter meter, CancellationTokenSource patience)
+    private async Task ReadAsync(WarmAnswer answer, int most, Integrity? integrity, WarmMeter meter, CancellationTokenSource patience)
     {
         await using var sent = await answer.Response.Content.ReadAsStreamAsync(patience.Token);
         // A file's hash is that of what its client unpacks.
         await using var body = integrity is null ? sent : ContentCodings.Decoding(sent, string.Concat(answer.Response.Content.Headers.ContentEncoding)) ?? sent;
-        using var hash = integrity is null ? null : IncrementalHash.CreateHash(integrity.Algorithm);
+        using var hash = integrity is null or { IsOfFiles: true } ? null : IncrementalHash.CreateHash(integrity.Algorithm);
+        // A zip is read from its end.
+        await using var archive = integrity is { IsOfFiles: true } && answer.Status == HttpStatusCode.OK
+            ? cache.CreateScratch() : null;
         var buffer = ArrayPool<byte>.Shared.Rent(64 << 10);
         try
         {
@@ -142,6 +145,8 @@ internal sealed class WarmDownload(WarmClient client, ContentCache cache, TimePr
                 if (answer.Status == HttpStatusCode.OK)
                     meter.Received(read);
                 hash?.AppendData(buffer, 0, read);
+                if (archive is not null && archive.Length + read <= GoArchive.MaxSize)
+                    await archive.WriteAsync(buffer.AsMemory(0, read), patience.Token);
                 if (most == 0)
                     continue;
                 if (answer.Body.Length + read > most)
@@ -149,7 +154,7 @@ internal sealed class WarmDownload(WarmClient client, ContentCache cache, TimePr
                 answer.Body.Write(buffer, 0, read);
             }
 
-            answer.Digest = hash?.GetHashAndReset();
+            answer.Digest = archive is not null ? await Task.Run(() => GoArchive.Digest(archive), patience.Token) : hash?.GetHashAndReset();
         }
         catch (InvalidDataException)
         {

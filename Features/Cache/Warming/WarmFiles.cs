@@ -5,7 +5,7 @@ internal static class WarmFiles
 {
     private const long MaxBytes = 64 << 20;
 
-    public const string Known = "Dockerfile, compose.yaml, package-lock.json, requirements.txt, Cargo.lock or go.sum";
+    public const string Known = "Dockerfile, compose.yaml, package-lock.json, yarn.lock, pnpm-lock.yaml, requirements.txt, Cargo.lock or go.sum";
 
     /// <summary>Whether the name is one of those.</summary>
     public static bool IsKnown(string path) => ReaderOf(path) is not null;
@@ -37,6 +37,8 @@ internal static class WarmFiles
         return name switch
         {
             "package-lock.json" or "npm-shrinkwrap.json" => NpmLock.Read,
+            "yarn.lock" => YarnLock.Read,
+            "pnpm-lock.yaml" => PnpmLock.Read,
             "Cargo.lock" => CargoLock.Read,
             "go.sum" => GoSum.Read,
             _ when name.Contains("Dockerfile", StringComparison.OrdinalIgnoreCase) || name.Equals("Containerfile", StringComparison.Ordinal) => ImageFiles.ReadDockerfile,

@@ -153,10 +153,27 @@ internal sealed class WarmOrigin : IAsyncDisposable
         return packed.ToArray();
     }
 
+    private static byte[] Zip(params (string Name, string Text)[] files)
+    {
+        var packed = new MemoryStream();
+        using (var zip = new ZipArchive(packed, ZipArchiveMode.Create))
+        {
+            foreach (var (name, text) in files)
+            {
+                using var file = new StreamWriter(zip.CreateEntry(name).Open());
+                file.Write(text);
+            }
+        }
+
+        return packed.ToArray();
+    }
+
     private (byte[]? Body, string? Type) Content(string path, string name) => path switch
     {
         _ when _content.TryGetValue(name, out var known) => known,
         "/left/-/left-1.0.0.tgz" => (Coded(Tarball), "application/octet-stream"),
+        "/x/@v/v1.0.0.zip" => (Zip(("x@v1.0.0/go.mod", "module x"), ("x@v1.0.0/Z.go", "package x")), "application/zip"),
+        "/y/@v/v1.0.0.zip" => ("no zip"u8.ToArray(), "application/zip"),
         "/packages/foo-1.0-py3-none-any.whl" => (Encoding.UTF8.GetBytes(Wheel), "application/octet-stream"),
         "/packages/foo-1.0-py3-none-any.whl.metadata" => ("metadata"u8.ToArray(), "text/plain"),
         "/simple/foo/" when Behaviour == "html" => (Encoding.UTF8.GetBytes(

@@ -28,7 +28,7 @@ internal sealed class Http1Forwarding(Upstream upstream)
         Frame(context, request, socket);
         var binds = Identity.IsProved(context.Request.Headers.Authorization);
         var bound = Identity.ConnectionsOf(context, binds ? upstream.NewBound : null);
-        await using var exchange = await upstream.SendAsync(proxied.Scheme, proxied.Target, request, bound, binds, Flow.Of(context), connected: null, context.RequestAborted);
+        await using var exchange = await upstream.SendAsync(proxied.Scheme, proxied.Target, request, bound, binds, Flow.Of(context), news: null, context.RequestAborted);
         var answer = exchange.Http1;
         if (answer.Head.Status == StatusCodes.Status101SwitchingProtocols)
             await UpgradeAsync(context, exchange, socket);

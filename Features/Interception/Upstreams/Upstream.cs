@@ -58,32 +58,38 @@ internal sealed class Upstream : IUpstream, IDisposable
     /// <param name="bound">The connections that belong to this client alone; null where it has none.</param>
     /// <param name="binds">Whether the request makes its connection one of them.</param>
     /// <param name="flow">For whom it is sent, told how that went.</param>
-    /// <param name="connected">Told when there is a connection, before its TLS; null: nobody.</param>
+    /// <param name="news">Told how it gets its connection; null: nobody. Whoever is told has something better to do than to wait on a connection whose
+    /// peer is silently gone (<see cref="ConnectionDoubt"/>).</param>
     /// <param name="cancellation">Ends the exchange, until it is disposed.</param>
     /// <returns>To be disposed when the answer has been read.</returns>
     /// <exception cref="RequestBodyException">The client's body is malformed.</exception>
     /// <exception cref="IOException">Resolve, connect, TLS or protocol failure, as are SocketException, AuthenticationException, TimeoutException and
     /// HttpRequestException; see <see cref="UpstreamFailures"/>.</exception>
     public async ValueTask<UpstreamExchange> SendAsync(
-        string scheme, ConnectTarget target, Http1Request request, BoundConnections? bound, bool binds, Flow? flow, Action? connected, CancellationToken cancellation)
+        string scheme, ConnectTarget target, Http1Request request, BoundConnections? bound, bool binds, Flow? flow, ConnectionNews? news, CancellationToken cancellation)
     {
         var origin = await RouteAsync(scheme, target, request, cancellation);
+        var isDoubted = false;
         // Who is proved for a connection that is nobody's own (credentials of a header rule, the cache's requests) is so for this request alone.
         using var once = !binds && Identity.IsProved(request.Fields[HeaderNames.Authorization]) ? NewBound() : null;
         while (true)
         {
             var own = once is null ? bound?.TryTake(origin) : null;
-            var connection = own ?? _pool.TryTake(origin, request.IsRepeatable) ?? await ConnectAsync(origin, connected, cancellation);
-            if (connection.IsReused)
-                connected?.Invoke();
+            // Where one was silently gone, so are those that rested beside it.
+            var connection = own ?? (isDoubted ? null : _pool.TryTake(origin, request.IsRepeatable)) ?? await ConnectAsync(origin, news, cancellation);
             Action<Http1Connection, bool> done = once is not null ? once.GiveBack : own is not null || binds ? bound!.GiveBack : _done;
             var exchange = new UpstreamExchange(new Http1Exchange(request, connection, done, _silence, _streams), cancellation);
             flow?.Use(connection.Times, isNew: !connection.IsReused);
             flow?.Sent();
+            if (connection.IsReused)
+                news?.Begun(true);
+            using var doubt = news is not null && connection.IsReused ? new ConnectionDoubt(connection, news) : null;
             try
             {
                 var sent = TimeProvider.System.GetTimestamp();
                 await exchange.Http1.SendAsync();
+                if (connection.IsReused)
+                    news?.Connected();
                 flow?.Answered(TimeProvider.System.GetElapsedTime(sent));
                 if (origin.Scheme == Uri.UriSchemeHttps)
                     _hints.Note(origin.Target, exchange.Http1.Head.Status, Http1, flow);
@@ -96,6 +102,7 @@ internal sealed class Upstream : IUpstream, IDisposable
             {
                 var again = connection.IsReused && !connection.HasAnswered && request.IsRepeatable && !exchange.Http1.HasHeardEnd
                     && e is IOException and not (DialRefusedException or ParentProxyException) && !cancellation.IsCancellationRequested;
+                isDoubted |= doubt?.IsGone == true;
                 await exchange.DisposeAsync();
                 if (again)
                     continue;
@@ -184,7 +191,7 @@ internal sealed class Upstream : IUpstream, IDisposable
         var sent = new Http1Request { Method = request.Method.Method, Target = address.PathAndQuery, Fields = fields };
         try
         {
-            var exchange = await SendAsync(address.Scheme, ParentProxies.TargetOf(address), sent, bound: null, binds: false, UpstreamRequests.FlowOf(request), UpstreamRequests.ConnectedOf(request), cancellation);
+            var exchange = await SendAsync(address.Scheme, ParentProxies.TargetOf(address), sent, bound: null, binds: false, UpstreamRequests.FlowOf(request), UpstreamRequests.NewsOf(request), cancellation);
             if (exchange.Http1.Head.Status != StatusCodes.Status101SwitchingProtocols)
                 return Http1Response.Of(exchange, request);
             await exchange.DisposeAsync();
@@ -218,17 +225,18 @@ internal sealed class Upstream : IUpstream, IDisposable
         return new Http1Origin(scheme, parent.Target, parent);
     }
 
-    private async ValueTask<Http1Connection> ConnectAsync(Http1Origin origin, Action? connected, CancellationToken cancellation)
+    private async ValueTask<Http1Connection> ConnectAsync(Http1Origin origin, ConnectionNews? news, CancellationToken cancellation)
     {
+        news?.Begun(false);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(ConnectLimit);
         try
         {
             var connection = origin.Parent is { } parent
                 ? Over(_traffic.Share(await _dialer.ConnectToParentAsync(parent, limit.Token)), origin)
-                : await ConnectDirectlyAsync(origin, connected, limit.Token);
+                : await ConnectDirectlyAsync(origin, news, limit.Token);
             if (origin.Parent is not null)
-                connected?.Invoke();
+                news?.Connected();
             _pool.Watch(connection);
             return connection;
         }
@@ -238,10 +246,10 @@ internal sealed class Upstream : IUpstream, IDisposable
         }
     }
 
-    private async ValueTask<Http1Connection> ConnectDirectlyAsync(Http1Origin origin, Action? connected, CancellationToken cancellation)
+    private async ValueTask<Http1Connection> ConnectDirectlyAsync(Http1Origin origin, ConnectionNews? news, CancellationToken cancellation)
     {
         var dialled = await _dialer.ConnectAsync(origin.Target, origin.Scheme, cancellation);
-        connected?.Invoke();
+        news?.Connected();
         var transport = _traffic.Watch(origin.Target, dialled);
         if (origin.Scheme != Uri.UriSchemeHttps)
             return Over(transport, origin, dialled.Times);

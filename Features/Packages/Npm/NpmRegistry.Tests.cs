@@ -29,6 +29,7 @@ public sealed class NpmRegistryTests : IAsyncLifetime
     private HttpClient _client = null!;
     private string? _coding;
     private bool _knowsTimes = true;
+    private string? _found;
 
     public async Task InitializeAsync() => await StartAsync("packages: { min_age: 3d, min_age_exclude: ['@ours/*'] }");
 
@@ -131,6 +132,34 @@ public sealed class NpmRegistryTests : IAsyncLifetime
     {
         using var answer = await GetAsync("/npm/-/package/left/dist-tags", "*/*");
         Assert.Equal(["latest 1.1.0", "next 2.0.0-rc.1", "old 1.0.0"], (await ReadAsync(answer)).EnumerateObject().Select(t => $"{t.Name} {t.Value.GetString()}"));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("gzip")]
+    public async Task Search_shows_what_can_be_had(string coding)
+    {
+        _coding = coding.Length > 0 ? coding : null;
+        using var answer = await GetAsync("/npm/-/v1/search?text=left&size=20", "*/*", m => m.Headers.TryAddWithoutValidation("Accept-Encoding", "gzip"));
+        var found = (await ReadAsync(answer)).GetProperty("objects").EnumerateArray().ToList();
+        Assert.Equal(["left 1.1.0", "@ours/left 2.0.0", "old 3.0.0"], found.Select(o => $"{o.GetProperty("package").GetProperty("name").GetString()} {o.GetProperty("package").GetProperty("version").GetString()}"));
+        Assert.Equal(_versions["1.1.0"].ToUnixTimeMilliseconds(), found[0].GetProperty("package").GetProperty("date").GetDateTimeOffset().ToUnixTimeMilliseconds());
+        Assert.Equal("kept", found[0].GetProperty("package").GetProperty("description").GetString());
+        Assert.DoesNotContain(_versions["2.0.0"].ToString("yyyy-MM-ddTHH", CultureInfo.InvariantCulture), found[0].GetRawText(), StringComparison.Ordinal);
+        Assert.True(answer.Headers.CacheControl!.NoStore);
+        using var spelled = await GetAsync("/npm//-/v1/./search/?text=left", "*/*");
+        Assert.DoesNotContain("gone", await spelled.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_search_that_cannot_be_read_shows_nothing()
+    {
+        _found = """{"objects":[{"package":{"version":"2.0.0"}}]}""";
+        using var answer = await GetAsync("/npm/-/v1/search?text=left", "*/*");
+        Assert.Equal(HttpStatusCode.BadGateway, answer.StatusCode);
+        _found = """{"objects":[],"total":0}""";
+        using var none = await GetAsync("/npm/-/v1/search?text=none", "*/*");
+        Assert.Equal(_found, await none.Content.ReadAsStringAsync());
     }
 
     [Theory]
@@ -248,6 +277,20 @@ public sealed class NpmRegistryTests : IAsyncLifetime
             return;
         }
 
+        if (path == "/npm/-/v1/search")
+        {
+            // The search knows packages before anybody can have them, and some that nobody can.
+            await SendAsync(context, _found ?? JsonSerializer.Serialize(new
+            {
+                objects = new[]
+                {
+                    Found("left", "2.0.0", _versions["2.0.0"]), Found("gone", "1.0.0", _versions["2.0.0"]), Found("@ours/left", "2.0.0", _versions["2.0.0"]), Found("old", "3.0.0", _versions["1.0.0"]),
+                },
+                total = 4,
+            }));
+            return;
+        }
+
         var name = path.StartsWith("/npm/@ours/left", StringComparison.Ordinal) ? "@ours/left" : "left";
         if (path == $"/npm/{name}")
         {
@@ -274,6 +317,9 @@ public sealed class NpmRegistryTests : IAsyncLifetime
             await context.Response.WriteAsync("{\"error\":\"Not found\"}");
         }
     }
+
+    private static object Found(string name, string version, DateTimeOffset published) =>
+        new { updated = published, package = new { name, version, date = published, description = "kept" }, score = new { final = 1.0 } };
 
     private string Document(string name, bool isAbbreviated)
     {

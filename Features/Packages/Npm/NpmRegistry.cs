@@ -18,6 +18,8 @@ internal sealed class NpmRegistry(PublishTimes times, AgeRefusals refusals, Time
 
     public async Task<bool> TryAnswerAsync(HttpContext context, ProxiedRequest request, AgeRules rules, RequestDelegate next)
     {
+        if (NpmSearch.TryParse(request.Path, out var prefix))
+            return IsClient(context.Request, request) && await SendFoundAsync(context, prefix, request, rules, next);
         if (NpmAddress.TryParseTags(request.Path, out var tagged))
             return !rules.Excludes(tagged.Package) && IsClient(context.Request, request) && await SendTagsAsync(context, tagged, request, rules, next);
         if (!NpmAddress.TryParse(request.Path, out var address) || rules.Excludes(address.Package))
@@ -167,6 +169,47 @@ internal sealed class NpmRegistry(PublishTimes times, AgeRefusals refusals, Time
         }
 
         return true;
+    }
+
+    // Of each package that is found, search shows the newest version: in its place the one that "latest" is moved back to, and nothing where there is none.
+    private async Task<bool> SendFoundAsync(HttpContext context, string prefix, ProxiedRequest request, AgeRules rules, RequestDelegate next)
+    {
+        var answer = await new OriginQuestion(context, request, Full) { PassOthersTo = context }.AskAsync(next);
+        if (answer == OriginAnswer.Passed)
+            return true;
+        if (answer.Status != StatusCodes.Status200OK)
+            await AnswerFields.SendAsync(context, answer);
+        else if (await answer.UnpackAsync(context.RequestAborted) is not { } text || NpmSearch.Read(text) is not { } found)
+            await refusals.FailAsync(context, rules, "npm search", $"its list {answer.Problem ?? "cannot be read"}");
+        else
+            await SendFoundAsync(context, prefix, rules, answer, found, next);
+        return true;
+    }
+
+    private async Task SendFoundAsync(HttpContext context, string prefix, AgeRules rules, OriginAnswer answer, NpmSearch found, RequestDelegate next)
+    {
+        var now = clock.GetUtcNow();
+        var young = found.Packages.Where(p => !rules.Excludes(p.Name) && !rules.Shows(p.Published, now)).ToList();
+        if (young.Count == 0)
+        {
+            await AnswerFields.SendAsync(context, answer);
+            return;
+        }
+
+        var earlier = new Dictionary<string, (string Version, DateTimeOffset Published)>();
+        foreach (var package in young.Take(NpmSearch.MostAsked))
+        {
+            var address = new NpmAddress(prefix, package.Name, null);
+            if (!NpmAddress.TryParse(address.DocumentPath, out _) || (await FullAsync(context, address, next)).Document is not { } full)
+                continue;
+            var published = Remember(context, address, full);
+            bool Shows(string version) => rules.Shows(published.GetValueOrDefault(version), now);
+            if (full.Tags(Shows).GetValueOrDefault("latest") is { } latest && Shows(latest))
+                earlier[package.Name] = (latest, published[latest]!.Value);
+        }
+
+        answer.Fields.CacheControl = "no-store";
+        await AnswerFields.SendAsync(context, answer, found.With(young.Select(p => p.Name).ToHashSet(), earlier));
     }
 
     private static bool IsOfVersion(ReadOnlyMemory<byte> text, string package, out string version)

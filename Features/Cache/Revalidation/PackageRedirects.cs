@@ -1,0 +1,141 @@
+using Discobot.Infrastructure.Wire;
+
+namespace Discobot.Features.Cache.Revalidation;
+
+/// <summary>
+/// Where package registries send their clients for a file. While a registry can be reached it is asked each time. While it cannot, its client is sent where it was
+/// sent before, without what signed that address, which is kept nowhere; and what was found there answers for that address.
+/// </summary>
+/// <remarks>
+/// Anybody may redirect anywhere. So no more is remembered of an address than that it may be kept, for an hour, under its own name and with the lifetime
+/// that its own host gives it (RFC 9111): nobody's redirect answers for another's address, or lets it answer longer. What a credential was sent to is for that one
+/// alone, which its address does not tell: it is not kept.
+/// </remarks>
+internal sealed class PackageRedirects(CacheStore store, Variants variants, Fills fills, TimeProvider time)
+{
+    private const int Remembered = 4096;
+    private const int MaxLocation = 8192;
+    private static readonly TimeSpan Lifetime = TimeSpan.FromHours(1);
+
+    private readonly RecentTable<(CacheRule Rule, long Since)> _followed = new(Remembered);
+
+    public static bool Is(int status) => status is 301 or 302 or 303 or 307 or 308;
+
+    /// <summary>How an address is kept to which a registry has sent somebody lately; null for others.</summary>
+    public CacheRule? RuleOf(ProxiedRequest request) =>
+        !_followed.IsEmpty && _followed.TryFind(KeyOf(request), out var known) && time.GetElapsedTime(known.Since) < Lifetime ? known.Rule : null;
+
+    /// <summary>A client without credentials is being sent there.</summary>
+    /// <param name="rule">Why.</param>
+    /// <param name="from">What it asked for.</param>
+    /// <param name="location">As in the answer.</param>
+    /// <param name="isStoodInFor">Whether the registry is away.</param>
+    public void Follow(CacheRule rule, ProxiedRequest from, string location, bool isStoodInFor)
+    {
+        if (TargetOf(from, location) is not { } target)
+            return;
+        var followed = new CacheRule
+        {
+            Ecosystem = rule.Ecosystem,
+            Mode = CacheMode.Revalidate,
+            Pattern = rule.Pattern,
+            MayGuess = false,
+            IsRedirected = true,
+            HasLostSignature = isStoodInFor,
+        };
+        _followed.Add(KeyOf(target), (followed, time.GetTimestamp()));
+    }
+
+    /// <summary>Keeps an answer that redirects, for the time when its registry is away.</summary>
+    /// <param name="from">What was asked for.</param>
+    /// <param name="address">Where it is kept, as of <see cref="Variants.AddressOf"/>, perhaps of one credential.</param>
+    /// <param name="vary">The fields of the client that count.</param>
+    /// <param name="fields">Those of the client.</param>
+    /// <param name="response">The answer; nothing of its body is read.</param>
+    /// <param name="stored">What is kept there now.</param>
+    /// <param name="asked">When it was asked for.</param>
+    /// <param name="cancel">Ends it before it is kept.</param>
+    public async ValueTask KeepAsync(
+        ProxiedRequest from, string address, string vary, IHeaderDictionary fields, HttpResponseMessage response, EntryMetadata? stored, Moment asked, CancellationToken cancel)
+    {
+        var status = (int)response.StatusCode;
+        if (ReusableAnswer.Location(response) is not { Length: <= MaxLocation } sent || CountedQuery.Unsigned(sent) is not { } location
+            || TargetOf(from, location) is null || StorableAnswer.Forbids(response, "no-store") || StorableAnswer.Forbids(response, "private") || vary.Contains('*', StringComparison.Ordinal)
+            || (stored?.Status == status && stored.Header("Location") == location && stored.ETag == response.Headers.ETag?.ToString()))
+            return;
+        if (await variants.KeyForAsync(address, vary, fields, cancel) is not { } key)
+            return;
+        var record = new EntryMetadata
+        {
+            Key = key.Text,
+            Size = 0,
+            Digest = Hash256.Of(""),
+            StoredAt = time.GetUtcNow().ToUnixTimeMilliseconds(),
+            Kind = BodyKind.Blob,
+            Status = status,
+            Headers =
+            [
+                .. EndToEnd.Storable(EndToEnd.Headers(response), cookies: false).Where(h => !h.Key.StartsWith("Content-", StringComparison.OrdinalIgnoreCase) && h.Key is not ("Location" or "location")),
+                new("Location", location),
+            ],
+        };
+        Add(record, CacheKey.Of(address).Hash, asked);
+    }
+
+    /// <summary>Whether what a kept redirect leads to is here.</summary>
+    /// <param name="from">What it answers.</param>
+    /// <param name="record">It.</param>
+    /// <param name="credential">What stands behind an address for the client's credential; empty for none.</param>
+    public bool LeadsToStored(ProxiedRequest from, EntryMetadata record, string credential)
+    {
+        if (record.Header("Location") is not { } location || TargetOf(from, location) is not { } target)
+            return false;
+        var address = Variants.AddressOf(target, null);
+        return IsKnown(address) || (credential.Length > 0 && IsKnown(address + credential));
+    }
+
+    private bool IsKnown(string address) => Variants.KeysOf(address) is var (plain, names) && (store.Index.ContainsKey(plain.Hash) || store.Index.ContainsKey(names.Hash));
+
+    private void Add(EntryMetadata record, Hash256 resource, Moment asked)
+    {
+        try
+        {
+            var body = store.Add(store.CreateTemporary(), record);
+            // A request that changed what is there may have passed since it was asked for.
+            if (fills.HasChanged(resource, asked.Mark))
+                store.Evict(body.Entry);
+            body.Release();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // A full disk: then it is not kept.
+        }
+    }
+
+    private static Hash256 KeyOf(ProxiedRequest request) =>
+        RedirectMemory.KeyOf(request.Scheme, request.Target.Host, request.Target.Port, request.PathAndQuery);
+
+    // As a client asks for it that follows; null for what cannot be followed, and for what has a password in it.
+    private static ProxiedRequest? TargetOf(ProxiedRequest from, string location)
+    {
+        location = location.Split('#')[0];
+        // An absolute address goes out as it stands there, escapes and all; the key of what is found there is made of it.
+        if (!(Uri.TryCreate(location, ProxiedRequest.AsSent, out var uri) && uri is { IsAbsoluteUri: true, Scheme: "http" or "https" })
+            && !RedirectMemory.TryResolve(from, location, out uri))
+            return null;
+        try
+        {
+            return uri.UserInfo.Length > 0 || uri.IdnHost.Length == 0 ? null : new ProxiedRequest
+            {
+                Id = from.Id,
+                Scheme = uri.Scheme,
+                Target = new ConnectTarget(ConnectTarget.Normalize(uri.IdnHost), uri.Port),
+                PathAndQuery = uri.PathAndQuery,
+            };
+        }
+        catch (UriFormatException)
+        {
+            return null;
+        }
+    }
+}
