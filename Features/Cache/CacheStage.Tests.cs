@@ -277,12 +277,20 @@ internal sealed class CacheStage : IAsyncDisposable
         /// <summary>How often somebody has begun to wait for another's answer.</summary>
         public int Joined => Volatile.Read(ref _joined);
 
+        /// <summary>Whether whoever waits for another's answer does so for as long as it takes.</summary>
+        public bool IsPatient { get; set; }
+
         public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Ahead;
 
         public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
         {
             if (dueTime == JoinedReader.Patience)
+            {
                 Interlocked.Increment(ref _joined);
+                if (IsPatient)
+                    dueTime = Timeout.InfiniteTimeSpan;
+            }
+
             return base.CreateTimer(callback, state, dueTime, period);
         }
     }

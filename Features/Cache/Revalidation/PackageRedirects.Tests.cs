@@ -11,6 +11,7 @@ public sealed class PackageRedirectsTests : IAsyncLifetime
     private string _signature = "s1gned";
     private int _status = 302;
     private string _control = "";
+    private string _lifetime = "";
     private string _file = "the file";
     private bool _isThere = true;
 
@@ -34,7 +35,7 @@ public sealed class PackageRedirectsTests : IAsyncLifetime
     [InlineData("/crates/serde/serde-1.0.0.crate", 308)]
     [InlineData("/simple/thing/", 302)]
     [InlineData("/owner/repo/releases/download/v1/tool_linux.tar.gz", 302)]
-    [InlineData("/owner/model/resolve/main/model.safetensors", 302)]
+    [InlineData("/owner/model/resolve/0123456789abcdef0123456789abcdef01234567/model.safetensors", 302)]
     public async Task What_a_registry_redirected_to_can_be_installed_again_with_both_away(string path, int status)
     {
         _status = status;
@@ -52,13 +53,57 @@ public sealed class PackageRedirectsTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task With_the_registry_away_alone_the_store_is_not_asked_for_what_it_would_refuse()
+    public async Task With_the_registry_away_alone_what_the_store_refuses_for_want_of_a_signature_is_stood_in_for()
     {
         await InstallAsync(Tarball, Signed, "MISS");
         _stage.IsAway = uri => uri.Host == "127.0.0.1";
         var asked = _stage.Asked.Count;
         await InstallAsync(Tarball, Unsigned, "HIT");
-        Assert.Equal(asked, _stage.Asked.Count);
+        Assert.Equal(asked + 1, _stage.Asked.Count);
+    }
+
+    /// <summary>Whoever sends his own client to another's file shows it nothing that its store would not show.</summary>
+    [Fact]
+    public async Task A_file_that_is_fresh_is_not_shown_for_a_signature_that_its_store_has_not_seen()
+    {
+        _lifetime = "max-age=3600";
+        await InstallAsync(Tarball, Signed, "MISS");
+        await _stage.Store.CommittedAsync();
+        var forged = Signed.Replace(_signature, "forged", StringComparison.Ordinal);
+        var serve = _stage.Origin;
+        _stage.Origin = context =>
+        {
+            if (context.Request.Host.Host == "localhost")
+                return serve(context);
+            (context.Response.StatusCode, context.Response.Headers.Location) = (302, forged);
+            return Task.CompletedTask;
+        };
+        using var redirect = await _stage.GetAsync(_stage.Url("/mine/-/mine-1.0.0.tgz"));
+        Assert.Equal(forged, redirect.Headers.Location?.OriginalString);
+        using var refused = await _stage.GetAsync(new Uri(forged, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true }));
+        Assert.Equal(HttpStatusCode.Forbidden, refused.StatusCode);
+    }
+
+    /// <summary>As registries do that are being mended, or want somebody to log in.</summary>
+    [Fact]
+    public async Task A_document_that_is_kept_outlives_a_redirect_in_its_place()
+    {
+        var isMended = false;
+        _stage.Origin = context =>
+        {
+            if (!isMended)
+                return context.Response.WriteAsync("the document");
+            (context.Response.StatusCode, context.Response.Headers.Location) = (302, _stage.Elsewhere("/status").OriginalString);
+            return Task.CompletedTask;
+        };
+        var document = _stage.Url("/simple/left/");
+        (await _stage.GetAsync(document)).Dispose();
+        await _stage.Store.CommittedAsync();
+        isMended = true;
+        Assert.Equal(HttpStatusCode.Redirect, (await _stage.GetAsync(document)).StatusCode);
+        await _stage.Store.CommittedAsync();
+        await _stage.StopOriginAsync();
+        Assert.Equal("the document", System.Text.Encoding.UTF8.GetString((await _stage.FetchAsync(document)).Body));
     }
 
     [Fact]
@@ -93,7 +138,7 @@ public sealed class PackageRedirectsTests : IAsyncLifetime
     public async Task What_is_not_to_be_kept_is_not_and_what_is_gone_is_not_shown(string control)
     {
         _control = control;
-        await InstallAsync(Tarball, Signed, "MISS");
+        await InstallAsync(Tarball, Signed);
         _stage.IsAway = uri => uri.Host == "127.0.0.1";
         Assert.Equal(HttpStatusCode.BadGateway, (await _stage.GetAsync(_stage.Url(Tarball))).StatusCode);
 
@@ -209,6 +254,7 @@ public sealed class PackageRedirectsTests : IAsyncLifetime
     {
         if (context.Request.Query["X-Amz-Signature"] != _signature)
             return CacheStage.Status(context, 403);
+        context.Response.Headers.CacheControl = _lifetime;
         var tag = context.Response.Headers.ETag = $"\"{_file}\"";
         return context.Request.Headers.IfNoneMatch == tag ? CacheStage.Status(context, 304) : context.Response.WriteAsync(_file);
     }

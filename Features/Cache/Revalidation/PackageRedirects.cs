@@ -7,9 +7,9 @@ namespace Discobot.Features.Cache.Revalidation;
 /// sent before, without what signed that address, which is kept nowhere; and what was found there answers for that address.
 /// </summary>
 /// <remarks>
-/// Anybody may redirect anywhere. So no more is remembered of an address than that it may be kept, for an hour, under its own name and with the lifetime
-/// that its own host gives it (RFC 9111): nobody's redirect answers for another's address, or lets it answer longer. What a credential was sent to is for that one
-/// alone, which its address does not tell: it is not kept.
+/// Anybody may redirect anywhere. So no more is remembered of an address than that it may be kept, for an hour, under its own name: its host is asked each
+/// time, with the client's own signature, and what is kept stands in where that host cannot be reached. Nobody's redirect answers for another's address. What a
+/// credential was sent to, or what is private, is for that client alone, which the address does not tell: it is not kept.
 /// </remarks>
 internal sealed class PackageRedirects(CacheStore store, Variants variants, Fills fills, TimeProvider time)
 {
@@ -59,6 +59,9 @@ internal sealed class PackageRedirects(CacheStore store, Variants variants, Fill
         ProxiedRequest from, string address, string vary, IHeaderDictionary fields, HttpResponseMessage response, EntryMetadata? stored, Moment asked, CancellationToken cancel)
     {
         var status = (int)response.StatusCode;
+        // A document that is kept is more than a way to another, which may be that to a page of a registry that is being mended.
+        if (stored is { Status: 200 })
+            return;
         if (ReusableAnswer.Location(response) is not { Length: <= MaxLocation } sent || CountedQuery.Unsigned(sent) is not { } location
             || TargetOf(from, location) is null || StorableAnswer.Forbids(response, "no-store") || StorableAnswer.Forbids(response, "private") || vary.Contains('*', StringComparison.Ordinal)
             || (stored?.Status == status && stored.Header("Location") == location && stored.ETag == response.Headers.ETag?.ToString()))

@@ -49,8 +49,8 @@ internal static partial class PackageRules
         .. Files("conda", CondaPackage(), IsOfVersionAndStays),
         Metadata("conda", CondaIndex()),
         Immutable("huggingface", ModelFileOfCommit()),
-        Metadata("huggingface", ModelFile()),
-        Metadata("huggingface", ModelDescription(), h => h.UserAgent.ToString().Contains("hf_hub/", StringComparison.Ordinal)),
+        Metadata("huggingface", ModelFile(), IsModelClient),
+        Metadata("huggingface", ModelDescription(), IsModelClient),
         Metadata("github", ReleaseAsset()),
     ];
 
@@ -85,6 +85,9 @@ internal static partial class PackageRules
 
     // The files of one distribution's index name each other's digests: one that is newer than the others breaks the client.
     private static CacheRule Always(CacheRule rule) => rule with { MaxAge = TimeSpan.Zero, IsOneOfSet = true };
+
+    // Others have such paths, too.
+    private static bool IsModelClient(IHeaderDictionary headers) => headers.UserAgent.ToString().Contains("hf_hub/", StringComparison.Ordinal);
 
     private static bool IsApt(IHeaderDictionary headers) => IsFrom(headers, "Debian APT");
 

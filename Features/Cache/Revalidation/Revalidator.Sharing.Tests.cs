@@ -18,6 +18,7 @@ public sealed class RevalidatorSharingTests : IAsyncLifetime
     {
         _stage = await CacheStage.StartAsync();
         _stage.Origin = AnswerAsync;
+        _stage.Time.IsPatient = true;
     }
 
     public async Task DisposeAsync() => await _stage.DisposeAsync();

@@ -10,7 +10,9 @@ internal sealed partial class Revalidator
     private Flight.Seat? Enter(Question question)
     {
         var fields = question.Context.Request.Headers;
-        if (question.Wishes.Has("no-cache") || question.Wishes.Has("no-store") || Precondition.IsOn(question.Context.Request))
+        // What somebody was sent to is judged by its own host for each: by the signature, which the address that counts does not have. And of other addresses
+        // than package registries' nobody knows before the answer whether it may be shared.
+        if (question.Rule.IsRedirected || question.Rule.Ecosystem is null || question.Wishes.Has("no-cache") || question.Wishes.Has("no-store") || Precondition.IsOn(question.Context.Request))
             return null;
         // Registries answer by these; what else counts is known with the answer.
         var alike = $"{question.Private ?? question.Address}flight:{fields.Accept}\n{fields.AcceptEncoding}";

@@ -113,7 +113,7 @@ internal sealed partial class Revalidator(
     private Verdict Judge(Question question, EntryMetadata record)
     {
         var (control, wishes) = (CacheControl.Of(record), question.Wishes);
-        if (StaleAnswer.IsInPlace(record, question.Rule))
+        if (question.Rule.IsRedirected || StaleAnswer.IsInPlace(record, question.Rule))
             return Verdict.Ask;
         var freshness = Freshness.Of(record, question.Rule, time.GetUtcNow());
         if (question.IsAnother || control.Has("no-cache") || wishes.Has("no-cache"))
@@ -216,8 +216,7 @@ internal sealed partial class Revalidator(
             return;
         var former = stored?.Record.Metadata;
         stored?.Release();
-        if (PackageRedirects.Is((int)response.StatusCode))
-            await RedirectAsync(question, response, asked, former);
+        await RedirectAsync(question, response, asked, former);
         await UpstreamRelay.SendAsync(context, response, missed: false);
     }
 
@@ -226,15 +225,18 @@ internal sealed partial class Revalidator(
     {
         var (context, request) = (question.Context, ProxiedRequest.Of(question.Context));
         var isStoodInFor = stored is not null && MayStandIn(question, stored.Record.Metadata, Trouble.Away);
-        if (isStoodInFor && (question.Rule.HasLostSignature || reach.IsAway(request)))
+        if (isStoodInFor && reach.IsAway(request))
         {
-            await StandInAsync(question, stored!, question.Rule.HasLostSignature ? "its registry is away, and its signature is not kept" : OriginReach.WasAway);
+            await StandInAsync(question, stored!, OriginReach.WasAway);
             return null;
         }
 
         try
         {
-            return await reach.AskAsync(request, message(), isStoodInFor, context.RequestAborted);
+            var response = await reach.AskAsync(request, message(), isStoodInFor, context.RequestAborted);
+            if (!isStoodInFor || !question.Rule.HasLostSignature || (int)response.StatusCode is not (400 or 401 or 403))
+                return response;
+            response.Dispose();
         }
         catch (Exception e) when (!context.RequestAborted.IsCancellationRequested)
         {
@@ -253,6 +255,9 @@ internal sealed partial class Revalidator(
             stored?.Release();
             throw;
         }
+
+        await StandInAsync(question, stored!, "its registry is away, and what signed the address is not kept");
+        return null;
     }
 
     private Moment Now() => new(time.GetUtcNow(), fills.Now());
@@ -321,7 +326,7 @@ internal sealed partial class Revalidator(
     {
         var (context, status) = (question.Context, former is null ? "fwd=uri-miss" : "fwd=stale");
         asked = EndIfGone(question, response, asked);
-        if (await TryStoreAsync(question, response, asked) is { } fill)
+        if (await HoldAsync(response, () => TryStoreAsync(question, response, asked)) is { } fill)
         {
             question.Seat?.Begun(fill);
             context.Response.Headers["Cache-Status"] = $"Discobot; {status}; stored";
@@ -337,6 +342,20 @@ internal sealed partial class Revalidator(
             End(question.Private ?? question.Address);
         context.Response.Headers["Cache-Status"] = $"Discobot; {status}";
         await UpstreamRelay.SendAsync(context, response, missed: true);
+    }
+
+    // Until the answer is handed on it is ours: its connection waits for whoever reads it.
+    private static async Task<T> HoldAsync<T>(HttpResponseMessage response, Func<Task<T>> use)
+    {
+        try
+        {
+            return await use();
+        }
+        catch
+        {
+            response.Dispose();
+            throw;
+        }
     }
 
     // What its origin says is gone answers nobody from now on, to whatever variant of the question it says so. Its saying so is of the state after that.

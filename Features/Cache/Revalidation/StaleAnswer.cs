@@ -47,9 +47,10 @@ internal static class StaleAnswer
             return false;
         var isPackage = rule.Ecosystem is not null;
         var isUnreachable = trouble is Trouble.Away or Trouble.BrokenOff;
-        if (servesOffline && isPackage && isUnreachable)
-            return true;
         var control = CacheControl.Of(record);
+        // A redirect does not make its target a package: there its own host's word counts.
+        if (servesOffline && isPackage && isUnreachable && !(rule.IsRedirected && (control.IsStrict || control.Has("no-cache"))))
+            return true;
         if (control.IsStrict || control.Has("no-cache") || wishes.Has("no-cache"))
             return false;
         // RFC 9111, 4.2.4: a cache that is disconnected may. A package registry that is there and cannot serve is no better than one that is not.

@@ -15,7 +15,9 @@ internal sealed class ConnectionDoubt : IDisposable
     private readonly Http1Connection _connection;
     private readonly ConnectionNews _news;
     private readonly Timer _timer;
-    private volatile bool _isOver;
+    // Held while it is judged and ended: afterwards the connection may be another request's.
+    private readonly Lock _judging = new();
+    private bool _isOver;
     private volatile bool _isGone;
 
     public ConnectionDoubt(Http1Connection connection, ConnectionNews news)
@@ -29,21 +31,25 @@ internal sealed class ConnectionDoubt : IDisposable
 
     public void Dispose()
     {
-        _isOver = true;
+        lock (_judging)
+            _isOver = true;
         _timer.Dispose();
     }
 
     private void Look()
     {
-        if (_isOver)
-            return;
-        if (!_connection.HasUnacknowledged)
+        lock (_judging)
         {
-            _news.Connected();
-            return;
+            if (_isOver)
+                return;
+            if (_connection.HasUnacknowledged)
+            {
+                _isGone = true;
+                _connection.Abort(new IOException($"{_connection.Origin.Target.Host} is silently gone from a connection that was kept."));
+                return;
+            }
         }
 
-        _isGone = true;
-        _connection.Abort(new IOException($"{_connection.Origin.Target.Host} is silently gone from a connection that was kept."));
+        _news.Connected();
     }
 }

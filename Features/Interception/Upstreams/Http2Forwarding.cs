@@ -35,10 +35,13 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
         {
             response = await upstream.SendHttp2Async(message, silence.Token);
         }
-        catch (HttpRequestException e) when (WantsHttp1(e) && !trailers.IsTaken)
+        catch (HttpRequestException e) when (WantsHttp1(e))
         {
+            // Whether any of it has gone is known once nobody reads it any more.
             if (message.Content is Body body)
                 await body.Completion;
+            if (trailers.IsTaken)
+                throw;
             return false;
         }
         finally
@@ -108,7 +111,7 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
         var writer = context.Response.BodyWriter;
         try
         {
-            await CopyAsync(body, writer, silence, HttpMethods.IsHead(context.Request.Method) ? null : context.Response.ContentLength);
+            await CopyAsync(body, writer, silence, HttpMethods.IsHead(context.Request.Method) || context.Response.StatusCode == StatusCodes.Status304NotModified ? null : context.Response.ContentLength);
         }
         catch when (writer.UnflushedBytes > 0)
         {

@@ -310,6 +310,24 @@ public sealed class Http2StreamsTests(SmugglingTests.Proxy fixture) : IClassFixt
         Assert.Contains(ends.Split('|'), one => end.Contains(one, StringComparison.Ordinal));
     }
 
+    /// <summary>It is that of what would have been sent (RFC 9110, 8.6).</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_304_may_have_a_length_of_what_it_does_not_send(bool isDirect)
+    {
+        await using var origin = ScriptedOrigin.StartHttp2(fixture.Certificate, async (http2, frame) =>
+        {
+            if (frame.Type == RawHttp2.Headers)
+                await http2.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, frame.Stream, RawHttp2.Fields((":status", "304"), ("etag", "\"a\""), ("content-length", "5120")));
+        });
+        await using var client = await OpenAsync(isDirect, origin);
+        await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, 1, RawHttp2.Fields([.. Request(origin.Authority, "GET", "/"), ("if-none-match", "\"a\"")]));
+
+        // In order, that is.
+        Assert.Equal("200 ", await EndAsync(client, 1));
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

@@ -14,16 +14,30 @@ internal static class TlsEnd
     {
         try
         {
-            Task said;
-            lock (LockOf(tls))
-                said = tls.ShutdownAsync();
-            await said;
+            await BeginAsync(tls);
         }
         catch (Exception e) when (e is not IOException)
         {
             // OpenSSL's own errors have types of their own.
             throw new IOException("the end could not be said in TLS", e);
         }
+    }
+
+    private static Task BeginAsync(SslStream tls)
+    {
+        object turn;
+        try
+        {
+            turn = LockOf(tls);
+        }
+        catch (MissingMethodException)
+        {
+            // Another .NET, which calls it otherwise.
+            return tls.ShutdownAsync();
+        }
+
+        lock (turn)
+            return tls.ShutdownAsync();
     }
 
     [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "get__handshakeLock")]
