@@ -46,6 +46,21 @@ public sealed class DnsResolverTests : IDisposable
         Assert.Null(_learned.Find(IPAddress.Parse("203.0.113.8")));
     }
 
+    /// <summary>Many have the address of one server, as at a CDN.</summary>
+    [Fact]
+    public async Task Of_several_names_of_one_address_the_last_that_was_given_counts_also_where_it_was_remembered()
+    {
+        _ = ServeAsync("203.0.113.7");
+        _policy.Answer.SetResult(new Approval(EgressVerdict.Allow("granted")));
+        foreach (var name in (string[])["allowed.test", "open.test", "allowed.test"])
+        {
+            await AskAsync(name, DnsType.A);
+            Assert.Equal(name, _learned.Find(IPAddress.Parse("203.0.113.7")));
+        }
+
+        Assert.Equal(2, _asked);
+    }
+
     [Fact]
     public async Task A_name_that_somebody_is_asked_about_leaves_once_that_is_answered()
     {

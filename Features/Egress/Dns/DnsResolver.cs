@@ -82,8 +82,11 @@ internal sealed partial class DnsResolver(
             return DnsAnswer.NoSuchName;
         if (question.Type is not (DnsType.A or DnsType.Aaaa or DnsType.Cname))
             return DnsAnswer.Empty;
-        var answer = await FindAsync(question, cancellation);
-        return answer with { Records = [.. answer.Records.Where(r => r.Address is null || IsPermitted(question.Name, r.Address))] };
+        var found = await FindAsync(question, cancellation);
+        var answer = found with { Records = [.. found.Records.Where(r => r.Address is null || IsPermitted(question.Name, r.Address))] };
+        // Also where it was remembered: several names may have one address, and the client goes there by this one.
+        learned.Remember(question.Name, answer);
+        return answer;
     }
 
     /// <returns>Null when there is no answer yet: "failed" is what resolvers ask again about, and "no such name" what they remember.</returns>
