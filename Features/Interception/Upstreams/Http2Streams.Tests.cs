@@ -159,16 +159,18 @@ public sealed class Http2StreamsTests(SmugglingTests.Proxy fixture) : IClassFixt
         Assert.Contains(await EndAsync(client, 1), outcomes.Split('|'));
     }
 
-    // What is refused was not begun (RFC 9113, 8.7): it may be asked again, but only whole.
+    // What is refused was not begun (RFC 9113, 8.7): it may be asked again, but only whole. A second head may leave before that is known, and is taken back.
     [Theory]
     [InlineData("reset")]
     [InlineData("goaway")]
-    public async Task What_was_refused_when_some_of_its_body_had_gone_reaches_the_server_once(string how)
+    public async Task What_was_refused_when_some_of_its_body_had_gone_is_not_sent_again_in_part(string how)
     {
-        var heads = 0;
+        var pieces = 0;
         await using var origin = ScriptedOrigin.StartHttp2(fixture.Certificate, async (http2, frame) =>
         {
-            if (frame.Type == RawHttp2.Headers && Interlocked.Increment(ref heads) > 1)
+            if (frame.Type == RawHttp2.Data)
+                Interlocked.Increment(ref pieces);
+            if (frame.Type == RawHttp2.Headers && (frame.Flags & RawHttp2.EndStream) != 0)
                 await http2.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, frame.Stream, RawHttp2.Fields((":status", "200")));
             else if (frame.Type == RawHttp2.Data && how == "reset")
                 await http2.SendAsync(RawHttp2.ResetStream, 0, frame.Stream, [0, 0, 0, 7]);
@@ -180,10 +182,9 @@ public sealed class Http2StreamsTests(SmugglingTests.Proxy fixture) : IClassFixt
         await client.SendAsync(RawHttp2.Data, 0, 1, "content"u8.ToArray());
 
         Assert.Equal("reset 7", await EndAsync(client, 1));
-        Assert.Equal(1, heads);
         await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, 3, RawHttp2.Fields(Request(origin.Authority, "GET", "/")));
         Assert.Equal("200 ", await EndAsync(client, 3));
-        Assert.Equal(2, heads);
+        Assert.Equal(1, pieces);
     }
 
     [Theory]
