@@ -3,10 +3,11 @@
 # Before it stands a line for each test that failed. A suite without a result counts as one failure; so does any failure in the exit code.
 . "$(dirname "$0")/common.sh"
 
-# Its name and the first line of what it said: whoever sees only the end of a long output must find out too.
+# Its name and what it said, in one line: whoever sees only the end of a long output must find out too.
 tell_failed() {
     awk '/<UnitTestResult /{ name = $0; sub(/.* testName="/, "", name); sub(/".*/, "", name); bad = /outcome="Failed"/ }
-        bad && /<Message>/{ text = $0; sub(/.*<Message>/, "", text); sub(/<\/Message>.*/, "", text); print substr("failed: " name ": " text, 1, 400); bad = 0 }' "$1" | head -40 || true
+        bad && /<Message>/{ text = "failed: " name ":"; sub(/.*<Message>/, ""); telling = 1; bad = 0 }
+        telling { ending = /<\/Message>/; sub(/<\/Message>.*/, ""); sub(/^[ \t]+/, ""); text = text " " $0; if (ending) { print substr(text, 1, 600); telling = 0 } }' "$1" | head -40 || true
 }
 
 passed=0 failed=0

@@ -56,7 +56,8 @@ internal sealed class UpstreamTls(UpstreamTrust trust, Dialer dialer, OpenTraffi
             broken |= e is IOException;
         }
 
-        return broken || failure is HttpRequestException { HttpRequestError: HttpRequestError.ResponseEnded };
+        // Without a reason: the server had gone before .NET's HTTP/2 had begun.
+        return broken || failure is HttpRequestException { HttpRequestError: HttpRequestError.ResponseEnded } or HttpRequestException { HttpRequestError: HttpRequestError.Unknown, InnerException: null };
     }
 
     /// <summary>Whether the server asks for a client certificate. Alerts do not tell: what one server calls "certificate required" is "handshake failure" or
