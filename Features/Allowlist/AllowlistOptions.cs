@@ -51,6 +51,12 @@ internal sealed partial record AllowlistOptions
     /// <summary>What may not be reached, whatever else is written.</summary>
     public ImmutableArray<DomainRule> Deny { get; init; } = [];
 
+    /// <summary>Whether anything is refused.</summary>
+    public bool Enforces => Enabled && Mode != AllowlistMode.Learn;
+
+    /// <summary>Whether somebody is asked about what no entry decides.</summary>
+    public bool Asks => Enabled && Mode == AllowlistMode.Ask;
+
     /// <summary>Whether entries that allow are written and count for nothing, as the allowlist is off.</summary>
     public bool IsIdle => !Enabled && !(Domains.IsEmpty && Presets.IsEmpty && Ips.IsEmpty);
 

@@ -29,10 +29,10 @@ internal sealed partial class AllowlistRules
     }
 
     /// <summary>False: whatever is asked is allowed.</summary>
-    public bool Enforces => _options is { Enabled: true, Mode: not AllowlistMode.Learn };
+    public bool Enforces => _options.Enforces;
 
     /// <summary>Whether what no entry decides waits for an answer.</summary>
-    public bool Asks => _options is { Enabled: true, Mode: AllowlistMode.Ask };
+    public bool Asks => _options.Asks;
 
     public bool Learns => _options.Mode == AllowlistMode.Learn;
 

@@ -39,8 +39,7 @@ internal sealed record ContainerConfig(string Text, string Source, ProxySettings
         }
 
         var refused = new List<string>();
-        var loosest = policy?.Egress ?? Fixed(DefaultConfiguration.Text(), BuiltInName, sources, []).Settings.ContainerEgress;
-        if (workspace is not null && FromWorkspace(workspace, policy, loosest, sources, refused) is { } chosen)
+        if (workspace is not null && FromWorkspace(workspace, policy, builtIn, sources, refused) is { } chosen)
             return chosen with { SecretVariables = policy?.SecretVariables ?? [] };
         return policy is null
             ? Fixed(DefaultConfiguration.Text(), BuiltInName, sources, refused)
@@ -59,9 +58,11 @@ internal sealed record ContainerConfig(string Text, string Source, ProxySettings
         return [.. SettingsSources.Of(null, environment).Load(document).Errors.Select(e => e.ToString())];
     }
 
-    /// <param name="loosest">What may be let out at most; a workspace may ask for less.</param>
-    private static ContainerConfig? FromWorkspace(string text, OperatorPolicy? policy, EgressMode loosest, SettingsSources sources, List<string> refused)
+    private static ContainerConfig? FromWorkspace(string text, OperatorPolicy? policy, ConfigDocument builtIn, SettingsSources sources, List<string> refused)
     {
+        var operators = Fixed(policy is null ? DefaultConfiguration.Text() : policy.ApplyToDefault(builtIn), BuiltInName, sources, []).Settings;
+        // What may be let out at most; a workspace may ask for less.
+        var loosest = policy?.Egress ?? operators.ContainerEgress;
         var document = ConfigDocument.Parse(text, WorkspaceName);
         var own = sources.Load(document);
         refused.AddRange(own.Errors.Select(e => e.ToString()));
@@ -76,7 +77,6 @@ internal sealed record ContainerConfig(string Text, string Source, ProxySettings
         if (policy is null)
         {
             // A mode that nobody named limits nothing that a workspace may say of its own way out.
-            var operators = Fixed(DefaultConfiguration.Text(), BuiltInName, sources, []).Settings;
             if (operators.Egress.Mode >= EgressMode.Redirect)
                 refused.AddRange(WorkspaceRules.Detours(own.Value!, operators));
             return refused.Count > 0 ? null : new ContainerConfig(text, WorkspaceName, Tightened(own.Value!, document), []);
@@ -86,7 +86,7 @@ internal sealed record ContainerConfig(string Text, string Source, ProxySettings
         var result = sources.Load(ConfigDocument.Parse(merged, $"{WorkspaceName} with the operator's policy"));
         refused.AddRange(result.Errors.Select(e => e.ToString()));
         if (result.Value is { } within)
-            refused.AddRange(WorkspaceRules.Detours(within, Fixed(policy.ApplyToDefault(ConfigDocument.Parse(DefaultConfiguration.Text(), BuiltInName)), BuiltInName, sources, []).Settings));
+            refused.AddRange(WorkspaceRules.Detours(within, operators));
         return refused.Count == 0 && result.Value is { } both ? new ContainerConfig(merged, $"{WorkspaceName}, within the operator's policy", Tightened(both, document), []) : null;
     }
 

@@ -49,7 +49,7 @@ internal sealed record ProxySettings
     /// <summary>The mode that a container is to have: the one that somebody named, else what the allowlist needs to bind everybody. Whether it can
     /// have it the init finds out, and tells its proxy (<c>DISCOBOT_EGRESS</c>).</summary>
     public EgressMode ContainerEgress
-        => Egress.Mode ?? (Allowlist is { Enabled: true, Mode: not AllowlistMode.Learn } ? EgressMode.Enforce : EgressMode.Redirect);
+        => Egress.Mode ?? (Allowlist.Enforces ? EgressMode.Enforce : EgressMode.Redirect);
 
     /// <summary>The allowlist, as tight as the way out that this proxy stands in.</summary>
     public AllowlistOptions AllowlistInForce => Egress.Mode == EgressMode.Enforce ? Allowlist with { NeedsPorts = true } : Allowlist;

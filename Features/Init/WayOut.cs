@@ -14,17 +14,15 @@ internal sealed class WayOut(Container container, EgressRules egress)
     public async Task RunAsync(ClientProxy proxy, EgressOptions asked)
     {
         await egress.LeadAsync(proxy);
-        // Where even that could not be written, the tools say that they were not told.
-        if (ProxyState.Read(container.Paths) is not { } state)
-            return;
-        try
+        if (ProxyState.Read(container.Paths) is { } state)
         {
-            (state with { Egress = EgressOptions.Word(egress.Mode), EgressAsked = EgressOptions.Word(asked.Mode), EgressPort = asked.Port, Probe = [.. asked.Probe.Select(a => a.ToString())] })
-                .Write(container.Paths);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            container.Log.Debug($"{container.Paths.ProxyState} was not written: {error.Message}");
+            ProxyConfig.Publish(container, state with
+            {
+                Egress = EgressOptions.Word(egress.Mode),
+                EgressAsked = EgressOptions.Word(asked.Mode),
+                EgressPort = asked.Port,
+                Probe = [.. asked.Probe.Select(a => a.ToString())],
+            });
         }
     }
 

@@ -415,15 +415,8 @@ public sealed class ClientsEndTests(SmugglingTests.Proxy fixture) : IClassFixtur
         if (!way.EndsWith("tls", StringComparison.Ordinal))
             return new Client(tcp, tcp.Socket);
         var tls = new SslStream(tcp);
-        await tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = "localhost", CertificateChainPolicy = isDirect ? TrustOnlyTheServers() : fixture.Running.TrustOnlyOurCa() });
+        await tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = "localhost", CertificateChainPolicy = isDirect ? fixture.Running.Upstreams.TrustOnlyThis() : fixture.Running.TrustOnlyOurCa() });
         return new Client(tls, tcp.Socket);
-    }
-
-    private X509ChainPolicy TrustOnlyTheServers()
-    {
-        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
-        policy.CustomTrustStore.Add(X509Certificate2.CreateFromPem(fixture.Running.Upstreams.Pem));
-        return policy;
     }
 
     private async Task<Client> ConnectBySocksAsync(ScriptedOrigin origin)

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Discobot.Features.Packages;
 
 /// <summary>What an origin answered to an <see cref="OriginQuestion"/>.</summary>
@@ -20,7 +22,8 @@ internal sealed record OriginAnswer(int Status, IHeaderDictionary Fields, ReadOn
         var coding = Fields.ContentEncoding.ToString().Trim().ToLowerInvariant();
         if (coding is "" or "identity")
             return Body;
-        using var packed = new MemoryStream(Body.ToArray());
+        using var packed = MemoryMarshal.TryGetArray(Body, out var sent)
+            ? new MemoryStream(sent.Array!, sent.Offset, sent.Count, writable: false) : new MemoryStream(Body.ToArray());
         await using var unpacking = ContentCodings.Decoding(packed, coding);
         if (unpacking is null)
             return null;

@@ -1,5 +1,6 @@
 using System.Security.Cryptography.X509Certificates;
 using Discobot.Features.Certificates;
+using Discobot.Tests.Fixtures;
 using Microsoft.Extensions.Logging;
 
 namespace Discobot.Features.TrustStore;
@@ -12,9 +13,6 @@ internal sealed class TrustTree : IDisposable
         [.. "# Fran\u00e7ais\n"u8, 0xe7, (byte)'\n', .. "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"u8];
 
     private readonly CertificateFixture _log = new();
-
-    /// <summary>The program as it was built: this process is the tests'.</summary>
-    public static string Executable => Discobot.Tests.Fixtures.Executable.Path;
 
     public string Root { get; } = Directory.CreateTempSubdirectory("trust-").FullName;
 
@@ -29,7 +27,7 @@ internal sealed class TrustTree : IDisposable
         return certificate;
     }
 
-    public SystemTrustStore Store(TimeSpan? limit = null) => new(_log, Root, limit, Executable);
+    public SystemTrustStore Store(TimeSpan? limit = null) => new(_log, Root, limit, Executable.Path);
 
     public string PathOf(string relative) => Path.Combine(Root, relative);
 

@@ -40,13 +40,8 @@ internal sealed class ClientConnection : IDisposable
     private volatile bool _isDraining;
     private volatile bool _isClosing;
     private UpgradedStream? _upgraded;
-    private readonly Lock _ending = new();
-    private bool _isHalf;
-    private bool _hasEnded;
+    private readonly ClientEnd _end;
     private bool _isShort;
-    private Http1Exchange? _answering;
-    private long _answeringSince;
-    private Task? _look;
 
     public ClientConnection(ConnectionContext transport, RequestDelegate pipeline, ClientTimes times)
     {
@@ -54,6 +49,7 @@ internal sealed class ClientConnection : IDisposable
         _tls = transport.Features.Get<ISslStreamFeature>()?.SslStream;
         _socket = transport.Features.Get<SocketOutput>();
         _body = new RequestBody(_input);
+        _end = new ClientEnd(_input, _body);
         _output = (Stream?)_tls ?? _socket ?? transport.Transport.Output.AsStream(leaveOpen: true);
         _answer = new AnswerWriter(_output, _socket);
         _exchange = new ClientExchange(this, transport, _head, _body, _answer) { Scheme = _tls is null ? "http" : "https" };
@@ -109,67 +105,11 @@ internal sealed class ClientConnection : IDisposable
             _answer.IsGone = _isShort = true;
     }
 
-    /// <summary>A server has the whole request and is about to answer: should the client end its direction now, with nothing more to say, the server
-    /// is to see it, as it would without a proxy.</summary>
-    public void Follow(Http1Exchange answering)
-    {
-        lock (_ending)
-        {
-            (_answering, _answeringSince) = (answering, Environment.TickCount64);
-            if (_hasEnded)
-                answering.EndRequests();
-            else if (_isHalf)
-                Look();
-        }
-    }
+    /// <inheritdoc cref="ClientEnd.Follow"/>
+    public void Follow(Http1Exchange answering) => _end.Follow(answering);
 
-    /// <summary>Whoever reads next finds nobody else reading.</summary>
-    public async ValueTask UnfollowAsync()
-    {
-        Task? look;
-        lock (_ending)
-            (_answering, look) = (null, _look);
-        if (look is null or { IsCompleted: true })
-            return;
-        _input.CancelPendingRead();
-        await look;
-    }
-
-    // TLS has an end of its own, of which TCP knows nothing: who does not read does not see it. Only for answers that take their time.
-    private void LookIntoTls(long now)
-    {
-        lock (_ending)
-        {
-            if (_answering is not null && !_hasEnded && now - _answeringSince > Watch)
-                Look();
-        }
-    }
-
-    // What is in the input may be further requests: then its end is not this request's.
-    private void Look() => _look = _look is null or { IsCompleted: true } && _body.IsOver ? LookAsync() : _look;
-
-    private async Task LookAsync()
-    {
-        // Not within the lock.
-        await Task.Yield();
-        try
-        {
-            var read = await _input.ReadAsync();
-            _input.AdvanceTo(read.Buffer.Start);
-            if (!read.IsCompleted || !read.Buffer.IsEmpty)
-                return;
-        }
-        catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException or SocketException)
-        {
-            // It has ended, if not in an orderly way.
-        }
-
-        lock (_ending)
-        {
-            _hasEnded = true;
-            _answering?.EndRequests();
-        }
-    }
+    /// <inheritdoc cref="ClientEnd.UnfollowAsync"/>
+    public ValueTask UnfollowAsync() => _end.UnfollowAsync();
 
     /// <summary>Ends what has taken too long: the time for a head, between two requests, or of a client that takes nothing of its answer.</summary>
     public void CheckDeadline(long now)
@@ -177,7 +117,7 @@ internal sealed class ClientConnection : IDisposable
         if (now > Volatile.Read(ref _deadline))
             ((PipeReader)(_isDraining ? _body : _input)).CancelPendingRead();
         if (_tls is not null)
-            LookIntoTls(now);
+            _end.LookIntoTls(now);
         if (_socket is not null && _times.Write != Timeout.Infinite && _socket.TakesNothing(now, _times.Write))
             Abort();
     }
@@ -365,12 +305,7 @@ internal sealed class ClientConnection : IDisposable
         if (socket is not null && HalfOpen.Is(socket))
         {
             HalfOpen.Ask(socket);
-            lock (_ending)
-            {
-                _isHalf = true;
-                if (_answering is not null)
-                    Look();
-            }
+            _end.Halve();
         }
 
         while (!_done.IsCancellationRequested && socket is not null && HalfOpen.Is(socket))

@@ -130,8 +130,8 @@ internal sealed record ConnectionOwner(uint User, int Process, string Program, I
         return rest.IndexOf(' ') is var end and >= 0 ? rest[..end] : rest;
     }
 
-    // Each four bytes in the machine's own order.
-    private static string Spell(IPAddress address)
+    /// <summary>An address as /proc/net/tcp has it: each four bytes in the machine's own order.</summary>
+    public static string Spell(IPAddress address)
     {
         var bytes = address.GetAddressBytes();
         return string.Concat(Enumerable.Range(0, bytes.Length / 4).Select(i => BitConverter.ToUInt32(bytes, i * 4).ToString("X8", CultureInfo.InvariantCulture)));

@@ -120,11 +120,10 @@ internal sealed class Enclosure : Session, IDisposable
     {
         lock (_output)
             _output.Clear();
-        var runtime = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(typeof(object).Assembly.Location)!, "../../.."));
         // Errors into the same pipe as the rest, so that lines stay in the order in which they were written.
         string[] command =
         [
-            "sh", "-c", "exec \"$@\" 2>&1", "sh", "unshare", "-m", "-p", "-f", "-n", "--kill-child", "sh", "-c", Enter, "sh", Root, _volume, Executable.Directory, runtime, Before,
+            "sh", "-c", "exec \"$@\" 2>&1", "sh", "unshare", "-m", "-p", "-f", "-n", "--kill-child", "sh", "-c", Enter, "sh", Root, _volume, Executable.Directory, Executable.Runtime, Before,
             "env", "-i", .. Environment.Select(v => $"{v.Key}={v.Value}"), .. Under, "/opt/discobot/lib/discobot", "init",
         ];
         var info = new ProcessStartInfo("env", Terminal ? ["script", "-qec", string.Join(' ', command.Select(Quote)), "/dev/null"] : command)

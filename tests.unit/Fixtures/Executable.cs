@@ -8,6 +8,9 @@ internal static class Executable
     public static string Path { get; } = Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } shipped
         ? System.IO.Path.GetFullPath(shipped) : System.IO.Path.Combine(AppContext.BaseDirectory, "discobot");
 
+    /// <summary>What the one needs that is built with the tests: <c>DOTNET_ROOT</c>.</summary>
+    public static string Runtime { get; } = System.IO.Path.GetFullPath(System.IO.Path.Combine(System.IO.Path.GetDirectoryName(typeof(object).Assembly.Location)!, "../../.."));
+
     /// <summary>It lies there with all that it needs.</summary>
     public static string Directory => System.IO.Path.GetDirectoryName(Path)!;
 }

@@ -66,7 +66,7 @@ internal sealed class GatewayNetwork : IDisposable
     public async Task StartAsync(string sections = Allowed, string[]? options = null, bool isRouted = false, bool isApiOpen = false, bool forwards = false, string[]? under = null, bool fails = false)
     {
         Put("config.yaml", $"tls: {{extra_ca: [{At("extra.pem")}]}}\ncache: {{dir: {At("cache")}}}\napi: {{token_file: {At("api.token")}{(isApiOpen ? ", protect: none" : "")}}}\n{sections}\n");
-        var runtime = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(typeof(object).Assembly.Location)!, "../../.."));
+        var runtime = Executable.Runtime;
         string[] command =
         [
             "-n", "-m", "-p", "-f", "--kill-child", "sh", "-c", Enter, "sh", _directory, Path.Combine(Checkout.Top(), "tests.integration/Tools/outside.py"), isRouted ? "default" : "", forwards ? "1" : "0",

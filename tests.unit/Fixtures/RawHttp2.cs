@@ -29,9 +29,7 @@ internal sealed class RawHttp2 : IAsyncDisposable
     /// <summary>The same to the server itself.</summary>
     public static Task<RawHttp2> OpenDirectlyAsync(TestAuthority authority, string server)
     {
-        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
-        policy.CustomTrustStore.Add(X509Certificate2.CreateFromPem(authority.Pem));
-        return BeginAsync(new TcpClient("127.0.0.1", int.Parse(server.Split(':')[1], System.Globalization.CultureInfo.InvariantCulture)) { NoDelay = true }, policy);
+        return BeginAsync(new TcpClient("127.0.0.1", int.Parse(server.Split(':')[1], System.Globalization.CultureInfo.InvariantCulture)) { NoDelay = true }, authority.TrustOnlyThis());
     }
 
     private static async Task<RawHttp2> BeginAsync(TcpClient tcp, X509ChainPolicy trust)

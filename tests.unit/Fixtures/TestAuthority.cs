@@ -19,6 +19,14 @@ internal sealed class TestAuthority : IDisposable
 
     public string Pem => _certificate.ExportCertificatePem();
 
+    /// <summary>What a client trusts that knows no other.</summary>
+    public X509ChainPolicy TrustOnlyThis()
+    {
+        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+        policy.CustomTrustStore.Add(X509CertificateLoader.LoadCertificate(_certificate.RawData));
+        return policy;
+    }
+
     /// <summary>A server certificate.</summary>
     /// <param name="names">DNS names or addresses.</param>
     /// <param name="notAfter">Expired ones are wanted too.</param>

@@ -61,13 +61,11 @@ internal static class ApprovalEndpoints
             return (null, $"the body must be at most {MaxBody} bytes");
         try
         {
-            using var body = new MemoryStream();
-            var buffer = new byte[MaxBody];
-            for (int read; (read = await request.Body.ReadAsync(buffer, request.HttpContext.RequestAborted)) > 0 && body.Length <= MaxBody;)
-                body.Write(buffer, 0, read);
-            if (body.Length > MaxBody)
+            var body = new byte[MaxBody + 1];
+            var length = await request.Body.ReadAtLeastAsync(body, body.Length, throwOnEndOfStream: false, request.HttpContext.RequestAborted);
+            if (length > MaxBody)
                 return (null, $"the body must be at most {MaxBody} bytes");
-            var wish = JsonSerializer.Deserialize(body.GetBuffer().AsSpan(0, (int)body.Length), ApprovalJson.Default.ApprovalRequest);
+            var wish = JsonSerializer.Deserialize(body.AsSpan(0, length), ApprovalJson.Default.ApprovalRequest);
             return wish?.Decision is { } decision && Read(decision, wish.By) is { } answer ? (answer, null) : (null, Allowed);
         }
         catch (JsonException)

@@ -298,9 +298,7 @@ public sealed class ApprovalsTests : IAsyncLifetime
     // Not inspected: what arrives is the server's own certificate.
     private HttpClient SocksClient()
     {
-        var trust = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
-        trust.CustomTrustStore.Add(X509Certificate2.CreateFromPem(_proxy.Upstreams.Pem));
-        return new HttpClient(new SocketsHttpHandler { Proxy = new WebProxy($"socks5://127.0.0.1:{_proxy.Port}"), SslOptions = { CertificateChainPolicy = trust } });
+        return new HttpClient(new SocketsHttpHandler { Proxy = new WebProxy($"socks5://127.0.0.1:{_proxy.Port}"), SslOptions = { CertificateChainPolicy = _proxy.Upstreams.TrustOnlyThis() } });
     }
 
     private Task<IReadOnlyList<OpenQuestion>> QuestionsAsync(RunningProxy? proxy = null) => ApiAsync<IReadOnlyList<OpenQuestion>>("/api/approvals", proxy);

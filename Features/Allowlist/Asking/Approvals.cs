@@ -64,7 +64,7 @@ internal sealed partial class Approvals : IDisposable
         lock (_gate)
         {
             _options = options;
-            if (_options is not { Enabled: true, Mode: AllowlistMode.Ask })
+            if (!_options.Asks)
                 _grants.Clear();
             Apply();
         }
@@ -172,7 +172,7 @@ internal sealed partial class Approvals : IDisposable
 
     public void Dispose() => _expiry.Dispose();
 
-    private bool IsAsking => !_isClosed && _options is { Enabled: true, Mode: AllowlistMode.Ask };
+    private bool IsAsking => !_isClosed && _options.Asks;
 
     private Approval Result(EgressVerdict refusal, (EgressVerdict Verdict, Grant? Grant) decided) =>
         decided.Verdict.Allowed

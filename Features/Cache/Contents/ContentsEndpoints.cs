@@ -113,7 +113,7 @@ internal static class ContentsEndpoints
         await context.Response.WriteAsJsonAsync(evicted, ContentsJson.Default.EvictedEntries, cancellationToken: cancel);
     }
 
-    private static Task RefuseAsync(HttpContext context, int status, string reason)
+    public static Task RefuseAsync(HttpContext context, int status, string reason)
     {
         context.Response.StatusCode = status;
         return context.Response.WriteAsJsonAsync(new ContentsRefusal(reason), ContentsJson.Default.ContentsRefusal);

@@ -96,7 +96,7 @@ internal sealed partial class OriginProof(
     private Proof? Judge(HttpContext context, CacheTarget target, StoredBody body, HttpResponseMessage response)
     {
         var fields = EndToEnd.Headers(response);
-        if ((int)response.StatusCode is 301 or 302 or 303 or 307 or 308)
+        if (RedirectMemory.IsRedirect((int)response.StatusCode))
             return JudgeRedirect(context, target, body, response);
         var length = response.StatusCode switch
         {

@@ -17,11 +17,14 @@ internal sealed class RedirectMemory(TimeProvider time)
     private readonly Dictionary<Hash256, (CacheTarget Source, long Since)> _sources = [];
     private readonly Queue<Hash256> _order = new();
 
+    /// <summary>Whether an answer sends its client elsewhere (RFC 9110, 15.4).</summary>
+    public static bool IsRedirect(int status) => status is 301 or 302 or 303 or 307 or 308;
+
     /// <summary>Remembers where an answer redirects to. Answers that redirect nowhere are ignored.</summary>
     public void Remember(CacheTarget target, ProxiedRequest request, int status, string? location)
     {
         var source = target.Source ?? target;
-        if (!source.Provable || status is not (301 or 302 or 303 or 307 or 308) || location is null || !TryResolve(request, location, out var uri))
+        if (!source.Provable || !IsRedirect(status) || location is null || !TryResolve(request, location, out var uri))
             return;
         var key = KeyOf(uri.Scheme, uri.IdnHost, uri.Port, uri.PathAndQuery);
         lock (_lock)

@@ -19,8 +19,6 @@ internal sealed class PackageRedirects(CacheStore store, Variants variants, Fill
 
     private readonly RecentTable<(CacheRule Rule, long Since)> _followed = new(Remembered);
 
-    public static bool Is(int status) => status is 301 or 302 or 303 or 307 or 308;
-
     /// <summary>How an address is kept to which a registry has sent somebody lately; null for others.</summary>
     public CacheRule? RuleOf(ProxiedRequest request) =>
         !_followed.IsEmpty && _followed.TryFind(KeyOf(request), out var known) && time.GetElapsedTime(known.Since) < Lifetime ? known.Rule : null;

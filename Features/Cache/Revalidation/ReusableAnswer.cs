@@ -30,7 +30,7 @@ internal static class ReusableAnswer
         if (control.Has("must-understand") ? !Understood.Contains(status) : StorableAnswer.Forbids(response, "no-store"))
             return false;
         // Where it leads ends with the signature, which is to be written nowhere.
-        if (PackageRedirects.Is(status) && Location(response) is { } location && CountedQuery.Unsigned(location) != location)
+        if (RedirectMemory.IsRedirect(status) && Location(response) is { } location && CountedQuery.Unsigned(location) != location)
             return false;
         if (StorableAnswer.Forbids(response, "private") || Vary(response).Split(',').Any(v => v.Trim() == "*"))
             return false;

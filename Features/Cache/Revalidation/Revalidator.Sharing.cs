@@ -41,7 +41,7 @@ internal sealed partial class Revalidator
     {
         var context = question.Context;
         if (fill.Request is not { Head: { } head, Answers: { } answers } || !await answers(context.Request.Headers, context.RequestAborted)
-            || !((seat.IsEarly && question.Rule.Ecosystem is not null) || Judge(question, head) == Verdict.Answer))
+            || !(seat.IsEarly || Judge(question, head) == Verdict.Answer))
             return null;
         found(head);
         context.Response.Headers.Age = Freshness.Of(head, question.Rule, time.GetUtcNow()).Age.ToString(CultureInfo.InvariantCulture);

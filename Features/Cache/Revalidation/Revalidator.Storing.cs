@@ -48,18 +48,14 @@ internal sealed partial class Revalidator
 
     private async Task RedirectAsync(Question question, HttpResponseMessage response, Moment asked, EntryMetadata? former)
     {
-        if (!PackageRedirects.Is((int)response.StatusCode))
+        if (!RedirectMemory.IsRedirect((int)response.StatusCode))
             return;
         var request = ProxiedRequest.Of(question.Context);
         if (question.Private is null && !StorableAnswer.Forbids(response, "private") && !StorableAnswer.Forbids(response, "no-store") && ReusableAnswer.Location(response) is { } location)
             redirects.Follow(question.Rule, request, location, isStoodInFor: false);
         if (!question.Wishes.Has("no-store"))
-            await HoldAsync(response, async () =>
-            {
-                await redirects.KeepAsync(
-                    request, AddressFor(question, response), VaryOf(question.Rule, response), question.Context.Request.Headers, response, former, asked, question.Context.RequestAborted);
-                return true;
-            });
+            await redirects.KeepAsync(
+                request, AddressFor(question, response), VaryOf(question.Rule, response), question.Context.Request.Headers, response, former, asked, question.Context.RequestAborted);
     }
 
     private void Stored(CacheRule rule, ProxiedRequest request, Integrity? compared, StoredBody body)

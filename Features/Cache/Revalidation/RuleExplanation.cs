@@ -18,7 +18,7 @@ internal sealed class RuleExplanation(CacheStore store, IndexHashes hashes, Time
         if (Find(CacheKey.OriginOf(request), address) is not var (entry, record))
             return !isForAll ? CacheExplanation.Bypass(which) : new("miss", key, null, stores ? $"{which}; the answer is stored where its host allows it" : $"{which}; only the answer to a GET is stored");
         var freshness = Freshness.Of(record, rule, time.GetUtcNow());
-        var stored = StoredExplanation.Of(entry) with { Age = freshness.Age, Ttl = freshness.Lifetime - freshness.Age, Vary = VaryOf(record.Key, address) };
+        var stored = StoredExplanation.Of(entry) with { Age = freshness.Age, Ttl = freshness.Lifetime - freshness.Age, Vary = RecordKey.Of(record.Key).Vary };
         if (hashes.Find(rule, request) is { } integrity && !hashes.IsMetBy(store, entry, record, integrity))
             return new("miss", key, stored, $"{which}; what is stored is not what its index names ({integrity}), and its host is asked for the whole of it");
         var isAsked = CacheControl.Of(record).Has("no-cache");
@@ -35,19 +35,17 @@ internal sealed class RuleExplanation(CacheStore store, IndexHashes hashes, Time
     // The newest record that answers some client. What was answered to a credential is that one's alone, and has another key.
     private (CacheEntry Entry, EntryMetadata Record)? Find(string origin, string address)
     {
-        var names = Variants.KeysOf(address).Names.Hash;
-        var ofOrigin = store.Index.ToArray().Where(e => e.Origin == origin).OrderByDescending(e => e.StoredAt).ToList();
-        var epoch = ofOrigin.Find(e => e.Key == names) is { } marker ? store.Describe(marker)?.Header(Variants.Epoch) : null;
-        foreach (var entry in ofOrigin.Take(MostLookedAt))
+        var (plain, names) = Variants.KeysOf(address);
+        var epoch = store.Index.Get(names.Hash) is { } marker ? store.Describe(marker)?.Header(Variants.Epoch) : null;
+        // Which of several answers there are only a look at all tells.
+        if (epoch is null)
+            return store.Index.Get(plain.Hash) is { } only && store.Describe(only) is { } own ? (only, own) : null;
+        foreach (var entry in store.Index.ToArray().Where(e => e.Origin == origin).OrderByDescending(e => e.StoredAt).Take(MostLookedAt))
         {
-            if (store.Describe(entry) is { } record
-                && (record.Key == address || (epoch is not null && record.Key.StartsWith($"{address}vary={epoch}:", StringComparison.Ordinal))))
+            if (store.Describe(entry) is { } record && (record.Key == address || record.Key.StartsWith($"{address}vary={epoch}:", StringComparison.Ordinal)))
                 return (entry, record);
         }
 
         return null;
     }
-
-    // As Variants writes it: vary=EPOCH:NAMES:DIGEST.
-    private static string? VaryOf(string key, string address) => key[address.Length..].Split(':') is [_, var names, _] ? names : null;
 }

@@ -29,7 +29,7 @@ internal static class StaleAnswer
     public static bool IsInPlace(EntryMetadata record, CacheRule rule) => IsAbsence(record, rule) || IsRedirect(record, rule);
 
     /// <summary>Whether a record says where a package registry's file lies.</summary>
-    public static bool IsRedirect(EntryMetadata record, CacheRule rule) => rule.Ecosystem is not null && PackageRedirects.Is(record.Status);
+    public static bool IsRedirect(EntryMetadata record, CacheRule rule) => rule.Ecosystem is not null && RedirectMemory.IsRedirect(record.Status);
 
     /// <summary>Whether what is stored takes the place of an answer that does not come.</summary>
     /// <param name="record">What is stored.</param>

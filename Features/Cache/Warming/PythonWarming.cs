@@ -69,9 +69,11 @@ internal sealed partial class PythonWarming(WarmDownload downloads, WarmPlatform
         page.Body.Position = 0;
         using var stream = ContentCodings.Decoding(page.Body, string.Concat(page.Response.Content.Headers.ContentEncoding)) ?? page.Body;
         using var reader = new StreamReader(stream, Encoding.UTF8);
-        var text = new char[MaxIndex];
-        var length = reader.ReadBlock(text);
-        return new string(text, 0, length);
+        var text = new StringBuilder();
+        var buffer = new char[16 << 10];
+        while (reader.ReadBlock(buffer, 0, Math.Min(buffer.Length, MaxIndex - text.Length)) is var read and > 0)
+            text.Append(buffer, 0, read);
+        return text.ToString();
     }
 
     // Both forms have the version second; a source's name may have hyphens of its own, its version has none.

@@ -22,7 +22,7 @@ internal static class WarmEndpoint
     {
         if (!context.Request.HasJsonContentType())
         {
-            await RefuseAsync(context, StatusCodes.Status415UnsupportedMediaType, "the body must be application/json");
+            await ContentsEndpoints.RefuseAsync(context, StatusCodes.Status415UnsupportedMediaType, "the body must be application/json");
             return;
         }
 
@@ -34,7 +34,7 @@ internal static class WarmEndpoint
         }
         catch (JsonException)
         {
-            await RefuseAsync(context, StatusCodes.Status400BadRequest, """the body must be as in {"items":[{"name":"alpine","image":"alpine:3"}]}""");
+            await ContentsEndpoints.RefuseAsync(context, StatusCodes.Status400BadRequest, """the body must be as in {"items":[{"name":"alpine","image":"alpine:3"}]}""");
             return;
         }
 
@@ -42,7 +42,7 @@ internal static class WarmEndpoint
         var platform = WarmPlatform.Parse(request?.Platform);
         if (items is null || platform is null)
         {
-            await RefuseAsync(context, StatusCodes.Status400BadRequest, items is null
+            await ContentsEndpoints.RefuseAsync(context, StatusCodes.Status400BadRequest, items is null
                 ? $"items must be 1 to {MaxItems} things, each with a name" : "platform must be as in linux/arm64");
             return;
         }
@@ -80,12 +80,6 @@ internal static class WarmEndpoint
         json.WriteEndArray();
         await json.FlushAsync(cancel);
         await output.FlushAsync(cancel);
-    }
-
-    private static Task RefuseAsync(HttpContext context, int status, string reason)
-    {
-        context.Response.StatusCode = status;
-        return context.Response.WriteAsJsonAsync(new ContentsRefusal(reason), WarmJson.Default.ContentsRefusal);
     }
 
     /// <summary>As much of a stream as may be read; more is as good as broken JSON.</summary>

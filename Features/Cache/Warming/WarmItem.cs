@@ -56,5 +56,4 @@ internal sealed class WarmException(string reason) : Exception(reason);
 [JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(WarmRequest))]
 [JsonSerializable(typeof(WarmProgress))]
-[JsonSerializable(typeof(ContentsRefusal))]
 internal sealed partial class WarmJson : JsonSerializerContext;

@@ -42,7 +42,7 @@ internal static class GatewayCommand
     /// <summary>What nobody has said: an allowlist binds everybody who has no other way out. Kept with the sources, so that a reload says the same.</summary>
     public static (SettingsSources Sources, ProxySettings Settings) Decide(SettingsSources sources, ProxySettings settings)
     {
-        var mode = settings.Allowlist is { Enabled: true, Mode: not AllowlistMode.Learn } ? EgressMode.Enforce : EgressMode.Redirect;
+        var mode = settings.ContainerEgress;
         return (sources with { Options = new Dictionary<string, string>(sources.Options) { ["--egress"] = EgressOptions.Word(mode) } },
             settings with { Egress = settings.Egress with { Mode = mode } });
     }

@@ -72,7 +72,7 @@ public sealed class JsonEverywhereTests : IAsyncLifetime
         var tree = new TrustStore.TrustTree();
         tree.AddBundle("etc/ssl/certs/ca-certificates.crt");
         using var error = new StringWriter();
-        var code = await TrustCommand.Create(tree.Root, TrustTree.Executable).Parse(["install", "--api", $"127.0.0.1:{_proxy.ApiPort}"]).InvokeAsync(new InvocationConfiguration { Error = error });
+        var code = await TrustCommand.Create(tree.Root, Executable.Path).Parse(["install", "--api", $"127.0.0.1:{_proxy.ApiPort}"]).InvokeAsync(new InvocationConfiguration { Error = error });
         Assert.Equal(1, code);
         Assert.Contains("restart it first", error.ToString(), StringComparison.Ordinal);
         Assert.Equal(TrustStore.TrustTree.Base, await File.ReadAllBytesAsync(tree.PathOf("etc/ssl/certs/ca-certificates.crt")));

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using Discobot.Features.Certificates;
 using Discobot.Features.TrustStore;
+using Discobot.Tests.Fixtures;
 
 namespace Discobot.Features.CommandLine.Commands;
 
@@ -85,7 +86,7 @@ public sealed class TrustCommandTests : IDisposable
     {
         using var output = new StringWriter();
         using var error = new StringWriter();
-        var code = await TrustCommand.Create(_tree.Root, TrustTree.Executable).Parse([.. arguments, "--cert-dir", _fixture.CertDirectory])
+        var code = await TrustCommand.Create(_tree.Root, Executable.Path).Parse([.. arguments, "--cert-dir", _fixture.CertDirectory])
             .InvokeAsync(new InvocationConfiguration { Output = output, Error = error });
         return (code, output.ToString(), error.ToString());
     }

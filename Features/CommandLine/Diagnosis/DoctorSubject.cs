@@ -40,40 +40,26 @@ internal static class DoctorSubject
         }, false);
     }
 
-    private static async Task<string?> CertDirectoryAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation)
-    {
-        try
-        {
-            return Path.GetDirectoryName((await api.AskAsync(parsed, HttpMethod.Get, "/health", ApiJson.Default.Health, cancellation)).CaCert);
-        }
-        catch (Exception error) when (error is HttpRequestException or IOException or JsonException or OperationCanceledException && !cancellation.IsCancellationRequested)
-        {
-            return null;
-        }
-    }
+    private static Task<string?> CertDirectoryAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation) => TryAsync(
+        async () => Path.GetDirectoryName((await api.AskAsync(parsed, HttpMethod.Get, "/health", ApiJson.Default.Health, cancellation)).CaCert), cancellation);
 
     /// <summary>A host that the allowlist names, so that there is something to fetch; null where it may not be asked or names none.</summary>
-    public static async Task<string?> FindHostAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation)
-    {
-        try
-        {
-            var settings = await api.AskAsync(parsed, HttpMethod.Get, "/api/config", RunningApi.AnyJson, cancellation);
-            return settings.GetProperty("allowlist").GetProperty("domains").EnumerateArray()
-                .Select(entry => entry.ValueKind == JsonValueKind.Object ? entry.GetProperty("host").GetString() : entry.GetString())
-                .FirstOrDefault(host => host is not null && host.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-'));
-        }
-        catch (Exception error) when (error is HttpRequestException or IOException or JsonException or OperationCanceledException && !cancellation.IsCancellationRequested)
-        {
-            return null;
-        }
-    }
+    public static Task<string?> FindHostAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation) => TryAsync(
+        async () => (await api.AskAsync(parsed, HttpMethod.Get, "/api/config", RunningApi.AnyJson, cancellation)).GetProperty("allowlist").GetProperty("domains").EnumerateArray()
+            .Select(entry => entry.ValueKind == JsonValueKind.Object ? entry.GetProperty("host").GetString() : entry.GetString())
+            .FirstOrDefault(host => host is not null && host.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-')), cancellation);
 
     /// <summary>The proxy's secrets that have no value, each with its place and key; null where it may not be asked.</summary>
-    public static async Task<IReadOnlyList<string>?> FindMissingAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation)
+    public static Task<IReadOnlyList<string>?> FindMissingAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation) => TryAsync<IReadOnlyList<string>>(
+        async () => [.. (await api.AskAsync(parsed, HttpMethod.Get, "/api/config/missing", ApiJson.Default.IReadOnlyListConfigMistake, cancellation)).Select(mistake => mistake.ToString())], cancellation);
+
+    // Null where nobody answers, or not this user.
+    private static async Task<T?> TryAsync<T>(Func<Task<T?>> ask, CancellationToken cancellation)
+        where T : class
     {
         try
         {
-            return [.. (await api.AskAsync(parsed, HttpMethod.Get, "/api/config/missing", ApiJson.Default.IReadOnlyListConfigMistake, cancellation)).Select(mistake => mistake.ToString())];
+            return await ask();
         }
         catch (Exception error) when (error is HttpRequestException or IOException or JsonException or OperationCanceledException && !cancellation.IsCancellationRequested)
         {

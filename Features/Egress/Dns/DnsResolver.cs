@@ -84,7 +84,7 @@ internal sealed partial class DnsResolver(
             return DnsAnswer.Empty;
         var found = await FindAsync(question, cancellation);
         var answer = found with { Records = [.. found.Records.Where(r => r.Address is null || IsPermitted(question.Name, r.Address))] };
-        // Also where it was remembered: several names may have one address, and the client goes there by this one.
+        // Of what was found before as well: several names may have one address, and the client goes there by this one.
         learned.Remember(question.Name, answer);
         return answer;
     }
@@ -193,7 +193,6 @@ internal sealed partial class DnsResolver(
 
     private void Remember((string Name, DnsType) key, DnsAnswer answer)
     {
-        learned.Remember(key.Name, answer);
         lock (_lock)
         {
             _asked.Remove(key);

@@ -6,25 +6,12 @@ namespace Discobot.Features.Egress.Nftables;
 /// <summary>Reads nf_tables messages (linux/netfilter/nf_tables.h), as the kernel sends them.</summary>
 internal static class NftReader
 {
-    private const int AttributeHeader = 4;
-
     /// <summary>A message's attributes, which stand behind the four bytes of <c>struct nfgenmsg</c>.</summary>
     public static IEnumerable<(int Type, ReadOnlyMemory<byte> Value)> OfMessage(ReadOnlyMemory<byte> payload)
         => payload.Length < 4 ? [] : Of(payload[4..]);
 
     /// <summary>The attributes of a nest. What is torn ends them.</summary>
-    public static IEnumerable<(int Type, ReadOnlyMemory<byte> Value)> Of(ReadOnlyMemory<byte> nest)
-    {
-        while (nest.Length >= AttributeHeader)
-        {
-            var length = BitConverter.ToUInt16(nest.Span);
-            if (length < AttributeHeader || length > nest.Length)
-                yield break;
-            // NLA_F_NESTED and NLA_F_NET_BYTEORDER are no part of the type.
-            yield return (BitConverter.ToUInt16(nest.Span[2..]) & 0x3FFF, nest[AttributeHeader..length]);
-            nest = nest[Math.Min(nest.Length, (length + 3) & ~3)..];
-        }
-    }
+    public static IEnumerable<(int Type, ReadOnlyMemory<byte> Value)> Of(ReadOnlyMemory<byte> nest) => NetlinkSocket.Attributes(nest);
 
     /// <summary>A text with its zero.</summary>
     public static string Text(ReadOnlyMemory<byte> value) => Encoding.UTF8.GetString(value.Span).TrimEnd('\0');

@@ -15,7 +15,7 @@ public sealed class WayOutAttemptsTests
         while True: q, c = s.recvfrom(512); s.sendto(q[:2] + b"\x81\x80" + q[4:], c)' & resolver=$!; until grep -q ":429D " /proc/net/udp; do sleep 0.02; done
         """;
 
-    private static readonly string Program = $"DOTNET_ROOT={Path.GetFullPath(Path.Combine(Path.GetDirectoryName(typeof(object).Assembly.Location)!, "../../.."))} "
+    private static readonly string Program = $"DOTNET_ROOT={Executable.Runtime} "
         + $"setpriv --bounding-set -net_raw {Executable.Path} attempts --to 203.0.113.9 --to 2001:db8:1::9";
 
     [Theory]

@@ -164,8 +164,7 @@ internal sealed class WayOutAttempts(IPAddress to, IPAddress to6, string dockerS
     // Whoever took the connection has a socket whose other end is ours, and the kernel lists it if he is on this machine.
     private bool IsPeerHere(IPEndPoint own)
     {
-        var address = string.Concat(Words(own.Address.GetAddressBytes()).Select(word => word.ToString("X8", CultureInfo.InvariantCulture)));
-        var remote = $"{address}:{own.Port:X4}";
+        var remote = $"{ConnectionOwner.Spell(own.Address)}:{own.Port:X4}";
         var list = Path.Combine(processNetwork, own.AddressFamily == AddressFamily.InterNetwork ? "tcp" : "tcp6");
         for (var watch = Stopwatch.StartNew(); watch.Elapsed < TimeSpan.FromMilliseconds(300); Thread.Sleep(20))
         {
@@ -175,7 +174,4 @@ internal sealed class WayOutAttempts(IPAddress to, IPAddress to6, string dockerS
 
         return false;
     }
-
-    // proc_net_tcp: words of 32 bits, in the machine's own order.
-    private static IEnumerable<uint> Words(byte[] bytes) => Enumerable.Range(0, bytes.Length / 4).Select(i => BitConverter.ToUInt32(bytes, 4 * i));
 }

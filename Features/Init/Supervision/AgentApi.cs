@@ -23,21 +23,8 @@ internal sealed class AgentApi(Container container, ClientProxy proxy, EgressRul
         });
         container.Running.AgentApi = child;
         container.Log.Info($"agent-api started (pid={child.Id})");
-        LeaveWord(child.Id);
-    }
-
-    // For the doctor. Where it cannot be written, that says that it was not told.
-    private void LeaveWord(int process)
-    {
-        try
-        {
-            if (ProxyState.Read(container.Paths) is { } state)
-                (state with { Agent = process }).Write(container.Paths);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            container.Log.Debug($"{container.Paths.ProxyState} was not written: {error.Message}");
-        }
+        if (ProxyState.Read(container.Paths) is { } state)
+            ProxyConfig.Publish(container, state with { Agent = child.Id });
     }
 
     /// <summary>Whether it runs.</summary>

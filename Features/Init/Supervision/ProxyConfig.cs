@@ -24,7 +24,7 @@ internal sealed class ProxyConfig(Container container)
         container.Log.Info($"proxy config: {choice.Source}");
 
         var file = Place(choice.Text, volume.ProxyOwner.Group);
-        Publish(choice.Summary.State with { Config = file, Policy = policy, LogFile = ProxyDaemon.LogsToFile(choice.Summary) ? ProxyDaemon.SeenLog : choice.Summary.LogFile });
+        Publish(container, choice.Summary.State with { Config = file, Policy = policy, LogFile = ProxyDaemon.LogsToFile(choice.Summary) ? ProxyDaemon.SeenLog : choice.Summary.LogFile });
         var secrets = choice.Summary.SecretVariables.Where(container.Environment.ContainsKey).ToList();
         if (secrets.Count > 0)
         {
@@ -57,7 +57,8 @@ internal sealed class ProxyConfig(Container container)
         }
     }
 
-    private void Publish(ProxyState state)
+    /// <summary>Leaves word of the proxy for the tools. Where it cannot be written, they say that they were not told.</summary>
+    public static void Publish(Container container, ProxyState state)
     {
         try
         {

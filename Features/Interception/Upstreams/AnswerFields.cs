@@ -31,7 +31,8 @@ internal static class AnswerFields
         }
 
         // What the server would speak (RFC 9110, 15.5.22), but for HTTP/2, which is asked for in another way.
-        if (head.Status is >= 200 && response.Headers is FieldList offers && HttpProtocol.IsHttp11(context.Request.Protocol) && HopByHop.Offers(Texts(head, "Connection"u8), Texts(head, "Upgrade"u8)) is { } offer)
+        if (head.Status is >= 200 && response.Headers is FieldList offers && HttpProtocol.IsHttp11(context.Request.Protocol)
+            && Texts(head, "Upgrade"u8) is { Length: > 0 } upgrade && HopByHop.Offers(Texts(head, "Connection"u8), upgrade) is { } offer)
             offers.Set(HeaderNames.Upgrade, offer);
 
         // What a GET would get: HEAD and 304 may say it (RFC 9112, 6.1).

@@ -81,11 +81,9 @@ public sealed class Http2DoubtTests : IAsyncLifetime
 
     private static HttpMessageInvoker ClientOf(TestAuthority authority)
     {
-        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
-        policy.CustomTrustStore.ImportFromPem(authority.Pem);
         return new HttpMessageInvoker(new SocketsHttpHandler
         {
-            SslOptions = { CertificateChainPolicy = policy },
+            SslOptions = { CertificateChainPolicy = authority.TrustOnlyThis() },
             PlaintextStreamFilter = (context, _) => ValueTask.FromResult<Stream>(new Http2Doubt(context.PlaintextStream, Patience)),
         });
     }

@@ -119,28 +119,28 @@ internal sealed class Upstream : IUpstream, IDisposable
     /// not speak it, or as VersionNegotiationError where it does not want to for this request.</exception>
     public async Task<HttpResponseMessage> SendHttp2Async(HttpRequestMessage request, CancellationToken cancellation)
     {
-        var flow = UpstreamRequests.FlowOf(request);
+        var (flow, target) = (UpstreamRequests.FlowOf(request), ParentProxies.TargetOf(request.RequestUri!));
         var started = TimeProvider.System.GetTimestamp();
-        if (flow is not null && _http2Addresses.TryGetValue(ParentProxies.TargetOf(request.RequestUri!), out var address))
+        if (flow is not null && _http2Addresses.TryGetValue(target, out var address))
             flow.Use(new ConnectionTimes(address), isNew: false);
         flow?.Sent();
         try
         {
             var response = await _http2.SendAsync(request, cancellation);
             if (IsCleartext(request))
-                NoteCleartextHttp2(ParentProxies.TargetOf(request.RequestUri!));
+                NoteCleartextHttp2(target);
             else
-                _hints.Note(ParentProxies.TargetOf(request.RequestUri!), (int)response.StatusCode, Both, flow);
+                _hints.Note(target, (int)response.StatusCode, Both, flow);
             flow?.Answered(TimeProvider.System.GetElapsedTime(started) - (flow.Dns + flow.Connect + flow.Tls ?? TimeSpan.Zero));
             return response;
         }
         catch (HttpRequestException e) when (IsCleartext(request))
         {
-            throw _cleartextHttp2.ContainsKey(ParentProxies.TargetOf(request.RequestUri!)) ? e : new HttpRequestException(e.Message, new Http1ChosenException());
+            throw _cleartextHttp2.ContainsKey(target) ? e : new HttpRequestException(e.Message, new Http1ChosenException());
         }
         catch (HttpRequestException e)
         {
-            if (await _tls.ExplainAsync(e, ParentProxies.TargetOf(request.RequestUri!), Both, cancellation) is var meant && meant != e)
+            if (await _tls.ExplainAsync(e, target, Both, cancellation) is var meant && meant != e)
                 throw new HttpRequestException(e.Message, meant);
             throw;
         }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text.Json;
@@ -101,14 +102,33 @@ internal sealed class JsonMembers
         && DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time)
             ? time : null;
 
+    /// <summary>A time as npm writes it.</summary>
+    public static string TextOf(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
+
     /// <summary>An object of these members.</summary>
-    public static void Write(Utf8JsonWriter json, IEnumerable<(string Name, ReadOnlyMemory<byte> Value)> members)
+    public static void Write(Utf8JsonWriter json, IEnumerable<(string Name, ReadOnlyMemory<byte> Value)> members) => Write(json, members, static (_, _) => false);
+
+    /// <summary>The object again, with some members otherwise.</summary>
+    /// <param name="other">Writes the value of one that is another, and says so.</param>
+    public void Write(Utf8JsonWriter json, Func<string, ReadOnlyMemory<byte>, bool> other) => Write(json, All, other);
+
+    /// <inheritdoc cref="Write(Utf8JsonWriter, Func{string, ReadOnlyMemory{byte}, bool})"/>
+    public byte[] With(Func<Utf8JsonWriter, string, ReadOnlyMemory<byte>, bool> other)
+    {
+        var output = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(output, new JsonWriterOptions { SkipValidation = true }))
+            Write(json, (name, value) => other(json, name, value));
+        return output.WrittenSpan.ToArray();
+    }
+
+    private static void Write(Utf8JsonWriter json, IEnumerable<(string Name, ReadOnlyMemory<byte> Value)> members, Func<string, ReadOnlyMemory<byte>, bool> other)
     {
         json.WriteStartObject();
         foreach (var (name, value) in members)
         {
             json.WritePropertyName(name);
-            json.WriteRawValue(value.Span, skipInputValidation: true);
+            if (!other(name, value))
+                json.WriteRawValue(value.Span, skipInputValidation: true);
         }
 
         json.WriteEndObject();

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using Discobot.Features.Packages.Documents;
@@ -31,6 +30,8 @@ internal sealed class NpmDocument
 
     /// <summary>When anything of the package was last changed; no version is younger.</summary>
     public DateTimeOffset? Modified => _members.Time("modified");
+
+    public IEnumerable<string> Versions => _versions.All.Select(v => v.Name);
 
     /// <summary>When each version was published; null of one that it does not tell of.</summary>
     public Dictionary<string, DateTimeOffset?> Times()
@@ -70,40 +71,26 @@ internal sealed class NpmDocument
     /// <summary>The document without the versions that are not shown.</summary>
     /// <param name="shows">Whether a version is.</param>
     /// <param name="newest">When the youngest of those was published.</param>
-    public byte[] Without(Func<string, bool> shows, DateTimeOffset? newest)
+    public byte[] Without(Func<string, bool> shows, DateTimeOffset? newest) => _members.With((json, name, value) =>
     {
-        var output = new ArrayBufferWriter<byte>();
-        using (var json = new Utf8JsonWriter(output, new JsonWriterOptions { SkipValidation = true }))
+        switch (name)
         {
-            json.WriteStartObject();
-            foreach (var (name, value) in _members.All)
-            {
-                json.WritePropertyName(name);
-                switch (name)
-                {
-                    case "versions":
-                        JsonMembers.Write(json, _versions.All.Where(v => shows(v.Name)));
-                        break;
-                    case "dist-tags":
-                        WriteTags(json, shows);
-                        break;
-                    case "time" when JsonMembers.TryRead(value, out var times):
-                        WriteTimes(json, times, shows, newest);
-                        break;
-                    case "modified" when newest is { } time:
-                        json.WriteStringValue(Text(time));
-                        break;
-                    default:
-                        json.WriteRawValue(value.Span, skipInputValidation: true);
-                        break;
-                }
-            }
-
-            json.WriteEndObject();
+            case "versions":
+                JsonMembers.Write(json, _versions.All.Where(v => shows(v.Name)));
+                return true;
+            case "dist-tags":
+                WriteTags(json, shows);
+                return true;
+            case "time" when JsonMembers.TryRead(value, out var times):
+                WriteTimes(json, times, shows, newest);
+                return true;
+            case "modified" when newest is { } time:
+                json.WriteStringValue(JsonMembers.TextOf(time));
+                return true;
+            default:
+                return false;
         }
-
-        return output.WrittenSpan.ToArray();
-    }
+    });
 
     private IEnumerable<Candidate> Candidates(Func<string, bool> shows)
     {
@@ -132,15 +119,13 @@ internal sealed class NpmDocument
                 continue;
             json.WritePropertyName(name);
             if (name == "modified" && newest is { } time)
-                json.WriteStringValue(Text(time));
+                json.WriteStringValue(JsonMembers.TextOf(time));
             else
                 json.WriteRawValue(value.Span, skipInputValidation: true);
         }
 
         json.WriteEndObject();
     }
-
-    private static string Text(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", System.Globalization.CultureInfo.InvariantCulture);
 
     /// <summary>
     /// The newest that a tag can stand on instead: older than what it stood on, a release for a release and of the same line for a prerelease, not

@@ -84,7 +84,7 @@ internal sealed class NpmRegistry(PublishTimes times, AgeRefusals refusals, Time
 
         var published = Remember(context, address, full);
         bool Shows(string version) => rules.Shows(published.GetValueOrDefault(version), now);
-        var hidden = document.Times().Keys.Where(v => !Shows(v)).ToArray();
+        var hidden = document.Versions.Where(v => !Shows(v)).ToArray();
         if (hidden.Length == 0)
         {
             await AnswerFields.SendAsync(context, answer);

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Text.Json;
 using Discobot.Features.Packages.Documents;
 
@@ -48,72 +47,39 @@ internal sealed class NpmSearch
     /// <summary>The answer with other versions in the place of those that are not shown, and without those that have none.</summary>
     /// <param name="hidden">Names of packages.</param>
     /// <param name="earlier">What is shown of them.</param>
-    public byte[] With(HashSet<string> hidden, Dictionary<string, (string Version, DateTimeOffset Published)> earlier)
+    public byte[] With(HashSet<string> hidden, Dictionary<string, (string Version, DateTimeOffset Published)> earlier) => _members.With((json, name, _) =>
     {
-        var output = new ArrayBufferWriter<byte>();
-        using (var json = new Utf8JsonWriter(output, new JsonWriterOptions { SkipValidation = true }))
+        if (name != "objects")
+            return false;
+        json.WriteStartArray();
+        foreach (var (found, package) in _objects)
         {
-            json.WriteStartObject();
-            foreach (var (name, value) in _members.All)
-            {
-                json.WritePropertyName(name);
-                if (name != "objects")
-                {
-                    json.WriteRawValue(value.Span, skipInputValidation: true);
-                    continue;
-                }
-
-                json.WriteStartArray();
-                foreach (var (found, package) in _objects)
-                {
-                    if (!hidden.Contains(NameOf(package)))
-                        JsonMembers.Write(json, found.All);
-                    else if (earlier.TryGetValue(NameOf(package), out var shown))
-                        Write(json, found, package, shown.Version, Text(shown.Published));
-                }
-
-                json.WriteEndArray();
-            }
-
-            json.WriteEndObject();
+            if (!hidden.Contains(NameOf(package)))
+                JsonMembers.Write(json, found.All);
+            else if (earlier.TryGetValue(NameOf(package), out var shown))
+                Write(json, found, package, shown.Version, JsonMembers.TextOf(shown.Published));
         }
 
-        return output.WrittenSpan.ToArray();
-    }
+        json.WriteEndArray();
+        return true;
+    });
 
     private static void Write(Utf8JsonWriter json, JsonMembers found, JsonMembers package, string version, string published)
     {
-        json.WriteStartObject();
-        foreach (var (name, value) in found.All)
+        bool WriteText(string text)
         {
-            json.WritePropertyName(name);
-            if (name == "package")
-                WritePackage(json, package, version, published);
-            else if (name == "updated")
-                json.WriteStringValue(published);
-            else
-                json.WriteRawValue(value.Span, skipInputValidation: true);
+            json.WriteStringValue(text);
+            return true;
         }
 
-        json.WriteEndObject();
-    }
-
-    private static void WritePackage(Utf8JsonWriter json, JsonMembers package, string version, string published)
-    {
-        json.WriteStartObject();
-        foreach (var (name, value) in package.All)
+        bool WritePackage()
         {
-            json.WritePropertyName(name);
-            if (name is "version" or "date")
-                json.WriteStringValue(name == "version" ? version : published);
-            else
-                json.WriteRawValue(value.Span, skipInputValidation: true);
+            package.Write(json, (name, _) => name switch { "version" => WriteText(version), "date" => WriteText(published), _ => false });
+            return true;
         }
 
-        json.WriteEndObject();
+        found.Write(json, (name, _) => name switch { "package" => WritePackage(), "updated" => WriteText(published), _ => false });
     }
 
     private static string NameOf(JsonMembers package) => package.Text("name")!;
-
-    private static string Text(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", System.Globalization.CultureInfo.InvariantCulture);
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using Discobot.Features.Packages.Documents;
@@ -48,28 +47,16 @@ internal sealed class ProjectDescription
     /// <summary>The description without the files that are not shown.</summary>
     /// <param name="shows">Whether a file is.</param>
     /// <param name="other">Whose version is described instead; null to leave that.</param>
-    public byte[] Without(Func<PythonFile, bool> shows, ProjectDescription? other)
+    public byte[] Without(Func<PythonFile, bool> shows, ProjectDescription? other) => _members.With((json, name, value) =>
     {
-        var output = new ArrayBufferWriter<byte>();
-        using (var json = new Utf8JsonWriter(output, new JsonWriterOptions { SkipValidation = true }))
-        {
-            json.WriteStartObject();
-            foreach (var (name, value) in _members.All)
-            {
-                json.WritePropertyName(name);
-                if (name == "urls")
-                    PythonFile.Write(json, (other ?? this)._urls.Where(shows));
-                else if (name == "releases")
-                    WriteReleases(json, shows);
-                else
-                    json.WriteRawValue((other?._members[name] ?? value).Span, skipInputValidation: true);
-            }
-
-            json.WriteEndObject();
-        }
-
-        return output.WrittenSpan.ToArray();
-    }
+        if (name == "urls")
+            PythonFile.Write(json, (other ?? this)._urls.Where(shows));
+        else if (name == "releases")
+            WriteReleases(json, shows);
+        else
+            json.WriteRawValue((other?._members[name] ?? value).Span, skipInputValidation: true);
+        return true;
+    });
 
     private void WriteReleases(Utf8JsonWriter json, Func<PythonFile, bool> shows)
     {

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using System.Text;
@@ -25,28 +24,16 @@ internal sealed class SimpleIndex
     }
 
     /// <summary>The index without the files that are not shown, as JSON.</summary>
-    public byte[] ToJson(Func<PythonFile, bool> shows)
+    public byte[] ToJson(Func<PythonFile, bool> shows) => _members.With((json, name, value) =>
     {
-        var output = new ArrayBufferWriter<byte>();
-        using (var json = new Utf8JsonWriter(output, new JsonWriterOptions { SkipValidation = true }))
-        {
-            json.WriteStartObject();
-            foreach (var (name, value) in _members.All)
-            {
-                json.WritePropertyName(name);
-                if (name == "files")
-                    PythonFile.Write(json, _files.Where(shows));
-                else if (name == "versions")
-                    WriteVersions(json, value, shows);
-                else
-                    json.WriteRawValue(value.Span, skipInputValidation: true);
-            }
-
-            json.WriteEndObject();
-        }
-
-        return output.WrittenSpan.ToArray();
-    }
+        if (name == "files")
+            PythonFile.Write(json, _files.Where(shows));
+        else if (name == "versions")
+            WriteVersions(json, value, shows);
+        else
+            return false;
+        return true;
+    });
 
     /// <summary>The same as a page of links (PEP 503, 592, 629, 658, 714).</summary>
     public byte[] ToHtml(Func<PythonFile, bool> shows)

@@ -11,7 +11,6 @@ internal static class InterfaceAddress
     private const ushort GetAddresses = 22;
     private const byte Inet = 2;
     private const int MessageSize = 8; // struct ifaddrmsg: family, prefix, flags, scope, interface
-    private const int AttributeHeader = 4;
     private const int Local = 2;
     private const int Label = 3;
 
@@ -24,23 +23,11 @@ internal static class InterfaceAddress
         using var socket = new NetlinkSocket(NetlinkSocket.Route);
         foreach (var message in socket.List(GetAddresses, question))
         {
-            var attributes = Attributes(message).ToDictionary(a => a.Type, a => a.Value);
+            var attributes = NetlinkSocket.Attributes(message.Length < MessageSize ? default : message[MessageSize..]).ToDictionary(a => a.Type, a => a.Value);
             if (attributes.TryGetValue(Label, out var label) && Encoding.UTF8.GetString(label.Span).TrimEnd('\0') == name && attributes.TryGetValue(Local, out var address))
                 return new IPAddress(address.Span);
         }
 
         return null;
-    }
-
-    private static IEnumerable<(int Type, ReadOnlyMemory<byte> Value)> Attributes(ReadOnlyMemory<byte> message)
-    {
-        for (var rest = message.Length < MessageSize ? default : message[MessageSize..]; rest.Length >= AttributeHeader;)
-        {
-            var length = BitConverter.ToUInt16(rest.Span);
-            if (length < AttributeHeader || length > rest.Length)
-                yield break;
-            yield return (BitConverter.ToUInt16(rest.Span[2..]), rest[AttributeHeader..length]);
-            rest = rest[Math.Min(rest.Length, (length + 3) & ~3)..];
-        }
     }
 }

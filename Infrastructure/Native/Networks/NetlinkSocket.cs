@@ -26,7 +26,23 @@ internal sealed partial class NetlinkSocket : IDisposable
     private const int AddMembership = 1;
     private const int TooMuch = 105; // ENOBUFS
 
+    private const int AttributeHeader = 4;
+
     private readonly SafeFileHandle _socket;
+
+    /// <summary>Attributes one behind the other, as in a message behind its fixed part, or in a nest. What is torn ends them.</summary>
+    public static IEnumerable<(int Type, ReadOnlyMemory<byte> Value)> Attributes(ReadOnlyMemory<byte> rest)
+    {
+        while (rest.Length >= AttributeHeader)
+        {
+            var length = BitConverter.ToUInt16(rest.Span);
+            if (length < AttributeHeader || length > rest.Length)
+                yield break;
+            // NLA_F_NESTED and NLA_F_NET_BYTEORDER are no part of the type.
+            yield return (BitConverter.ToUInt16(rest.Span[2..]) & 0x3FFF, rest[AttributeHeader..length]);
+            rest = rest[Math.Min(rest.Length, (length + 3) & ~3)..];
+        }
+    }
 
     /// <exception cref="LibcException">EPROTONOSUPPORT where the kernel has no netfilter.</exception>
     public NetlinkSocket(int protocol)

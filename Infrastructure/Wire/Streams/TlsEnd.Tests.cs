@@ -98,10 +98,8 @@ public sealed class TlsEndTests : IDisposable
         var server = await listener.AcceptTcpClientAsync();
         server.NoDelay = true;
         var (one, other) = (new SslStream(client.GetStream()), new SslStream(server.GetStream()));
-        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
-        policy.CustomTrustStore.Add(X509Certificate2.CreateFromPem(_authority.Pem));
         await Task.WhenAll(
-            one.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = "localhost", CertificateChainPolicy = policy }),
+            one.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = "localhost", CertificateChainPolicy = _authority.TrustOnlyThis() }),
             other.AuthenticateAsServerAsync(_certificate)).WaitAsync(Limit);
         return (one, other);
     }

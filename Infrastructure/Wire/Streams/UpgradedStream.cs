@@ -1,9 +1,8 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Sockets;
-using Discobot.Infrastructure.Wire;
 
-namespace Discobot.Infrastructure.Http1;
+namespace Discobot.Infrastructure.Wire.Streams;
 
 /// <summary>The bytes behind the head (and the body) of a request whose answer has switched protocols.</summary>
 /// <param name="input">What the client sends.</param>
