@@ -11,7 +11,7 @@ public sealed class AgentFsTests
     private const string Database = "/.data/.agentfs/session-1.db";
     private const string ShowMount = "grep ' /home/discobot ' /proc/self/mountinfo | sed 's/.* - \\([a-z]*\\).*/mounted \\1/'";
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task A_new_session_lives_in_its_database_and_is_there_after_a_restart(Distro distro)
     {
         await using var container = New(distro, agentFs: true);
@@ -34,7 +34,7 @@ public sealed class AgentFsTests
     }
 
     /// <summary>The move is stopped and killed while it is under way; the next start begins anew, and what comes after it is never touched again.</summary>
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task A_database_moves_to_OverlayFS_once_also_after_a_stop_and_a_kill_and_newer_work_stays(Distro distro)
     {
         await using var volume = await DataVolume.CreateAsync();
@@ -68,7 +68,7 @@ public sealed class AgentFsTests
         await asked.ShellAsync($"grep -q 3000 {Database}; [ -s /.data/.overlayfs/session-1/.migrated ]; ! ls -d /.data/.overlayfs/session-1.moving");
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task Without_the_program_the_error_names_it_and_the_database_stays(Distro distro)
     {
         await using var container = New(distro, agentFs: true, program: "true");
@@ -82,7 +82,7 @@ public sealed class AgentFsTests
         Assert.Equal("kept\n", await kept.ReadAsync(Database));
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task A_database_beside_work_in_OverlayFS_is_told_of_and_left_alone(Distro distro)
     {
         await using var container = New(distro, agentFs: false, program: "mkdir -p /.data/.agentfs /.data/.overlayfs/session-1/upper; echo work > /.data/.overlayfs/session-1/upper/note; echo kept > " + Database);
@@ -94,7 +94,7 @@ public sealed class AgentFsTests
         Assert.Equal("kept\n", await container.ReadAsync(Database));
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task A_program_that_fails_ends_the_start_with_its_exit_code_and_its_words(Distro distro)
     {
         await EndsAsync(distro, "echo no room; exit 3", "agentfs init failed with exit code 3", "[agentfs] no room");

@@ -3,7 +3,7 @@ using Discobot.Integration.Fixtures;
 namespace Discobot.Integration.Init;
 
 /// <summary>Docker inside a container whose way out is enforced: the real client, as the agent.</summary>
-[Collection("sessions")]
+[Collection("own sessions")]
 public sealed class DockerGuardTests(RunningSessions sessions)
 {
     private const string MakeImage = """

@@ -21,7 +21,7 @@ public sealed class DoctorTests(RunningSessions sessions)
         }
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task What_fails_is_named_with_what_to_do_about_it(Distro distro)
     {
         await using var container = new SessionContainer(distro);

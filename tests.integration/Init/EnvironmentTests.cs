@@ -59,7 +59,7 @@ public sealed class EnvironmentTests(RunningSessions sessions)
     }
 
     /// <summary>It would call itself.</summary>
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task The_proxy_itself_has_none_of_its_own(Distro distro)
     {
         var session = await sessions.OfAsync(distro);
@@ -98,7 +98,7 @@ public sealed class EnvironmentTests(RunningSessions sessions)
         Assert.True(seen.Count >= 4, string.Join(", ", seen));
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task Without_a_directory_for_profiles_etc_profile_has_them_once(Distro distro)
     {
         await using var container = new SessionContainer(distro);
@@ -113,7 +113,7 @@ public sealed class EnvironmentTests(RunningSessions sessions)
         Assert.Single((await container.ReadAsync("/etc/profile")).Split('\n'), l => l.StartsWith("export HTTP_PROXY", StringComparison.Ordinal));
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task Only_the_nine_are_set_when_the_configuration_says_so(Distro distro)
     {
         await using var container = new SessionContainer(distro);

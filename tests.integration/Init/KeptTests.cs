@@ -3,12 +3,12 @@ using Discobot.Integration.Fixtures;
 namespace Discobot.Integration.Init;
 
 /// <summary>What is on the volume outlives the start and the container.</summary>
-[Collection("sessions")]
+[Collection("own sessions")]
 public sealed class KeptTests(RunningSessions sessions)
 {
     private const string Authority = "/.data/proxy/certs/ca.crt";
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task Work_CA_and_cached_bodies_outlive_a_restart_and_the_container_and_the_registry(Distro distro)
     {
         await using var volume = await DataVolume.CreateAsync();

@@ -3,13 +3,13 @@ using Discobot.Integration.Fixtures;
 namespace Discobot.Integration.Init;
 
 /// <summary>Workspaces cloned from a server, where the image has a git; where it has none, the error says what to do.</summary>
-[Collection("sessions")]
+[Collection("own sessions")]
 public sealed class RepositoryTests(RunningSessions sessions)
 {
     private const string Url = "https://packages.test/repo.git";
 
     /// <summary>A branch and commits that the clone of the main branch brings or does not, by all their names.</summary>
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task A_URL_is_cloned_at_a_branch_a_tag_or_a_commit(Distro distro)
     {
         var server = await sessions.PackagesAsync();
@@ -27,7 +27,7 @@ public sealed class RepositoryTests(RunningSessions sessions)
         }
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task A_commit_that_does_not_exist_ends_the_start_with_its_name(Distro distro)
     {
         await sessions.PackagesAsync();
@@ -38,7 +38,7 @@ public sealed class RepositoryTests(RunningSessions sessions)
         Assert.Contains($"error: workspace failed: WORKSPACE_COMMIT nowhere is no commit, branch or tag of {Url}\n", log, StringComparison.Ordinal);
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task A_password_in_the_URL_opens_the_repository_and_is_in_no_line_of_the_log(Distro distro)
     {
         await sessions.PackagesAsync();

@@ -72,3 +72,8 @@ public sealed class RunningSessions : IAsyncLifetime
 [CollectionDefinition("sessions")]
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Naming", "CA1711", Justification = "That is what xunit calls it.")]
 public sealed class SessionsCollection : ICollectionFixture<RunningSessions>;
+
+/// <summary>Those that start sessions of their own in such a network, beside the others.</summary>
+[CollectionDefinition("own sessions")]
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Naming", "CA1711", Justification = "That is what xunit calls it.")]
+public sealed class OwnSessionsCollection : ICollectionFixture<RunningSessions>;

@@ -29,7 +29,7 @@ public sealed class StartupTests
         Assert.All(ProxyVariables.Nine, variable => Assert.Contains($"\n{variable}\n", log, StringComparison.Ordinal));
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task Without_the_proxys_binary_the_container_works_and_no_variable_is_set(Distro distro)
     {
         await using var container = new SessionContainer(distro);
@@ -45,7 +45,7 @@ public sealed class StartupTests
         Assert.DoesNotContain("\ndiscobot-proxy.sh\n", log, StringComparison.Ordinal);
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task A_taken_port_17081_is_named_and_the_container_works_without_the_proxy(Distro distro)
     {
         await using var container = new SessionContainer(distro);
@@ -68,7 +68,7 @@ public sealed class StartupTests
     public Task A_proxy_that_never_gets_ready_is_killed_after_ten_seconds()
         => Task.WhenAll(NeverReadyAsync(Distro.Debian), NeverReadyAsync(Distro.Alpine), NeverReadyAsync(Distro.Fedora));
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task A_proxy_that_is_killed_is_told_of_and_started_again(Distro distro)
     {
         await using var container = new SessionContainer(distro);
@@ -83,7 +83,7 @@ public sealed class StartupTests
         Assert.Contains("ended unexpectedly with exit code 137", await container.OutputAsync(), StringComparison.Ordinal);
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task A_crash_of_the_agent_is_the_containers_exit_code(Distro distro)
     {
         await using var container = new SessionContainer(distro);

@@ -20,7 +20,7 @@ public sealed class StopTests
         Assert.Contains("stopped, exit code 0", log, StringComparison.Ordinal);
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task Who_ignores_TERM_is_killed_with_its_group_and_its_daemons_within_the_budget(Distro distro)
     {
         await using var container = new SessionContainer(distro);
@@ -38,7 +38,7 @@ public sealed class StopTests
         Assert.Contains("processes left: ", log, StringComparison.Ordinal);
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task Other_signals_reach_the_agent(Distro distro)
     {
         await using var container = new SessionContainer(distro);
@@ -55,7 +55,7 @@ public sealed class StopTests
     }
 
     /// <summary>While process 1 reaps a thousand orphans, it runs 40 programs of its own and the agent 60: each has another exit code.</summary>
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task A_thousand_orphans_are_reaped_and_no_exit_code_is_lost(Distro distro)
     {
         await using var container = new SessionContainer(distro);
@@ -78,7 +78,7 @@ public sealed class StopTests
     }
 
     /// <summary>proc(5), stat: the fifth field is the process group, the eighth the one that may read from the terminal.</summary>
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task With_a_terminal_the_agent_has_it_and_without_one_nothing_is_missing(Distro distro)
     {
         const string Agent = "[ -t 0 ] && echo terminal || echo none; set -- $(cat /proc/$$/stat); echo group $5 foreground $8; exit 0";

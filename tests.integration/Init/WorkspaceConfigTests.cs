@@ -20,7 +20,7 @@ public sealed class WorkspaceConfigTests
         ("cd ..; rmdir proxy; ln -s /etc proxy", ["proxy without following links"]),
     ];
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task A_good_one_is_copied_and_in_force(Distro distro)
     {
         await using var container = new SessionContainer(distro);
@@ -35,7 +35,7 @@ public sealed class WorkspaceConfigTests
     }
 
     /// <summary>One container a distribution, started again for each: the agent makes the file in its session, the next start meets it.</summary>
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task A_bad_one_is_refused_with_every_reason_and_the_default_serves(Distro distro)
     {
         await using var container = new SessionContainer(distro);

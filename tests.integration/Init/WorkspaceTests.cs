@@ -9,7 +9,7 @@ public sealed class WorkspaceTests
         echo one > file; git add .; git commit -qm 1; git tag first; echo two > file; git commit -qam 2; printf untouched > untracked; cd /
         """;
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task What_the_session_writes_the_CA_and_the_cache_are_there_after_a_restart(Distro distro)
     {
         await using var container = new SessionContainer(distro);
@@ -60,7 +60,7 @@ public sealed class WorkspaceTests
         Assert.DoesNotContain("cloning", await container.OutputAsync(), StringComparison.Ordinal);
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task Caches_of_the_project_are_shown_in_the_home_and_no_link_leads_them_out(Distro distro)
     {
         await using var container = new SessionContainer(distro) { Volumes = ["/.data/cache"] };
@@ -80,7 +80,7 @@ public sealed class WorkspaceTests
         Assert.Equal("kept\n", await container.ReadAsync("/.data/cache/home/discobot/.cargo/registry/file"));
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task Hooks_run_as_the_agent_behind_the_proxy_and_none_can_fail_or_hold_the_start(Distro distro)
     {
         await using var container = new SessionContainer(distro);
@@ -106,7 +106,7 @@ public sealed class WorkspaceTests
         Assert.Contains("No such file", await container.OutputAsync(), StringComparison.Ordinal);
     }
 
-    [Theory, MemberData(nameof(Distro.All), MemberType = typeof(Distro))]
+    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
     public async Task Where_mounting_is_impossible_the_start_fails_and_no_work_is_lost(Distro distro)
     {
         await using var container = new SessionContainer(distro) { Capabilities = [] };

@@ -182,18 +182,9 @@ internal sealed partial class CacheDirectory(string path)
         return EntryMetadata.Parse(all.AsSpan(0, RandomAccess.Read(file, all, 0)), headers);
     }
 
-    /// <summary>Lists the entries' files: which keys have a body, which have metadata.</summary>
-    public Dictionary<Hash256, EntryFiles> List()
-    {
-        var found = new Dictionary<Hash256, EntryFiles>();
-        foreach (var (key, files) in new FileSystemEnumerable<(Hash256, EntryFiles)>(Path, Recognise, new() { AttributesToSkip = 0 }))
-        {
-            if (files != EntryFiles.None)
-                CollectionsMarshal.GetValueRefOrAddDefault(found, key, out _) |= files;
-        }
-
-        return found;
-    }
+    /// <summary>Lists the entries' files as they are found: bodies and metadata, each for itself.</summary>
+    public IEnumerable<(Hash256 Key, EntryFiles Files)> List() =>
+        new FileSystemEnumerable<(Hash256 Key, EntryFiles Files)>(Path, Recognise, new() { AttributesToSkip = 0 }).Where(file => file.Files != EntryFiles.None);
 
     private static (Hash256, EntryFiles) Recognise(ref FileSystemEntry file)
     {

@@ -37,6 +37,9 @@ internal sealed class CacheEntry(Hash256 key, Hash256 digest, long size, long st
     /// <summary>The same, as the index and the snapshot keep it: four bytes, good until the year 2106.</summary>
     internal uint UsedSeconds { get; set; } = (uint)Math.Clamp(storedAt / 1000, 0, uint.MaxValue);
 
+    /// <summary>Of an entry that only the snapshot knows: which of its files the listing of the directory has not come across yet.</summary>
+    internal EntryFiles Missing { get; set; }
+
     private long _verifiedStamp;
 
     internal CacheEntry? Older { get; set; }

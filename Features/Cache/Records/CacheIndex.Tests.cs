@@ -5,14 +5,16 @@ namespace Discobot.Features.Cache.Records;
 [Collection(nameof(Alone))]
 public class CacheIndexTests
 {
+    private const int Million = 1_000_000;
+
     [Fact]
-    public void A_hundred_thousand_entries_take_at_most_250_bytes_each_and_survive_a_snapshot_in_order()
+    public void A_million_entries_take_at_most_250_bytes_each_and_survive_a_snapshot_in_order()
     {
         var before = GC.GetTotalMemory(forceFullCollection: true);
         var index = new CacheIndex(TimeProvider.System);
-        for (var i = 0; i < 100_000; i++)
+        for (var i = 0; i < Million; i++)
             index.Add(Entry(i));
-        var perEntry = (GC.GetTotalMemory(forceFullCollection: true) - before) / 100_000;
+        var perEntry = (GC.GetTotalMemory(forceFullCollection: true) - before) / Million;
         Assert.InRange(perEntry, 1, 250);
 
         var path = Path.GetTempFileName();
@@ -20,8 +22,8 @@ public class CacheIndexTests
         {
             CacheSnapshot.Write(path, index.ToArray());
             var read = CacheSnapshot.Read(path);
-            Assert.Equal(index.ToArray().Select(e => (e.Key, e.Digest, e.Size, e.StoredAt, e.Origin, e.Kind, e.UsedAt)),
-                read.Select(e => (e.Key, e.Digest, e.Size, e.StoredAt, e.Origin, e.Kind, e.UsedAt)));
+            Assert.True(index.ToArray().Select(e => (e.Key, e.Digest, e.Size, e.StoredAt, e.Origin, e.Kind, e.UsedAt))
+                .SequenceEqual(read.Select(e => (e.Key, e.Digest, e.Size, e.StoredAt, e.Origin, e.Kind, e.UsedAt))));
         }
         finally
         {

@@ -42,15 +42,37 @@ internal static class CacheSnapshot
     {
         if (!File.Exists(path) || !RegularFile.IsOrMissing(path))
             return [];
-        var bytes = File.ReadAllBytes(path);
-        var length = bytes.Length - Hash256.Size;
-        var former = bytes.AsSpan().StartsWith(FormerMagic);
-        var timed = bytes.AsSpan().StartsWith(Magic);
-        if (length < Magic.Length || (!former && !timed && !bytes.AsSpan().StartsWith(TimelessMagic))
-            || !SHA256.HashData(bytes.AsSpan(0, length)).AsSpan().SequenceEqual(bytes.AsSpan(length)))
+        using var file = new BufferedStream(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1), 1 << 16);
+        var magic = new byte[Magic.Length];
+        file.ReadAtLeast(magic, magic.Length, throwOnEndOfStream: false);
+        var former = FormerMagic.SequenceEqual(magic);
+        var timed = Magic.SequenceEqual(magic);
+        if ((!former && !timed && !TimelessMagic.SequenceEqual(magic)) || !IsWhole(file))
             return [];
-        using var reader = new BinaryReader(new MemoryStream(bytes, Magic.Length, length - Magic.Length), Encoding.UTF8);
+        file.Position = Magic.Length;
+        using var reader = new BinaryReader(file, Encoding.UTF8);
         return ReadEntries(reader, former, timed);
+    }
+
+    // Read twice rather than held in one piece, which for a million entries is 90 MB.
+    private static bool IsWhole(Stream file)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var left = file.Length - Hash256.Size;
+        file.Position = 0;
+        Span<byte> piece = stackalloc byte[Hash256.Size * 128];
+        while (left > 0)
+        {
+            var count = file.Read(piece[..(int)Math.Min(left, piece.Length)]);
+            if (count == 0)
+                return false;
+            hash.AppendData(piece[..count]);
+            left -= count;
+        }
+
+        var expected = piece[..Hash256.Size];
+        return left == 0 && file.ReadAtLeast(expected, expected.Length, throwOnEndOfStream: false) == expected.Length
+            && expected.SequenceEqual(hash.GetHashAndReset());
     }
 
     private static void WriteEntries(BinaryWriter writer, ReadOnlySpan<CacheEntry> entries)
@@ -93,7 +115,7 @@ internal static class CacheSnapshot
             var digest = Hash256.Read(hash);
             var (size, storedAt, host) = (reader.ReadInt64(), reader.ReadInt64(), hosts[reader.ReadInt32()]);
             var flags = reader.ReadByte();
-            var entry = new CacheEntry(key, digest, size, storedAt, host, (BodyKind)(flags & KindBits), former || (flags & FormerBit) != 0);
+            var entry = new CacheEntry(key, digest, size, storedAt, host, (BodyKind)(flags & KindBits), former || (flags & FormerBit) != 0) { Missing = EntryFiles.Both };
             if (timed)
                 entry.UsedSeconds = reader.ReadUInt32();
             entries.Add(entry);

@@ -68,8 +68,7 @@ internal sealed partial class CacheStore
                 _listed.TrySetResult();
             LogListed(known.Count, (long)_time.GetElapsedTime(started).TotalMilliseconds);
 
-            var files = _directory.List();
-            Compare(known, files);
+            var files = Compare(known);
             Index.AddNewer(CollectionsMarshal.AsSpan(Unknown(files)));
             Sweep(files);
         }
@@ -110,16 +109,29 @@ internal sealed partial class CacheStore
         }
     }
 
-    // What the snapshot lists is taken off the list; what it lists and is gone, by hand or by a crash between two snapshots, off the index.
-    private void Compare(List<CacheEntry> known, Dictionary<Hash256, EntryFiles> files)
+    // What the snapshot lists and is gone, by hand or by a crash between two snapshots, is taken off the index. The rest of the directory is returned:
+    // mostly nothing, where a list of everything would take as much memory as the index.
+    private Dictionary<Hash256, EntryFiles> Compare(List<CacheEntry> known)
     {
+        var others = new Dictionary<Hash256, EntryFiles>();
+        foreach (var (key, files) in _directory.List())
+        {
+            if (Index.Get(key) is { Missing: not EntryFiles.None } entry)
+                entry.Missing &= ~files;
+            else
+                CollectionsMarshal.GetValueRefOrAddDefault(others, key, out _) |= files;
+        }
+
         foreach (var entry in known)
         {
-            if (files.TryGetValue(entry.Key, out var found) && found == EntryFiles.Both)
-                files.Remove(entry.Key);
-            else
-                Index.Remove(entry);
+            if (entry.Missing == EntryFiles.None)
+                continue;
+            Index.Remove(entry);
+            if (entry.Missing != EntryFiles.Both)
+                others[entry.Key] = EntryFiles.Both & ~entry.Missing;
         }
+
+        return others;
     }
 
     // What no snapshot knows: stored after it was written, so more recently used, ordered by when they were stored. Taken off the list.

@@ -13,7 +13,7 @@ internal static class CacheVerification
         long bytes = 0;
         var entries = 0;
         var damaged = new List<CacheDamage>();
-        foreach (var (key, files) in directory.List().OrderBy(f => f.Key.ToString(), StringComparer.Ordinal))
+        foreach (var (key, files) in directory.List().AggregateBy(f => f.Key, EntryFiles.None, (seen, file) => seen | file.Files).OrderBy(f => f.Key.ToString(), StringComparer.Ordinal))
         {
             if (files == EntryFiles.Both)
                 entries++;
