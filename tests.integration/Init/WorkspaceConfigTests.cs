@@ -34,11 +34,11 @@ public sealed class WorkspaceConfigTests
         Assert.Contains("\nhttp://localhost:18080\n", log, StringComparison.Ordinal);
     }
 
-    /// <summary>One container a distribution, started again for each: the agent makes the file in its session, the next start meets it.</summary>
-    [Theory, MemberData(nameof(Distro.Shells), MemberType = typeof(Distro))]
-    public async Task A_bad_one_is_refused_with_every_reason_and_the_default_serves(Distro distro)
+    /// <summary>One container, started again for each: the agent makes the file in its session, the next start meets it.</summary>
+    [Fact]
+    public async Task A_bad_one_is_refused_with_every_reason_and_the_default_serves()
     {
-        await using var container = new SessionContainer(distro);
+        await using var container = new SessionContainer(Distro.Alpine);
         container.AgentSays($"mkdir -p .discobot/proxy; cd .discobot/proxy; {Bad[0].Made}");
         Assert.Equal(0, await container.RunAsync());
         for (var next = 1; next <= Bad.Length; next++)
