@@ -14,7 +14,10 @@ internal sealed class ApiAuthorization(RequestDelegate next, ApiToken token, Api
             $"this needs the header \"Authorization: Bearer TOKEN\"; the token is in {options.TokenFile}");
     }
 
-    private bool IsProtected(HttpContext context) => IsProtected(context.Request, options.IsOpenTo(context.Connection) ? options.Protect : ApiProtection.All);
+    // The page asks for the token itself, and shows nothing without it.
+    private bool IsProtected(HttpContext context) => options.IsOpenTo(context.Connection)
+        ? !LivePage.IsPartOf(context.Request.Path) && IsProtected(context.Request, options.Protect)
+        : IsProtected(context.Request, ApiProtection.All);
 
     private static bool IsProtected(HttpRequest request, ApiProtection protection) => protection switch
     {

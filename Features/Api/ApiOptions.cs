@@ -35,6 +35,9 @@ internal sealed record ApiOptions
 
     public ApiProtection Protect { get; init; } = ApiProtection.Config;
 
+    /// <summary>Whether there is a page at <c>/</c>.</summary>
+    public bool Ui { get; init; } = true;
+
     /// <summary>No key: a gateway's API listens where agents are. Those get nothing without the token but <c>/health</c> and what is public.</summary>
     public bool GuardsAgainstOthers { get; init; }
 
@@ -59,6 +62,7 @@ internal sealed record ApiOptions
             TokenFile = section["token_file"].AsPath(fallback.TokenFile),
             Protect = section["protect"].AsWord(
                 fallback.Protect, ("config", ApiProtection.Config), ("all", ApiProtection.All), ("none", ApiProtection.None)),
+            Ui = section["ui"].AsBool(fallback.Ui),
         };
     }
 
@@ -80,6 +84,7 @@ internal sealed record ApiOptions
         json.WriteList("hosts", Hosts);
         json.WriteString("token_file", TokenFile);
         json.WriteString("protect", ProtectWord());
+        json.WriteBoolean("ui", Ui);
         json.WriteEndObject();
     }
 

@@ -78,6 +78,7 @@ internal static class ProxyProgram
             endpoints.MapAllowlist();
             endpoints.MapCache();
             endpoints.MapFlows();
+            endpoints.MapPage(settings.Api);
         });
         app.UseRequestGate();
         app.UseHeaders();

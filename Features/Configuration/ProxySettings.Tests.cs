@@ -342,6 +342,7 @@ public sealed class ProxySettingsTests
           hosts: [Sandbox.test]
           token_file: /token
           protect: all
+          ui: false
         audit:
           enabled: false
           file: /audit/of/its/own.jsonl

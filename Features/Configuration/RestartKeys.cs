@@ -30,6 +30,7 @@ internal static class RestartKeys
         ("api.hosts", s => string.Join(' ', s.Api.Hosts)),
         ("api.token_file", s => s.Api.TokenFile),
         ("api.protect", s => s.Api.ProtectWord()),
+        ("api.ui", s => s.Api.Ui),
         ("audit.enabled", s => s.Audit.Enabled),
         ("audit.file", s => s.Audit.File),
         ("audit.max_size", s => s.Audit.MaxSize),

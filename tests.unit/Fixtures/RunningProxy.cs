@@ -15,6 +15,7 @@ internal sealed class RunningProxy : IAsyncDisposable
     private static readonly ConcurrentDictionary<int, bool> GivenPorts = new();
     private readonly string _directory = Directory.CreateTempSubdirectory("discobot-test-").FullName;
     private WebApplication? _app;
+    private ProxySettings _settings = null!;
 
     public int Port { get; } = FreePort();
 
@@ -25,6 +26,9 @@ internal sealed class RunningProxy : IAsyncDisposable
     public IServiceProvider Services => _app!.Services;
 
     public string LogFile => Path.Combine(_directory, "log");
+
+    /// <summary>As whoever may change things has it.</summary>
+    public string Token => File.ReadAllText(Path.Combine(_directory, "api.token")).Trim();
 
     /// <param name="yaml">Further sections, such as <c>allowlist: …</c>; proxy, tls and logging are the fixture's, and cache and api unless they
     /// are here.</param>
@@ -42,9 +46,22 @@ internal sealed class RunningProxy : IAsyncDisposable
             """;
         var environment = new Dictionary<string, string> { ["HOME"] = proxy._directory, ["XDG_DATA_HOME"] = proxy._directory };
         var settings = SettingsSources.Of(null, environment).Load(ConfigDocument.Parse(text, "test.yaml"));
-        proxy._app = ProxyProgram.Build(settings.Value ?? throw new InvalidOperationException(settings.ErrorText()));
-        await proxy._app.StartAsync();
+        proxy._settings = settings.Value ?? throw new InvalidOperationException(settings.ErrorText());
+        await proxy.BeginAsync();
         return proxy;
+    }
+
+    /// <summary>Starts it, anew after <see cref="EndAsync"/>: the same ports and files.</summary>
+    public Task BeginAsync() => (_app = ProxyProgram.Build(_settings)).StartAsync();
+
+    public async Task EndAsync()
+    {
+        using var hurry = new CancellationTokenSource(TimeSpan.FromMilliseconds(500));
+        if (_app is null)
+            return;
+        await _app.StopAsync(hurry.Token);
+        await _app.DisposeAsync();
+        _app = null;
     }
 
     /// <summary>A client that goes through the proxy and trusts its CA and nothing else.</summary>
@@ -77,13 +94,7 @@ internal sealed class RunningProxy : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        using var hurry = new CancellationTokenSource(TimeSpan.FromMilliseconds(500));
-        if (_app is not null)
-        {
-            await _app.StopAsync(hurry.Token);
-            await _app.DisposeAsync();
-        }
-
+        await EndAsync();
         Upstreams.Dispose();
         Directory.Delete(_directory, recursive: true);
     }
