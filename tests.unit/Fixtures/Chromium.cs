@@ -29,9 +29,9 @@ public sealed class Chromium : IAsyncLifetime
     }
 
     /// <summary>An empty page, with nothing of any other.</summary>
-    public async Task<IPage> OpenAsync(int width = 1600, int height = 900, ColorScheme scheme = ColorScheme.Light)
+    public async Task<IPage> OpenAsync()
     {
-        var context = await _browser.NewContextAsync(new() { ViewportSize = new() { Width = width, Height = height }, ColorScheme = scheme });
+        var context = await _browser.NewContextAsync(new() { ViewportSize = new() { Width = 1600, Height = 850 } });
         context.SetDefaultTimeout(Patience);
         return await context.NewPageAsync();
     }
