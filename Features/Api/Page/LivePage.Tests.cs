@@ -12,7 +12,8 @@ using static Microsoft.Playwright.Assertions;
 
 namespace Discobot.Features.Api.Page;
 
-/// <summary>The page, in a browser, before a proxy that serves.</summary>
+/// <summary>The page, in a browser, before a proxy that serves. Alone: where others make and remove networks, a browser gives up what it asks just then.</summary>
+[Collection(nameof(Alone))]
 public sealed partial class LivePageTests(Chromium chromium) : IClassFixture<Chromium>, IAsyncLifetime
 {
     private readonly ConcurrentQueue<string> _asked = [];
