@@ -85,8 +85,8 @@ internal sealed partial class CacheStore
         }
     }
 
-    /// <summary>Whether there is a record of this key, or one on its way.</summary>
-    public bool Knows(CacheKey key) => Index.ContainsKey(key.Hash) || _linking.ContainsKey(key.Hash);
+    /// <summary>Whether there is a record of this key, or one on its way; while the directory is read, there may be.</summary>
+    public bool Knows(CacheKey key) => Index.ContainsKey(key.Hash) || _linking.ContainsKey(key.Hash) || !Loaded.IsCompleted;
 
     /// <summary>Ends what is stored for these keys: their origin has changed what is there (RFC 9111, 4.4). The body may stay for others.</summary>
     public void Invalidate(params ReadOnlySpan<CacheKey?> keys)
@@ -98,6 +98,25 @@ internal sealed partial class CacheStore
             _linking.TryRemove(known.Hash, out _);
             if (Index.Get(known.Hash) is { } entry)
                 Remove(entry);
+            else if (!Loaded.IsCompleted)
+                RemoveUnread(known.Hash);
+        }
+    }
+
+    // On disk, perhaps, and not yet in the index.
+    private void RemoveUnread(in Hash256 key)
+    {
+        try
+        {
+            lock (FilesOf(key))
+            {
+                if (!Index.ContainsKey(key) && _directory.IsOurs)
+                    _directory.Delete(key);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogDiskFailed("delete a record", e.Message);
         }
     }
 

@@ -12,7 +12,7 @@ internal sealed partial class CacheStore
     private long _snapshotAt = -1;
 
     /// <summary>Completes when everything on disk is in the index. Requests are served meanwhile.</summary>
-    public Task Loaded { get; private set; } = Task.CompletedTask;
+    public Task Loaded { get; internal set; } = Task.CompletedTask;
 
     /// <summary>Prepares the directory and begins to read it.</summary>
     /// <returns>False, with a log line, when the directory cannot be used: then nothing can be stored.</returns>
@@ -68,7 +68,7 @@ internal sealed partial class CacheStore
                 _listed.TrySetResult();
             LogListed(known.Count, (long)_time.GetElapsedTime(started).TotalMilliseconds);
 
-            var files = Compare(known);
+            var files = Compare(known, _directory.List());
             Index.AddNewer(CollectionsMarshal.AsSpan(Unknown(files)));
             Sweep(files);
         }
@@ -111,10 +111,10 @@ internal sealed partial class CacheStore
 
     // What the snapshot lists and is gone, by hand or by a crash between two snapshots, is taken off the index. The rest of the directory is returned:
     // mostly nothing, where a list of everything would take as much memory as the index.
-    private Dictionary<Hash256, EntryFiles> Compare(List<CacheEntry> known)
+    internal Dictionary<Hash256, EntryFiles> Compare(List<CacheEntry> known, IEnumerable<(Hash256 Key, EntryFiles Files)> directory)
     {
         var others = new Dictionary<Hash256, EntryFiles>();
-        foreach (var (key, files) in _directory.List())
+        foreach (var (key, files) in directory)
         {
             if (Index.Get(key) is { Missing: not EntryFiles.None } entry)
                 entry.Missing &= ~files;
@@ -124,6 +124,13 @@ internal sealed partial class CacheStore
 
         foreach (var entry in known)
         {
+            if (!Index.Contains(entry))
+            {
+                // Evicted, ended or replaced meanwhile: whoever did that sees to its files, which must not come back as the newest of all.
+                others.Remove(entry.Key);
+                continue;
+            }
+
             if (entry.Missing == EntryFiles.None)
                 continue;
             Index.Remove(entry);

@@ -226,6 +226,48 @@ public sealed class CacheStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task What_is_evicted_while_the_directory_is_read_does_not_come_back_as_the_newest()
+    {
+        var store = await _cache.OpenAsync();
+        await _cache.StoreAsync(store, TemporaryCache.Body(1000));
+        var target = await _cache.StoreAsync(store, TemporaryCache.Body(1000));
+        store.SaveSnapshot();
+        // As a start finds them.
+        Array.ForEach(store.Index.ToArray(), entry => store.Index.Remove(entry));
+        var known = CacheSnapshot.Read(Path.Join(Path.GetDirectoryName(_cache.FileOf(target)), ".index"));
+        store.Index.AddNewer(known.ToArray());
+        IEnumerable<(Hash256, EntryFiles)> Directory()
+        {
+            store.Index.Remove(known[0]);
+            foreach (var entry in known)
+            {
+                yield return (entry.Key, EntryFiles.Metadata);
+                yield return (entry.Key, EntryFiles.Body);
+            }
+        }
+
+        Assert.Empty(store.Compare(known, Directory()));
+        Assert.Equal([known[1]], store.Index.ToArray());
+    }
+
+    [Fact]
+    public async Task What_its_origin_ends_while_the_directory_is_read_does_not_come_back()
+    {
+        var store = await _cache.OpenAsync();
+        var target = await _cache.StoreAsync(store, TemporaryCache.Body(1000));
+        await store.CommittedAsync();
+        Assert.True(File.Exists(_cache.FileOf(target)));
+        // On disk, and not come across yet.
+        store.Index.Remove(store.Index.Get(target.Key.Hash)!);
+        store.Loaded = new TaskCompletionSource().Task;
+
+        Assert.True(store.Knows(target.Key));
+        store.Invalidate(target.Key);
+        Assert.False(File.Exists(_cache.FileOf(target)));
+        Assert.False(File.Exists(_cache.FileOf(target) + ".meta"));
+    }
+
+    [Fact]
     public async Task A_smaller_limit_takes_effect_at_once()
     {
         var store = await _cache.OpenAsync();
