@@ -51,7 +51,7 @@ internal sealed partial record AllowlistOptions
     /// <summary>What may not be reached, whatever else is written.</summary>
     public ImmutableArray<DomainRule> Deny { get; init; } = [];
 
-    /// <summary>Whether anything is refused.</summary>
+    /// <summary>Whether anything is refused that <see cref="Deny"/> does not name.</summary>
     public bool Enforces => Enabled && Mode != AllowlistMode.Learn;
 
     /// <summary>Whether somebody is asked about what no entry decides.</summary>

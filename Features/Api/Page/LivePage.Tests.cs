@@ -144,6 +144,31 @@ public sealed partial class LivePageTests(Chromium chromium) : IClassFixture<Chr
     }
 
     [Fact]
+    public async Task A_double_click_answers_one_question_and_what_is_not_HTTP_is_named_by_its_port()
+    {
+        var raw = new Flow { Id = "raw", Entry = "transparent", Host = "database.example", Port = 5432, Protocol = "tcp", Client = new FlowClient(new IPEndPoint(IPAddress.Loopback, 1)) };
+        Tell(raw, EgressVerdict.Refuse("default", "database.example:5432 is not in allowlist.domains"));
+        var page = await OpenAsync("blocked");
+        await LogInAsync(page);
+        using var client = _proxy.Client();
+        var asked = new[] { "one", "two" }.Select(name => client.GetAsync($"http://{name}.example/")).ToArray();
+        var cards = page.Locator("#blocked .card", new() { HasText = "waiting" });
+        await Expect(cards).ToHaveCountAsync(2);
+        await cards.First.GetByRole(AriaRole.Button, new() { Name = "Deny" }).DblClickAsync();
+        await Expect(cards).ToHaveCountAsync(1);
+        using var denied = await await Task.WhenAny(asked);
+        Assert.Equal(HttpStatusCode.Forbidden, denied.StatusCode);
+        Assert.Equal(1, asked.Count(request => !request.IsCompleted));
+        await cards.First.GetByRole(AriaRole.Button, new() { Name = "Deny" }).ClickAsync();
+        Assert.All(await Task.WhenAll(asked), answer => Assert.Equal(HttpStatusCode.Forbidden, answer.StatusCode));
+
+        var card = page.Locator("#blocked .card", new() { HasText = "database.example" });
+        await card.GetByRole(AriaRole.Button, new() { Name = "Policy line" }).ClickAsync();
+        await Expect(card.Locator("pre")).ToContainTextAsync("{host: \"database.example\", ports: [5432]}");
+        AssertKeptToItself();
+    }
+
+    [Fact]
     public async Task What_hosts_paths_and_programs_say_is_text()
     {
         const string mark = "<img src=/nothing onerror=alert(1)><script>alert(1)</script>";
@@ -328,6 +353,9 @@ public sealed partial class LivePageTests(Chromium chromium) : IClassFixture<Chr
         await LogInAsync(page);
         await Expect(page.Locator("#connection")).ToHaveTextAsync("live");
         await Expect(page.Locator(".row:visible")).ToHaveCountAsync(1);
+        await page.GetByRole(AriaRole.Button, new() { Name = "Log out" }).ClickAsync();
+        await Expect(page.Locator("#connection")).ToHaveTextAsync("needs the token");
+        await Expect(page.Locator(".row:visible")).ToHaveCountAsync(0);
         AssertKeptToItself();
     }
 

@@ -46,15 +46,35 @@ function count(sum, flow) {
   const bucket = Math.floor(Date.parse(flow.time) / BucketTime);
   const [requests, size] = sum.plot.get(bucket) ?? [0, 0];
   sum.plot.set(bucket, [requests + 1, size + (flow.request_bytes ?? 0) + (flow.response_bytes ?? 0)]);
-  if (sum.plot.size > 2 * Buckets) for (const old of [...sum.plot.keys()].sort((a, b) => a - b).slice(0, Buckets)) sum.plot.delete(old);
+  forget(sum);
 }
 
-// Beyond so many hosts the rest is one: whoever makes up names fills no memory.
+const Others = '(others)';
+const emptySum = host => ({ host, requests: 0, blocked: 0, sent: 0, received: 0, hits: 0, saved: 0, plot: new Map() });
+
+// Beyond so many hosts those that were not seen for longest are one: whoever makes up names fills no memory, and hides no other.
 function sumOf(name) {
-  const key = hosts.has(name) || hosts.size < MostHosts ? name : '(others)';
-  let sum = hosts.get(key);
-  if (!sum) hosts.set(key, sum = { host: key, requests: 0, blocked: 0, sent: 0, received: 0, hits: 0, saved: 0, plot: new Map() });
+  const sum = hosts.get(name) ?? emptySum(name);
+  // Behind all others: the order is that of when they were last seen.
+  hosts.delete(name);
+  hosts.set(name, sum);
+  if (hosts.size > MostHosts) {
+    const rest = hosts.get(Others) ?? emptySum(Others);
+    hosts.set(Others, rest);
+    const [oldest, old] = [...hosts.entries()].find(([key]) => key !== Others);
+    hosts.delete(oldest);
+    for (const part of ['requests', 'blocked', 'sent', 'received', 'hits', 'saved']) rest[part] += old[part];
+    for (const [bucket, [requests, size]] of old.plot) {
+      const [before, was] = rest.plot.get(bucket) ?? [0, 0];
+      rest.plot.set(bucket, [before + requests, was + size]);
+    }
+    forget(rest);
+  }
   return sum;
+}
+
+function forget(sum) {
+  if (sum.plot.size > 2 * Buckets) for (const old of [...sum.plot.keys()].sort((a, b) => a - b).slice(0, sum.plot.size - Buckets)) sum.plot.delete(old);
 }
 
 function take(list) {

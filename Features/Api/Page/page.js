@@ -51,9 +51,11 @@ async function refresh() {
   await Promise.all([...asked].map(ask));
 }
 
-async function repeat() {
+// What waits for an answer waits for no other view.
+async function repeat(name) {
   for (;;) {
-    if (!document.hidden && connection.state !== 'closed') await refresh();
+    const asked = name();
+    if (!document.hidden && connection.state !== 'closed' && poll[asked]) await ask(asked);
     changed();
     await new Promise(resolve => setTimeout(resolve, Period));
   }
@@ -85,7 +87,7 @@ async function tryLogin() {
 
 byId('log-in').addEventListener('click', tryLogin);
 byId('token').addEventListener('keydown', e => { if (e.key === 'Enter') tryLogin(); });
-byId('log-out').addEventListener('click', () => { logOut(); showLogin(); byId('token').focus(); });
+byId('log-out').addEventListener('click', () => { logOut(); location.reload(); });
 tabs.forEach((tab, i) => {
   tab.addEventListener('click', () => show(tab.getAttribute('aria-controls')));
   tab.addEventListener('keydown', e => {
@@ -101,7 +103,8 @@ start();
 prepare();
 show(location.hash.slice(1));
 watch();
-repeat();
+repeat(() => 'blocked');
+repeat(() => open === 'blocked' ? '' : open);
 
 // Where everybody may change everything, nobody is asked for a token.
 json('/api/config').then(config => { byId('login').hidden = config.api.protect === 'none'; }, () => {});

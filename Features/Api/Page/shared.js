@@ -1,7 +1,7 @@
 // What all views share: how text gets into the page, how numbers are written, how the API is asked.
 
 // Characters that cannot be seen or that change the direction of writing are shown by their numbers.
-export const visible = text => String(text).replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu, c => `\\u{${c.codePointAt(0).toString(16)}}`);
+export const visible = text => String(text).replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}/gu, c => `\\u{${c.codePointAt(0).toString(16)}}`);
 
 export const cut = (text, most) => text.length > most ? text.slice(0, most) + '…' : text;
 
@@ -42,6 +42,12 @@ export function keyed(parent, items, keyOf, make) {
     node.update?.(item);
     return node;
   });
+  // Who was about to click on what has just gone must not hit what has taken its place.
+  if (left.size && parent.matches(':hover')) {
+    parent.inert = true;
+    clearTimeout(parent.resting);
+    parent.resting = setTimeout(() => { parent.inert = false; }, 500);
+  }
   for (const key of left) {
     nodes.get(key).remove();
     nodes.delete(key);
@@ -74,6 +80,8 @@ export const url = flow => `${flow.scheme === 'http' ? 'http' : 'https'}://${aut
 // What a tunnel or a question for a name would go on to do.
 export const methodOf = flow => /^[A-Za-z-]{1,40}$/.test(flow.method ?? '') && !['CONNECT', 'DNS'].includes(flow.method) ? flow.method : 'GET';
 export const program = flow => flow.client?.program?.split('/').pop() ?? '';
+// What is neither HTTP nor TLS is decided by its host and port alone. Of a question the port is told for that alone.
+export const rawPort = asked => 'requests' in asked ? asked.port ?? 0 : ['tcp', 'tls', 'udp'].includes(asked.protocol) && ![80, 443].includes(asked.port) ? asked.port ?? 0 : 0;
 export const isBlocked = flow => flow.verdict !== 'allowed';
 
 // The token is kept here alone, and gone with the page.

@@ -1,5 +1,5 @@
 // The list of requests, of which only those in sight are elements, and the details of one.
-import { authority, bytes, clock, cut, date, el, isBlocked, json, methodOf, milliseconds, number, program, setText, svg, target, url, visible, wire } from './shared.js';
+import { authority, bytes, clock, cut, date, el, isBlocked, json, methodOf, milliseconds, number, program, rawPort, setText, svg, target, url, visible, wire } from './shared.js';
 import { flows, totals } from './flows.js';
 
 const byId = id => document.getElementById(id);
@@ -156,7 +156,7 @@ function timing(flow) {
 }
 
 async function explain(flow, place, signal) {
-  if (!flow.host || flow.entry === 'dns' || flow.entry === 'approval') {
+  if (!flow.host || flow.entry === 'dns' || flow.entry === 'approval' || rawPort(flow)) {
     place.replaceChildren('This is no request for an address.');
     return;
   }

@@ -1,5 +1,5 @@
 // The views beside the list: what is blocked and asked, hosts, the cache, the policy, and how the proxy is.
-import { ask, authority, bytes, clock, date, el, isLoggedIn, json, keyed, methodOf, milliseconds, number, program, setText, svg, target, url, wire } from './shared.js';
+import { ask, authority, bytes, clock, date, el, isLoggedIn, json, keyed, methodOf, milliseconds, number, program, rawPort, setText, svg, target, url, wire } from './shared.js';
 import { Buckets, BucketTime, blocked, hosts, totals } from './flows.js';
 
 const byId = id => document.getElementById(id);
@@ -46,20 +46,32 @@ function tiles() {
 // The smallest entry that would let it pass, as the proxy itself names it.
 async function policyLine(asked, place) {
   place.hidden = false;
+  const lines = (list, entry) => {
+    const all = el('pre', { tabindex: 0, 'aria-label': 'Lines for the policy' });
+    // The ends of lines are ours, and stay what they are.
+    all.append(document.createTextNode(`allowlist:\n  ${list}:\n    - `), wire(entry));
+    place.replaceChildren(all);
+  };
+  if (rawPort(asked)) {
+    lines('domains', `{host: "${asked.host}", ports: [${rawPort(asked)}]}`);
+    return;
+  }
   place.replaceChildren('asking');
   try {
     const said = (await json(`/api/explain?url=${encodeURIComponent(url(asked))}&method=${methodOf(asked)}`)).allowlist;
     const found = /the entry (.+?) (?:there|in (allowlist\.ips|allowlist\.domains)) would allow it/.exec(said.reason ?? '');
     if (said.allowed || !found) {
       // What an entry denies, none allows.
-      place.replaceChildren(wire(said.allowed ? `It may pass now, by ${said.rule}.` : said.reason ?? 'No entry would allow it.'));
+      place.replaceChildren(wire(said.allowed ? `The host may be asked now, by ${said.rule}. What was refused was its address, or what nobody can look into.` : said.reason ?? 'No entry would allow it.'));
+      return;
+    }
+    if (/[…?]/.test(found[1])) {
+      // Cut, or with what no line can say: it would match nothing.
+      place.replaceChildren(wire(`Its path cannot be said in one line; an entry {host: "${asked.host}"} with paths would allow it.`));
       return;
     }
     const list = found[2] === 'allowlist.ips' || said.reason.includes('is not in allowlist.ips;') ? 'ips' : 'domains';
-    const lines = el('pre', { tabindex: 0, 'aria-label': 'Lines for the policy' });
-    // The ends of lines are ours, and stay what they are.
-    lines.append(document.createTextNode(`allowlist:\n  ${list}:\n    - `), wire(found[1]));
-    place.replaceChildren(lines);
+    lines(list, found[1]);
   } catch (e) {
     place.replaceChildren(wire(e.message));
   }
@@ -80,8 +92,13 @@ let questions = [];
 function makeQuestion(question) {
   const told = el('p', { class: 'muted' });
   const line = lineButton(() => question);
+  let isAnswering = false;
   const answer = (decision, text) => el('button', { type: 'button', onclick: async () => {
-    if (await change(`/api/approvals/${encodeURIComponent(question.id)}`, { method: 'POST', body: { decision, by: 'page' } }, `${question.host}: ${text.toLowerCase()}`)) await poll.blocked();
+    if (isAnswering) return;
+    isAnswering = true;
+    const isAnswered = await change(`/api/approvals/${encodeURIComponent(question.id)}`, { method: 'POST', body: { decision, by: 'page' } }, `${question.host}: ${text.toLowerCase()}`);
+    isAnswering = false;
+    if (isAnswered) await poll.blocked();
   } }, text);
   const node = el('li', { class: 'card' },
     el('h3', {}, wire(authority(question), 300)),
@@ -194,6 +211,8 @@ function metrics(text) {
   return found;
 }
 
+let nextEntries = 0;
+
 export const poll = {
   async blocked() {
     questions = await json('/api/approvals');
@@ -202,18 +221,22 @@ export const poll = {
   },
   async hosts() {},
   async cache() {
-    const [stats, entries] = await Promise.all([json('/api/cache/stats'), json('/api/cache/entries?sort=size&limit=20')]);
+    const stats = await json('/api/cache/stats');
     built.cache.facts.show([
       ['hit rate', `${(100 * stats.hit_rate).toFixed(1)} %`], ['hits', number(stats.hits)], ['misses', number(stats.misses)], ['stored', bytes(stats.current_size)],
       ['room', bytes(stats.max_size)], ['entries', number(stats.entries)], ['saved, as seen here', bytes(totals.saved)], ['served', bytes(stats.bytes_served)],
       ['shared downloads', number(stats.shared)], ['evictions', number(stats.evictions)], ['in place of registries', number(stats.offline)], ['errors', number(stats.errors)],
     ]);
+    // All entries are gone through for these, of which there may be a million.
+    if (performance.now() < nextEntries) return;
+    nextEntries = performance.now() + 30000;
+    const entries = await json('/api/cache/entries?sort=size&limit=20');
     keyed(built.cache.body, entries, entry => `${entry.file} ${entry.key} ${entry.used_at} ${entry.state}`,
       entry => rowOf(wire(entry.key), bytes(entry.size), date(entry.stored_at), date(entry.used_at), wire(entry.rule), entry.state + (entry.private ? ', private' : '')));
   },
   async policy() {
     const [policy, grants, config] = await Promise.all([json('/api/policy'), json('/api/grants'), ask('/api/config').then(answer => answer.text())]);
-    const meaning = { off: 'Everything may leave that is not denied.', enforce: 'Only what an entry allows may leave.', ask: 'What no entry decides waits for an answer.', learn: 'Everything may leave, and is recorded.' };
+    const meaning = { off: 'Everything may leave that is not denied.', enforce: 'Only what an entry allows may leave.', ask: 'What no entry decides waits for an answer.', learn: 'Everything may leave that is not denied, and is recorded.' };
     const view = built.policy;
     setText(view.mode, `Mode ${policy.mode}: ${meaning[policy.mode] ?? ''} ${policy.file ? `Read from ${policy.file}, and changed by the API since where somebody did.` : 'No file was read: the built-in default, and what the API changed.'}`);
     keyed(view.entries, policy.entries, entry => `${entry.decision} ${entry.entry} ${entry.from}`, entry => rowOf(entry.decision, wire(entry.entry), entry.from));
