@@ -57,6 +57,9 @@ internal sealed partial record AllowlistOptions
     /// <summary>Whether somebody is asked about what no entry decides.</summary>
     public bool Asks => Enabled && Mode == AllowlistMode.Ask;
 
+    /// <summary>What the allowlist does, in a word: <c>ask</c>, <c>enforce</c>, <c>learn</c> or <c>off</c>.</summary>
+    public string ModeInForce => Asks ? "ask" : Enforces ? "enforce" : Mode == AllowlistMode.Learn ? "learn" : "off";
+
     /// <summary>Whether entries that allow are written and count for nothing, as the allowlist is off.</summary>
     public bool IsIdle => !Enabled && !(Domains.IsEmpty && Presets.IsEmpty && Ips.IsEmpty);
 

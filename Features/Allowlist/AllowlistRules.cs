@@ -34,6 +34,9 @@ internal sealed partial class AllowlistRules
     /// <summary>Whether what no entry decides waits for an answer.</summary>
     public bool Asks => _options.Asks;
 
+    /// <inheritdoc cref="AllowlistOptions.ModeInForce"/>
+    public string ModeInForce => _options.ModeInForce;
+
     public bool Learns => _options.Mode == AllowlistMode.Learn;
 
     /// <summary>Whether anything at all may go to this host.</summary>

@@ -36,7 +36,7 @@ internal sealed class Explainer(
                 : cached!.State switch { "hit" => "cached", "miss" => "fetched", "revalidate" => "revalidated", _ => "forwarded" },
             isPlain ? "plain" : isBlind ? "passthrough" : "inspected",
             new AllowlistExplanation(
-                rules.Asks ? "ask" : rules.Enforces ? "enforce" : rules.Learns ? "learn" : "off", verdict.Allowed, verdict.Rule, verdict.Allowed ? null : verdict.Reason),
+                rules.ModeInForce, verdict.Allowed, verdict.Rule, verdict.Allowed ? null : verdict.Reason),
             literal?.ToString() ?? (parent is not null ? "resolved by the parent proxy"
                 : rules.Enforces ? "resolved and judged when dialled" : "resolved when dialled"),
             cached,

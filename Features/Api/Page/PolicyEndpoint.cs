@@ -27,7 +27,7 @@ internal static class PolicyEndpoint
     private static void Write(Utf8JsonWriter json, AllowlistOptions allowlist, string? file)
     {
         json.WriteStartObject();
-        json.WriteString("mode", allowlist.Asks ? "ask" : allowlist.Enforces ? "enforce" : allowlist.Mode == AllowlistMode.Learn ? "learn" : "off");
+        json.WriteString("mode", allowlist.ModeInForce);
         if (file is not null)
             json.WriteString("file", file);
         json.WriteStartArray("entries");

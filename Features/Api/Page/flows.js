@@ -11,7 +11,8 @@ export const BucketTime = 10000;
 export const flows = [];
 export const hosts = new Map();
 export const blocked = new Map();
-export const totals = { host: 'all', requests: 0, blocked: 0, sent: 0, received: 0, hits: 0, saved: 0, missed: 0, plot: new Map() };
+const emptySum = host => ({ host, requests: 0, blocked: 0, sent: 0, received: 0, hits: 0, saved: 0, plot: new Map() });
+export const totals = { ...emptySum('all'), missed: 0 };
 export const connection = { state: 'waiting', reason: '' };
 
 const ids = new Set();
@@ -50,7 +51,6 @@ function count(sum, flow) {
 }
 
 const Others = '(others)';
-const emptySum = host => ({ host, requests: 0, blocked: 0, sent: 0, received: 0, hits: 0, saved: 0, plot: new Map() });
 
 // Beyond so many hosts those that were not seen for longest are one: whoever makes up names fills no memory, and hides no other.
 function sumOf(name) {
@@ -61,7 +61,10 @@ function sumOf(name) {
   if (hosts.size > MostHosts) {
     const rest = hosts.get(Others) ?? emptySum(Others);
     hosts.set(Others, rest);
-    const [oldest, old] = [...hosts.entries()].find(([key]) => key !== Others);
+    // One of the first two: a flood of new names walks through no list.
+    let oldest;
+    for (oldest of hosts.keys()) if (oldest !== Others) break;
+    const old = hosts.get(oldest);
     hosts.delete(oldest);
     for (const part of ['requests', 'blocked', 'sent', 'received', 'hits', 'saved']) rest[part] += old[part];
     for (const [bucket, [requests, size]] of old.plot) {

@@ -98,25 +98,9 @@ internal sealed partial class CacheStore
             _linking.TryRemove(known.Hash, out _);
             if (Index.Get(known.Hash) is { } entry)
                 Remove(entry);
-            else if (!Loaded.IsCompleted)
-                RemoveUnread(known.Hash);
-        }
-    }
-
-    // On disk, perhaps, and not yet in the index.
-    private void RemoveUnread(in Hash256 key)
-    {
-        try
-        {
-            lock (FilesOf(key))
-            {
-                if (!Index.ContainsKey(key) && _directory.IsOurs)
-                    _directory.Delete(key);
-            }
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            LogDiskFailed("delete a record", e.Message);
+            // On disk, perhaps, and not yet in the index.
+            else if (!Loaded.IsCompleted && _directory.IsOurs)
+                DeleteFiles(known.Hash);
         }
     }
 
@@ -183,12 +167,18 @@ internal sealed partial class CacheStore
     private void Forget(CacheEntry entry)
     {
         _open.Remove(entry);
+        DeleteFiles(entry.Key);
+    }
+
+    // Unless an entry, this or a later one, uses them.
+    private void DeleteFiles(in Hash256 key)
+    {
         try
         {
-            lock (FilesOf(entry.Key))
+            lock (FilesOf(key))
             {
-                if (!Index.ContainsKey(entry.Key))
-                    _directory.Delete(entry.Key);
+                if (!Index.ContainsKey(key))
+                    _directory.Delete(key);
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
