@@ -19,8 +19,9 @@ internal sealed partial record AllowlistOptions
             yield return "allowlist.mode: the operator's policy locks it";
     }
 
-    // Paths are compared as they are written: that may refuse what would be less, and never allows what would be more.
-    private static bool Covers(DomainRule limit, DomainRule rule)
+    /// <summary>Whether one allows all that the other does. Paths are compared as they are written: that may refuse what would be less, and never allows
+    /// what would be more.</summary>
+    public static bool Covers(DomainRule limit, DomainRule rule)
         => Covers(limit.Host, rule.Host)
             && (limit.Ports.IsEmpty || (!rule.Ports.IsEmpty && rule.Ports.All(p => limit.Ports.Contains(p))))
             && (limit.Methods.IsEmpty || (!rule.Methods.IsEmpty && rule.Methods.All(m => limit.Methods.Contains(m))))
@@ -36,7 +37,8 @@ internal sealed partial record AllowlistOptions
             || (host.Kind is HostPatternKind.Prefix or HostPatternKind.Exact && host.Name.StartsWith(limit.Name + ".", StringComparison.Ordinal)),
     };
 
-    private static bool Covers(IpRange limit, IpRange range)
+    /// <summary>Whether one holds the other.</summary>
+    public static bool Covers(IpRange limit, IpRange range)
         => limit.PrefixLength <= range.PrefixLength
             && (limit.PrefixLength == 0 || limit.Bits >> (128 - limit.PrefixLength) == range.Bits >> (128 - limit.PrefixLength));
 }

@@ -69,7 +69,7 @@ internal static class ExplainEndpoint
         && (destination.AddressFamily == AddressFamily.InterNetworkV6 ? text.StartsWith('[') : text.Count(c => c == '.') == 3);
 
     /// <summary>Reads the URL as the proxy reads the target of a request for it.</summary>
-    private static bool TryRead(string url, [NotNullWhen(true)] out ProxiedRequest? request, [NotNullWhen(false)] out string? problem)
+    public static bool TryRead(string url, [NotNullWhen(true)] out ProxiedRequest? request, [NotNullWhen(false)] out string? problem)
     {
         request = null;
         // Clients keep fragments to themselves.

@@ -21,8 +21,8 @@ internal sealed class Explainer(
     {
         var rules = allowlist.Value;
         var (target, isPlain) = (request.Target, request.Scheme == "http");
-        var isBlind = !isPlain && passthrough.Value.Hosts.Contains(target.Host);
-        var verdict = approvals.Foresee(isBlind ? rules.JudgeBlindTunnel(target) : rules.JudgeRequest(target, method, request.Path), target.Host);
+        var isBlind = IsBlind(passthrough.Value, request);
+        var verdict = approvals.Foresee(Judge(rules, passthrough.Value, method, request), target.Host);
         var literal = IPAddress.TryParse(target.Host, out var address) ? address : null;
         var cached = isBlind ? null : cache.Explain(method, request);
         var parent = parents.For(request.Scheme, target);
@@ -43,4 +43,10 @@ internal sealed class Explainer(
             isBlind ? null : headers.Explain(method, request.Uri),
             parent?.ToString() ?? "direct");
     }
+
+    /// <summary>Whether a request may leave, as the proxy judges it before a name is resolved.</summary>
+    public static EgressVerdict Judge(AllowlistRules rules, PassthroughHosts passthrough, string method, ProxiedRequest request) =>
+        IsBlind(passthrough, request) ? rules.JudgeBlindTunnel(request.Target) : rules.JudgeRequest(request.Target, method, request.Path);
+
+    private static bool IsBlind(PassthroughHosts passthrough, ProxiedRequest request) => request.Scheme != "http" && passthrough.Hosts.Contains(request.Target.Host);
 }

@@ -32,7 +32,8 @@ internal static class ConfigShowCommand
         return command;
     }
 
-    private static async Task<string?> AskAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation)
+    /// <summary>What the running proxy has in force, as JSON; null where none runs.</summary>
+    public static async Task<string?> AskAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation)
     {
         try
         {

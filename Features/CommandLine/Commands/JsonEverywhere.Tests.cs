@@ -42,7 +42,7 @@ public sealed class JsonEverywhereTests : IAsyncLifetime
         CertificateAuthority.LoadOrCreate(own, TimeProvider.System, NullLogger.Instance).Dispose();
         var api = $" --api 127.0.0.1:{_proxy.ApiPort}";
         var table = Path.Combine(_directory, "table");
-        await File.WriteAllTextAsync(table, "allow GET http://a.example/\n");
+        await File.WriteAllTextAsync(table, "requests: [{request: GET http://a.example/, expect: allowed}]\n");
         var (closed, open) = (Path.Combine(_directory, "closed.yaml"), Path.Combine(_directory, "open.yaml"));
         await File.WriteAllTextAsync(closed, "allowlist: {enabled: true}");
         await File.WriteAllTextAsync(open, "allowlist: {enabled: true, domains: [a.example]}");
