@@ -36,9 +36,7 @@ internal sealed partial record DomainRule(HostPattern Host, ImmutableArray<strin
     {
         if (!node.IsMapping)
             return AddressProblem(node.Written) is { } problem ? Refuse(node, problem) : node.AsHostPattern() is { } pattern ? new DomainRule(pattern, [], []) : null;
-        var host = node["host"];
-        if (host.IsAbsent)
-            host.Error($"is needed: {HostPattern.Allowed}");
+        var host = node.Needed("host", $"is needed: {HostPattern.Allowed}");
         var rule = (Host: host.AsHostPattern(), Methods: ReadMethods(node["methods"]), Paths: node["paths"].AsStrings([], PathProblem));
         ImmutableArray<int> ports = [.. node["ports"].AsStrings([], PortProblem).Select(p => int.Parse(p, CultureInfo.InvariantCulture))];
         foreach (var key in (string[])["ports", "methods", "paths"])

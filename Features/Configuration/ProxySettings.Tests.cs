@@ -276,7 +276,7 @@ public sealed class ProxySettingsTests
         tree.Sample(yaml => Load(yaml).IsValid || Load(yaml).Errors.Length > 0, iter: 300);
     }
 
-    private const string EveryKey =
+    internal const string EveryKey =
         """
         proxy:
           port: 8080

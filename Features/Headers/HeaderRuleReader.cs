@@ -44,17 +44,12 @@ internal static class HeaderRuleReader
 
     private static HeaderCondition? ReadCondition(ConfigNode node)
     {
-        var (header, equals) = (node["header"], node["equals"]);
-        foreach (var part in (ConfigNode[])[header, equals])
-        {
-            if (node.IsMapping && part.IsAbsent)
-                part.Error("is needed; a condition has header and equals");
-        }
-
-        var name = header.AsString();
+        const string need = "is needed; a condition has header and equals";
+        var (header, equals) = (node.Needed("header", need), node.Needed("equals", need));
+        var (name, value) = (header.AsString(), equals.IsAbsent ? null : ReadValue(equals));
         if (name is not null && !HttpToken.IsValid(name))
             header.Error("must be a header name, as in X-Team");
-        return name is not null && !equals.IsAbsent && ReadValue(equals) is { } value ? new HeaderCondition(name, value) : null;
+        return name is not null && value is not null ? new HeaderCondition(name, value) : null;
     }
 
     private static SecretText? ReadValue(ConfigNode node)

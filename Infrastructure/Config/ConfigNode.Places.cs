@@ -33,7 +33,7 @@ internal sealed partial class ConfigNode
             node.Error($"must be an IP address{(text.Contains(':') && IPEndPoint.TryParse(text, out _) ? " without a port, which has a key of its own" : "")}, as in 127.0.0.1 or ::1, not {ConfigPath.Quote(text)}");
             return null;
         });
-        if (IsList && _value!.Items.Count == 0)
+        if (_value is { Kind: ConfigKind.List, Items.Count: 0 })
             Error("must name at least one IP address");
         return list;
     }

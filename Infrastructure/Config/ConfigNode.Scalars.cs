@@ -12,6 +12,7 @@ internal sealed partial class ConfigNode
     [return: NotNullIfNotNull(nameof(fallback))]
     public string? AsString(string? fallback = null)
     {
+        _shape?.Scalar(ScalarShape.Text);
         if (!Expect(ConfigKind.Scalar, "must be a single value"))
             return fallback;
         if (_value!.Text.Length > 0)
@@ -23,6 +24,7 @@ internal sealed partial class ConfigNode
     /// <summary>true or false, and the other words YAML 1.1 has for them.</summary>
     public bool AsBool(bool fallback)
     {
+        _shape?.Scalar(ScalarShape.Bool);
         if (!Expect(ConfigKind.Scalar, "must be true or false"))
             return fallback;
         switch (_value!.Text.ToLowerInvariant())
@@ -40,6 +42,7 @@ internal sealed partial class ConfigNode
     /// <summary>A decimal whole number from <paramref name="min"/> to <paramref name="max"/>.</summary>
     public int AsInt(int fallback, int min = 0, int max = int.MaxValue)
     {
+        _shape?.Scalar(ScalarShape.Whole(min, max));
         var allowed = string.Create(CultureInfo.InvariantCulture, $"must be a whole number from {min} to {max}");
         if (!Expect(ConfigKind.Scalar, allowed))
             return fallback;
@@ -53,6 +56,7 @@ internal sealed partial class ConfigNode
     /// <summary>A time: <c>30s</c>, <c>1h30m</c>, <c>500ms</c>, a bare number of seconds.</summary>
     public TimeSpan AsDuration(TimeSpan fallback, TimeSpan? min = null, TimeSpan? max = null)
     {
+        _shape?.Scalar(ScalarShape.Duration);
         var (least, most) = (min ?? TimeSpan.Zero, max ?? TimeSpan.FromDays(365));
         var allowed = $"must be a time from {Quantity.Format(least)} to {Quantity.Format(most)}, as in 30s, 1h30m or 500ms";
         if (!Expect(ConfigKind.Scalar, allowed))
@@ -66,6 +70,7 @@ internal sealed partial class ConfigNode
     /// <summary>A number of bytes, plain or as <c>20GB</c> (powers of 1000), <c>50GiB</c> or <c>50G</c> (powers of 1024).</summary>
     public long AsSize(long fallback, long min = 1, long max = long.MaxValue)
     {
+        _shape?.Scalar(ScalarShape.Size);
         var allowed = $"must be a size of at least {Quantity.Format(min)}"
             + (max == long.MaxValue ? "" : $" and at most {Quantity.Format(max)}") + ", in bytes or as in 20GB, 50GiB or 50G";
         if (!Expect(ConfigKind.Scalar, allowed))
@@ -82,6 +87,7 @@ internal sealed partial class ConfigNode
         var names = new string[words.Length];
         for (var i = 0; i < words.Length; i++)
             names[i] = words[i].Word;
+        _shape?.Scalar(ScalarShape.OneOf(names));
         var allowed = $"must be {string.Join(", ", names[..^1])} or {names[^1]}";
         if (!Expect(ConfigKind.Scalar, allowed))
             return fallback;

@@ -9,12 +9,21 @@ internal sealed partial class ConfigNode
     private readonly ConfigValue? _value;
     private readonly ConfigErrors _errors;
     private readonly Dictionary<string, ConfigNode> _asked = new(StringComparer.Ordinal);
+    private readonly ConfigShape? _shape;
+    private readonly ConfigKind _sketched;
     private bool _opaque;
 
     internal ConfigNode(ConfigValue? value, string path, ConfigPlace place, ConfigErrors errors)
     {
         (_value, Path, Place, _errors) = (value, path, place, errors);
     }
+
+    private ConfigNode(ConfigShape shape, ConfigKind kind) : this(null, "", new ConfigPlace("sketch"), new ConfigErrors()) => (_shape, _sketched) = (shape, kind);
+
+    /// <summary>A document in which everything is there and nothing is written: what is asked of it is noted in <paramref name="shape"/>, and answered with the fallback.</summary>
+    /// <param name="shape">Of this place.</param>
+    /// <param name="kind">What everything is taken for where a reader tells kinds apart.</param>
+    public static ConfigNode Sketch(ConfigShape shape, ConfigKind kind) => new(shape, kind);
 
     /// <summary>The key path from the root, such as <c>cache.patterns[2]</c>.</summary>
     public string Path { get; }
@@ -23,7 +32,7 @@ internal sealed partial class ConfigNode
     public ConfigPlace Place { get; }
 
     /// <summary>Nothing is written here, or null: the fallback holds.</summary>
-    public bool IsAbsent => _value is null or { Kind: ConfigKind.Null };
+    public bool IsAbsent => _shape is null && _value is null or { Kind: ConfigKind.Null };
 
     /// <summary>Null is written here in so many words (or the key stands alone).</summary>
     public bool IsNull => _value is { Kind: ConfigKind.Null };
@@ -31,9 +40,9 @@ internal sealed partial class ConfigNode
     /// <summary>The single value as it is written, whatever it means; null where there is none.</summary>
     public string? Written => _value is { Kind: ConfigKind.Scalar, Text.Length: > 0 } ? _value.Text : null;
 
-    public bool IsMapping => _value is { Kind: ConfigKind.Mapping };
+    public bool IsMapping => (_value?.Kind ?? _sketched) == ConfigKind.Mapping;
 
-    public bool IsList => _value is { Kind: ConfigKind.List };
+    public bool IsList => (_value?.Kind ?? _sketched) == ConfigKind.List;
 
     /// <summary>A single value from elsewhere, an environment variable or an argument, whose mistakes are told with this document's.</summary>
     /// <param name="text">The value.</param>
@@ -52,6 +61,8 @@ internal sealed partial class ConfigNode
         {
             if (_asked.TryGetValue(key, out var known))
                 return known;
+            if (_shape is not null)
+                return _asked[key] = Sketch(_shape.Key(key), _sketched);
             Expect(ConfigKind.Mapping, "must be a mapping of keys to values");
             var value = _value?.Entries.FirstOrDefault(e => e.Key == key)?.Value;
             return _asked[key] = new ConfigNode(value, ConfigPath.Key(Path, key), value?.Place ?? Place, _errors);
@@ -61,6 +72,8 @@ internal sealed partial class ConfigNode
     /// <summary>All entries of a mapping whose keys are the user's own (host patterns, header names), in the order written.</summary>
     public IEnumerable<(string Key, ConfigNode Value)> Entries()
     {
+        if (_shape is not null)
+            yield return ("*", Sketch(_shape.Entry(), _sketched));
         if (!Expect(ConfigKind.Mapping, "must be a mapping"))
             yield break;
         foreach (var entry in _value!.Entries)
@@ -70,6 +83,8 @@ internal sealed partial class ConfigNode
     /// <summary>The items of a list; none when it is absent or, told as an error, no list. A single value is a list of one.</summary>
     public IEnumerable<ConfigNode> Items()
     {
+        if (_shape is not null)
+            yield return Sketch(_shape.Item(), _sketched);
         if (_value is { Kind: ConfigKind.Scalar })
         {
             yield return this;
@@ -85,6 +100,17 @@ internal sealed partial class ConfigNode
                 _asked[key] = item = new ConfigNode(_value.Items[i], ConfigPath.Item(Path, i), _value.Items[i].Place, _errors);
             yield return item;
         }
+    }
+
+    /// <summary>The value of a key that a mapping cannot be without.</summary>
+    /// <param name="key">Of this section.</param>
+    /// <param name="need">Said where it is not written.</param>
+    public ConfigNode Needed(string key, string need)
+    {
+        _shape?.Needed.Add(key);
+        if (IsMapping && this[key].IsAbsent)
+            this[key].Error(need);
+        return this[key];
     }
 
     /// <summary>Tells a mistake about this very value: what is wrong; what is allowed.</summary>
@@ -104,7 +130,7 @@ internal sealed partial class ConfigNode
     // True when there is such a value. A value of the wrong shape is told once, however often it is asked.
     private bool Expect(ConfigKind kind, string message)
     {
-        if (IsAbsent)
+        if (_shape is not null || IsAbsent)
             return false;
         if (_value!.Kind == kind)
             return true;

@@ -103,9 +103,7 @@ internal sealed record CacheRule
 
     private static CacheRule? Read(ConfigNode node)
     {
-        var pattern = node["pattern"].AsRegex([]);
-        if (node["pattern"].IsAbsent)
-            node["pattern"].Error("must be given: an expression that the path matches, such as ^/pool/.*\\.deb$");
+        var pattern = node.Needed("pattern", "must be given: an expression that the path matches, such as ^/pool/.*\\.deb$").AsRegex([]);
         var mode = node["mode"].AsWord(CacheMode.Revalidate, ("digest", CacheMode.Digest), ("immutable", CacheMode.Immutable), ("revalidate", CacheMode.Revalidate));
         var age = node["max_age"].IsAbsent ? (TimeSpan?)null : node["max_age"].AsDuration(TimeSpan.Zero, TimeSpan.Zero);
         var host = node["host"].IsAbsent ? null : node["host"].AsHostPattern();

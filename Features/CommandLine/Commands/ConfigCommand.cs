@@ -9,10 +9,18 @@ using Discobot.Infrastructure.Config;
 
 namespace Discobot.Features.CommandLine.Commands;
 
-/// <summary><c>discobot config check FILE</c> and <c>discobot config show</c>.</summary>
+/// <summary><c>discobot config check FILE</c>, <c>discobot config show</c> and <c>discobot config schema</c>.</summary>
 internal static class ConfigCommand
 {
-    public static Command Create() => new("config", "Check a configuration file, or show what is in force.") { Check(), ConfigShowCommand.Create() };
+    public static Command Create() => new("config", "Check a configuration file, show what is in force, or help editors with it.") { Check(), ConfigShowCommand.Create(), Schema() };
+
+    private static Command Schema()
+    {
+        var command = new Command("schema", "Print the JSON Schema (2020-12) of a configuration file. Editors use it by the file's first line: "
+            + "# yaml-language-server: $schema=FILE");
+        command.SetAction(parsed => parsed.InvocationConfiguration.Output.WriteLine(SettingsSchema.Text()));
+        return command;
+    }
 
     private static Command Check()
     {
