@@ -12,7 +12,7 @@ namespace Discobot.Features.Cache;
 /// </summary>
 internal sealed class CacheMiddleware(
     RequestDelegate next, Live<CacheRules> rules, CacheStore store, CacheHits hits, OriginProof proof, CacheMisses misses, RedirectMemory redirects,
-    AbsentRegistry absent, StaleTags tags, Revalidator revalidator, PackageRedirects packages, Invalidation invalidation)
+    AbsentRegistry absent, StaleTags tags, Revalidator revalidator, PackageRedirects packages, Invalidation invalidation, UpstreamRequests requests)
 {
     public Task InvokeAsync(HttpContext context)
     {
@@ -26,7 +26,9 @@ internal sealed class CacheMiddleware(
         }
 
         var proxied = ProxiedRequest.Of(context);
-        var target = current.Classify(proxied) ?? redirects.Expect(current.Options, proxied, null);
+        var classified = current.Classify(proxied);
+        var isPersonal = classified is { Expected: null } && IsPersonal(context, proxied);
+        var target = (isPersonal ? null : classified) ?? redirects.Expect(current.Options, proxied, null);
         if (target is null && !current.Options.Enabled)
             return next(context);
         if (context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody == true || HopByHop.Offers("upgrade", request.Headers.Upgrade.ToString()) is not null
@@ -36,16 +38,25 @@ internal sealed class CacheMiddleware(
             return AnswerAsync(context, proxied, target, current.Options);
         if (absent.Concerns(proxied))
             return absent.AskAsync(context);
-        if (!PackageWrites.IsRead(proxied.PathAndQuery) && RuleOf(current, proxied, request.Headers) is { } rule)
+        if (!PackageWrites.IsRead(proxied.PathAndQuery) && RuleOf(current, proxied, request.Headers, isPersonal) is { } rule)
             return revalidator.AskAsync(context, rule, current.Options, next);
         return StaleTags.Of(current.Options, proxied) is { } tag ? tags.AskAsync(context, tag, current.Options) : next(context);
     }
 
     // A signature is its bearer's credential, for as long as whoever gave it says: what may change, or names no digest, is not kept for it, unless a
     // package registry gives it to everybody.
-    private CacheRule? RuleOf(CacheRules current, ProxiedRequest proxied, IHeaderDictionary fields) =>
-        current.RuleOf(proxied, fields) is { } rule && !CountedQuery.IsSigned(rule.Query(proxied.PathAndQuery.AsSpan(proxied.Path.Length))) ? rule
+    private CacheRule? RuleOf(CacheRules current, ProxiedRequest proxied, IHeaderDictionary fields, bool isPersonal) =>
+        (current.RuleOf(proxied, fields) ?? (isPersonal ? current.RuleOfPattern(proxied) : null)) is { } rule && !CountedQuery.IsSigned(rule.Query(proxied.PathAndQuery.AsSpan(proxied.Path.Length))) ? rule
         : packages.RuleOf(proxied);
+
+    // What an address that names no digest answers to a credential is for that credential.
+    private bool IsPersonal(HttpContext context, ProxiedRequest proxied)
+    {
+        if (CountedQuery.IsSigned(proxied.PathAndQuery.AsSpan(proxied.Path.Length)))
+            return true;
+        using var message = requests.Create(context);
+        return CredentialFields.AreIn(message);
+    }
 
     private async Task AnswerAsync(HttpContext context, ProxiedRequest proxied, CacheTarget target, CacheOptions options)
     {

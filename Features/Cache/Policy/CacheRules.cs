@@ -7,6 +7,7 @@ namespace Discobot.Features.Cache.Policy;
 internal sealed class CacheRules(CacheOptions options)
 {
     private readonly CacheRule[] _rules = [.. options.Rules, .. PackageRules.Of(options.Packages)];
+    private readonly CacheRule[] _patterns = [.. options.Patterns.Select(pattern => new CacheRule { Pattern = pattern, Mode = CacheMode.Immutable, IsPattern = true })];
 
     public CacheOptions Options { get; } = options;
 
@@ -16,10 +17,10 @@ internal sealed class CacheRules(CacheOptions options)
         if (!Options.Enabled)
             return null;
         var path = Unescaped(request.Path);
-        if (!Matches(path) && !IsByDigest(request))
-            return null;
         var digest = ContentDigest.Find(path);
         var named = digest is { IsAddress: true };
+        if (!Matches(path) && !(named && IsByDigest(request)))
+            return null;
         var query = CountedQuery.Of(request.PathAndQuery.AsSpan(request.Path.Length), named);
         // A storage service keeps more than the blob under the blob's path: its tags, its permissions, the parts of its upload.
         if (named && query.Length > 0 && !path.StartsWith("/v2/", StringComparison.Ordinal))
@@ -46,6 +47,13 @@ internal sealed class CacheRules(CacheOptions options)
         }
 
         return null;
+    }
+
+    /// <summary>How an address that one of the patterns names is kept for those who say who they are: what they are answered is theirs.</summary>
+    public CacheRule? RuleOfPattern(ProxiedRequest request)
+    {
+        var path = Unescaped(request.Path);
+        return Array.Find(_patterns, rule => rule.Pattern.IsMatch(path));
     }
 
     /// <summary>The rule that most likely keeps a record, of which only the address is known: one that needs no word of the client goes first.</summary>
@@ -78,7 +86,10 @@ internal sealed class CacheRules(CacheOptions options)
     }
 
     // containerd tells a mirror with it which registry is meant.
-    private static bool IsNamespace(string query) => query.StartsWith("?ns=", StringComparison.Ordinal) && !query.Contains('&', StringComparison.Ordinal);
+    private static bool IsNamespace(ReadOnlySpan<char> query) => query.StartsWith("?ns=", StringComparison.Ordinal) && !query.Contains('&');
+
+    /// <summary>Whether a query says nothing, or which registry a mirror is asked for.</summary>
+    public static bool IsNamespaceAtMost(ReadOnlySpan<char> query) => query.Length <= 1 || IsNamespace(query);
 
     private bool Matches(string path)
     {

@@ -84,6 +84,49 @@ public sealed class StorableAnswerTests : IAsyncLifetime
         Assert.False(response.Headers.Contains("Set-Cookie"));
     }
 
+    /// <summary>An address that names no digest, of a server that lets in who shows a token, in whatever field or parameter it takes it.</summary>
+    [Theory]
+    [InlineData("Authorization", "")]
+    [InlineData("Cookie", "")]
+    [InlineData("Private-Token", "")]
+    [InlineData("X-Anything", "")]
+    [InlineData("", "?X-Amz-Credential=k&X-Amz-Signature=good")]
+    [InlineData("", "?Signature=good")]
+    public async Task What_a_credential_was_answered_is_shown_to_nobody_else(string field, string query)
+    {
+        _stage.Origin = context => context.Request.Headers[field] == "good" || context.Request.QueryString.Value!.Contains("good", StringComparison.Ordinal)
+            ? context.Response.Body.WriteAsync(_body).AsTask() : CacheStage.Status(context, 403);
+        for (var i = 0; i < 2; i++)
+        {
+            using (var mine = await _stage.GetAsync(_stage.Url("/plain/x" + query), Say("good")))
+                Assert.Equal(_body, await mine.Content.ReadAsByteArrayAsync());
+            await _stage.Store.CommittedAsync();
+            using (var nobodys = await _stage.GetAsync(_stage.Url("/plain/x")))
+                Assert.Equal(403, (int)nobodys.StatusCode);
+            using (var anothers = await _stage.GetAsync(_stage.Url("/plain/x" + query.Replace("good", "bad", StringComparison.Ordinal)), Say("bad")))
+                Assert.Equal(403, (int)anothers.StatusCode);
+        }
+
+        Action<HttpRequestMessage> Say(string value) => request =>
+        {
+            if (field.Length > 0)
+                request.Headers.Add(field, value);
+        };
+    }
+
+    [Fact]
+    public async Task A_rule_for_digests_is_none_for_a_path_without_one()
+    {
+        _stage.Options = _stage.Options with { Rules = [new() { Mode = Revalidation.CacheMode.Digest, Pattern = new("^/digest/") }] };
+        await _stage.RestartAsync();
+        _stage.Origin = context => context.Response.Body.WriteAsync(_body).AsTask();
+        for (var i = 1; i <= 2; i++)
+        {
+            using var response = await _stage.GetAsync(_stage.Url("/digest/x"));
+            Assert.Equal(i, _stage.Asked.Count);
+        }
+    }
+
     [Theory]
     [InlineData(204)]
     [InlineData(301)]

@@ -23,7 +23,8 @@ internal sealed partial class AbsentRegistry(
     public async Task AskAsync(HttpContext context)
     {
         var (request, message) = (ProxiedRequest.Of(context), requests.Create(context));
-        var isStoodInFor = !HasCredentials(message);
+        // The upstream request's: a header rule may have added them. A token may stand in the query; a mirror is told there which registry is meant.
+        var isStoodInFor = !CredentialFields.AreIn(message) && CacheRules.IsNamespaceAtMost(request.PathAndQuery.AsSpan(request.Path.Length));
         if (isStoodInFor && reach.IsAway(request))
         {
             reach.Probe(request, requests.Create(new RequestSnapshot(context).Context));
@@ -71,10 +72,6 @@ internal sealed partial class AbsentRegistry(
         Flow.Of(context)?.Cache = FlowCache.Stale;
         return await hits.TrySendAsync(context, target, body, new StoredRecord(body.Record.Metadata with { Key = target.Key.Text, Headers = fields }));
     }
-
-    // The upstream request's: a header rule may have added them.
-    private static bool HasCredentials(HttpRequestMessage message) =>
-        message.Headers.NonValidated.Contains("Authorization") || message.Headers.NonValidated.Contains("Cookie");
 
     private async Task StandInAsync(HttpContext context, string reason)
     {

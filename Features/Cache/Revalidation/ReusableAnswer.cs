@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Frozen;
 using System.Net.Http.Headers;
 
@@ -7,6 +8,9 @@ namespace Discobot.Features.Cache.Revalidation;
 internal static class ReusableAnswer
 {
     private const long MaxAbsence = 64 << 10;
+
+    // RFC 9110, 5.6.2.
+    private static readonly SearchValues<char> TokenCharacters = SearchValues.Create("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
 
     // Statuses that we know how to keep; "must-understand" is about these (RFC 9111, 5.2.2.3).
     private static readonly FrozenSet<int> Understood = new[]
@@ -23,7 +27,7 @@ internal static class ReusableAnswer
     public static bool Is(HttpResponseMessage response, CacheRule rule, CacheControl wishes, CacheOptions options)
     {
         var (status, control) = ((int)response.StatusCode, CacheControl.Of(response));
-        if (wishes.Has("no-store") || response.Content.Headers.ContentLength > options.MaxSize || !HasEnd(response))
+        if (wishes.Has("no-store") || !IsReadable(response) || response.Content.Headers.ContentLength > options.MaxSize || !HasEnd(response))
             return false;
         if (status is < 200 or 205 or 206 or 304 || (rule.Ecosystem is not null && status != 200 && !IsAbsence(response, rule)))
             return false;
@@ -37,6 +41,11 @@ internal static class ReusableAnswer
         return Freshness.IsGuessable(status) || control.Has("public") || control.Has("s-maxage") || control.Has("max-age")
             || response.Content.Headers.NonValidated.Contains("Expires");
     }
+
+    /// <summary>Whether what the origin says of caches can be read at all: who cannot tell by what it was chosen, or sees what no field may hold, keeps nothing.</summary>
+    public static bool IsReadable(HttpResponseMessage response) =>
+        Vary(response).Split(',').All(name => !name.AsSpan().Trim(" \t").ContainsAnyExcept(TokenCharacters))
+        && !(response.Headers.NonValidated.TryGetValues("Cache-Control", out var values) && values.Any(v => v.Any(c => c is (< ' ' and not '\t') or '\x7f')));
 
     // That a document of a package registry is not there is kept for the time when that is away, if it is not said at length.
     private static bool IsAbsence(HttpResponseMessage response, CacheRule rule) =>

@@ -48,7 +48,7 @@ internal sealed partial class Revalidator
 
     private async Task RedirectAsync(Question question, HttpResponseMessage response, Moment asked, EntryMetadata? former)
     {
-        if (!RedirectMemory.IsRedirect((int)response.StatusCode))
+        if (!RedirectMemory.IsRedirect((int)response.StatusCode) || !ReusableAnswer.IsReadable(response))
             return;
         var request = ProxiedRequest.Of(question.Context);
         if (question.Private is null && !StorableAnswer.Forbids(response, "private") && !StorableAnswer.Forbids(response, "no-store") && ReusableAnswer.Location(response) is { } location)

@@ -25,6 +25,27 @@ public sealed class RevalidatorTests : IAsyncLifetime
 
     private Uri Document => _stage.Url("/doc");
 
+    [Theory]
+    [InlineData("Vary", "Cookie;x")]
+    [InlineData("Vary", "\"Cookie\"")]
+    [InlineData("Vary", "* x")]
+    [InlineData("Vary", "Accept Cookie")]
+    public async Task What_cannot_be_read_of_what_an_origin_says_to_caches_is_not_kept(string field, string value)
+    {
+        _stage.Origin = context =>
+        {
+            context.Response.Headers.CacheControl = "max-age=60";
+            context.Response.Headers[field] = value;
+            return context.Response.WriteAsync("x");
+        };
+        for (var i = 1; i <= 2; i++)
+        {
+            using var response = await _stage.GetAsync(_stage.Url("/doc"));
+            Assert.Equal("x", await response.Content.ReadAsStringAsync());
+            Assert.Equal(i, _stage.Asked.Count);
+        }
+    }
+
     [Fact]
     public async Task A_fresh_record_answers_without_its_origin_also_HEAD_a_range_and_a_condition()
     {
