@@ -69,6 +69,6 @@ public sealed class FirstStartTests : IDisposable
         _inside.Agent("sleep 1; /opt/discobot/lib/discobot health; echo health $?; echo agent has $HTTP_PROXY.; exit 0");
         await _inside.RunAsync();
         Assert.DoesNotContain("HTTP proxy ready", _inside.Output, StringComparison.Ordinal);
-        Assert.Contains("discobot health: the proxy that answers is not this container's: another container shares its network\nhealth 1\nagent has .\n", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains("discobot health: the proxy that answers is not this container's: another container shares its network\nhealth 1\nagent has .\n", _inside.Said, StringComparison.Ordinal);
     }
 }

@@ -30,7 +30,7 @@ public sealed class TrustProcessTests : IDisposable
         _inside.Before = before;
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
         Assert.Contains($"\nbundle={bundle}\nrequests={bundle}\n", _inside.Output, StringComparison.Ordinal);
-        Assert.Contains("\nproxy=http://localhost:17080\n/.data/proxy/certs/ca.crt: OK\n", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains("\nproxy=http://localhost:17080\n/.data/proxy/certs/ca.crt: OK\n", _inside.Said, StringComparison.Ordinal);
         Assert.Contains($"; clients are pointed at {bundle}\n", _inside.Output, StringComparison.Ordinal);
         var roots = Read("/tmp/bundle");
         Assert.True(what == "there is none" ? roots.Count == 1 : roots.Count > 50, $"{what}: {roots.Count}");
@@ -81,7 +81,7 @@ public sealed class TrustProcessTests : IDisposable
         _inside.Environment["SSL_CERT_DIR"] = "/corp/dir:/nowhere";
         _inside.Environment["AWS_CA_BUNDLE"] = "/corp/gone.pem";
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
-        Assert.Contains("\nbundle=/var/lib/discobot/ca-bundle.crt\nrequests=/var/lib/discobot/ca-bundle.crt\nnode=/var/lib/discobot/extra-ca.crt\n", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains("\nbundle=/var/lib/discobot/ca-bundle.crt\nrequests=/var/lib/discobot/ca-bundle.crt\nnode=/var/lib/discobot/extra-ca.crt\n", _inside.Said, StringComparison.Ordinal);
         Assert.Contains("warning: AWS_CA_BUNDLE names /corp/gone.pem, which holds no certificate that can be read\n", _inside.Output, StringComparison.Ordinal);
         Assert.Superset(names.Append("Discobot Proxy CA").ToHashSet(), Read("/tmp/bundle").Select(c => c.GetNameInfo(X509NameType.SimpleName, false)).ToHashSet());
         Assert.Equal(4, Read("/tmp/node").Count);

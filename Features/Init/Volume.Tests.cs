@@ -25,10 +25,10 @@ public sealed class VolumeTests : IDisposable
         Assert.True(await PrepareAsync(isOld) == 0, _inside.Output);
         _inside.Agent(Rename);
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
-        Assert.Contains("\n1\n2\n3\nnew\nrenamed\n", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains("\n1\n2\n3\nnew\nrenamed\n", _inside.Said, StringComparison.Ordinal);
         _inside.Agent("cd /workspace; cat lib/f b/f ~/.tool/f src/x old; ls src deep | wc -w; exit 0");
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
-        Assert.Contains($"\n1\n2\n3\nnew\n{(isOld ? "kept\n" : "")}", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains($"\n1\n2\n3\nnew\n{(isOld ? "kept\n" : "")}", _inside.Said, StringComparison.Ordinal);
     }
 
     /// <summary>Where the overlay's own attributes cannot be set: moving a directory takes a copy, and nothing fails at a directory that is made anew.</summary>
@@ -95,6 +95,28 @@ public sealed class VolumeTests : IDisposable
         Assert.True(await second.RunAsync() == 0, second.Output);
     }
 
+    /// <summary>The second one's start must neither change the rules of the first, nor get values that only the first one's operator may use.</summary>
+    [Fact]
+    public async Task Of_containers_with_one_volume_each_has_its_own_rules()
+    {
+        const string Policy = "allowlist: {enabled: true, domains: [first.example]}";
+        _inside.Prepare($"mkdir -p $1/etc/discobot; echo '{Policy}' > $1/etc/discobot/policy.yaml");
+        _inside.Agent("echo agent ready; sleep 1000");
+        await _inside.StartAsync();
+        await _inside.SeeAsync("agent ready");
+        var rules = await File.ReadAllTextAsync(_inside.At("/.data/proxy/config.yaml"));
+        Assert.Contains("first.example", rules, StringComparison.Ordinal);
+
+        using var second = new Enclosure(_inside);
+        second.Environment["SESSION_ID"] = "s2";
+        Assert.True(await second.RunAsync() == 0, second.Output);
+        Assert.Contains($"the proxy's configuration is kept in /run/discobot: that of this volume is container {Environment.MachineName}", second.Output, StringComparison.Ordinal);
+        Assert.Equal(rules, await File.ReadAllTextAsync(_inside.At("/.data/proxy/config.yaml")));
+        Assert.DoesNotContain("first.example", await File.ReadAllTextAsync(second.At("/run/discobot/config.yaml")), StringComparison.Ordinal);
+        await _inside.SendAsync("KILL");
+        await _inside.EndAsync();
+    }
+
     [Fact]
     public async Task Three_first_starts_at_once_end_with_three_sessions_and_one_workspace()
     {
@@ -154,7 +176,7 @@ public sealed class VolumeTests : IDisposable
         Assert.False(File.Exists(_inside.At("/home/dev/work")));
         _inside.Agent("cd; pwd; cat work .skeleton /home/discobot/work; exit 0");
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
-        Assert.Contains("\n/home/dev\nmine\nskeleton\nmine\n", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains("\n/home/dev\nmine\nskeleton\nmine\n", _inside.Said, StringComparison.Ordinal);
     }
 
     /// <summary>A read-only directory, a volume, a single file, one within another, one where the image has something, and the workspace.</summary>
@@ -173,7 +195,7 @@ public sealed class VolumeTests : IDisposable
         for (var start = 0; start < 2; start++)
         {
             Assert.True(await _inside.RunAsync() == 0, _inside.Output);
-            Assert.Contains("\nkey\ncontent\ni\ni\nr\nRead-only\nr\n", _inside.Output, StringComparison.Ordinal);
+            Assert.Contains("\nkey\ncontent\ni\ni\nr\nRead-only\nr\n", _inside.Said, StringComparison.Ordinal);
             Assert.Equal("data\n", await File.ReadAllTextAsync(_inside.At("/volume/f")));
         }
 
@@ -191,7 +213,7 @@ public sealed class VolumeTests : IDisposable
         _inside.Before = "mount --bind shared .data/cache";
         _inside.Agent("cat ~/.cargo/registry/index/c ~/.cache/tool/f; exit 0");
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
-        Assert.Contains("\ncrate\nnewer\n", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains("\ncrate\nnewer\n", _inside.Said, StringComparison.Ordinal);
     }
 
     /// <summary>Asked for, and where nothing can be mounted; the work is there at the next start, also when something can be by then.</summary>
@@ -206,7 +228,7 @@ public sealed class VolumeTests : IDisposable
             _inside.Under = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"];
         _inside.Agent("set -e; cd; mkdir dir; echo mine > dir/work; mv of moved; cat moved/image/x; stat -c %u .; pwd; touch /workspace/w");
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
-        Assert.Contains("\nx\n1000\n", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains("\nx\n1000\n", _inside.Said, StringComparison.Ordinal);
         Assert.Equal(isHindered, _inside.Output.Contains("So the session's home is a plain directory below /.data", StringComparison.Ordinal));
         Assert.Equal("mine\n", await File.ReadAllTextAsync(_inside.At("/.data/.plain/s1/dir/work")));
         _inside.Under = [];

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text;
+using Discobot.Features.Init.Supervision;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Tests.Fixtures;
@@ -95,6 +96,9 @@ internal sealed class Enclosure : Session, IDisposable
                 return _output.ToString();
         }
     }
+
+    /// <summary>The same without process 1's own lines, which may come between those that programs write.</summary>
+    public string Said => "\n" + string.Join('\n', Output.Split('\n').Where(line => !line.StartsWith(InitLog.Prefix, StringComparison.Ordinal)));
 
     /// <summary>Where a path of the root or the volume is on this machine.</summary>
     public string At(string path) => path.StartsWith("/.data", StringComparison.Ordinal) ? _volume + path["/.data".Length..] : Root + path;

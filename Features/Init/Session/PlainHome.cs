@@ -73,6 +73,11 @@ internal sealed class PlainHome(Container container)
                 throw new StartupException($"{mounted} is mounted below the home, which can be a plain directory then only where something can be mounted: mount it elsewhere");
             parent.RemoveTree(name, cancellationToken);
         }
+        catch (LibcException error) when (error.Number == LibcException.ReadOnly)
+        {
+            throw new StartupException($"the root file system is read-only and nothing can be mounted, so that {parent}/{name} cannot be the session's home: "
+                + "give the container a writable root, or the right to mount (--cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined)");
+        }
     }
 
     private void Lead(DirectoryHandle plain, string path, string mounted)

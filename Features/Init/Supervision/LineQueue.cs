@@ -16,9 +16,10 @@ internal sealed class LineQueue(int capacity = LineQueue.DefaultCapacity) : IDis
     private const int DefaultCapacity = 8 << 20;
     private const int Interrupted = 4;
     private const int TryAgain = 11;
+    private const int IdleLooks = 10;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan LastLimit = TimeSpan.FromSeconds(3);
-    private static readonly TimeSpan LastMoment = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(100);
     private readonly Lock _lock = new();
     private readonly Queue<Entry> _lines = new();
     private readonly AutoResetEvent _more = new(false);
@@ -49,15 +50,18 @@ internal sealed class LineQueue(int capacity = LineQueue.DefaultCapacity) : IDis
         }
     }
 
-    /// <summary>Lets what is left be written, as long as somebody reads.</summary>
+    /// <summary>Lets what is left be written, as long as somebody reads. What is counted are looks and not time: a machine that stood
+    /// still let nobody read.</summary>
     public void Dispose()
     {
         var clock = Stopwatch.StartNew();
-        for (long before = -1; before != Interlocked.Read(ref _size) && clock.Elapsed < LastLimit;)
+        for (var (idle, before) = (0, -1L); idle < IdleLooks && clock.Elapsed < LastLimit;)
         {
-            before = Interlocked.Read(ref _size);
-            if (_empty.Wait(LastMoment))
+            if (_empty.Wait(Look))
                 return;
+            var left = Interlocked.Read(ref _size);
+            idle = left == before ? idle + 1 : 0;
+            before = left;
         }
     }
 

@@ -41,8 +41,15 @@ internal sealed class ProxyConfig(Container container)
         return Task.FromResult(new ConfigInForce(file, choice.Summary));
     }
 
+    // What is in force is the container's own: where several have the volume, one of them has the file there, or each start would rewrite the rules of all.
     private string Place(string text, uint group)
     {
+        if (new VolumeLocks(container).TakeForLife("proxy-config") is { } holder)
+        {
+            container.Log.Info($"the proxy's configuration is kept in {container.Paths.Run}: that of this volume is {holder}'s");
+            return PlaceInRun(text, group);
+        }
+
         try
         {
             Write(container.Paths.Proxy, text, group);
@@ -52,9 +59,14 @@ internal sealed class ProxyConfig(Container container)
         {
             // A volume that is full, as the agent can make it, must not change the rules.
             container.Log.Warning($"the proxy's configuration is kept in {container.Paths.Run}: {error.Message}");
-            Write(Directory.CreateDirectory(container.Paths.Run).FullName, text, group);
-            return Path.Combine(container.Paths.Run, FileName);
+            return PlaceInRun(text, group);
         }
+    }
+
+    private string PlaceInRun(string text, uint group)
+    {
+        Write(Directory.CreateDirectory(container.Paths.Run).FullName, text, group);
+        return Path.Combine(container.Paths.Run, FileName);
     }
 
     /// <summary>Leaves word of the proxy for the tools. Where it cannot be written, they say that they were not told.</summary>

@@ -26,6 +26,11 @@ internal static class ProxyEnvironment
             new("http_proxy", proxy), new("https_proxy", proxy), new("all_proxy", proxy), new("no_proxy", direct),
         };
 
+        // Proxies of other schemes stay as they are, without the password that they may have.
+        variables.AddRange(environment
+            .Where(v => v.Key.EndsWith("_PROXY", StringComparison.OrdinalIgnoreCase) && v.Value.Contains('@', StringComparison.Ordinal) && !variables.Exists(ours => ours.Key == v.Key))
+            .Select(v => KeyValuePair.Create(v.Key, WithoutUser(v.Value))));
+
         // Beyond the nine of every container: what the user has set leads to a file without ours, and where the system's store has not taken
         // it, there is no other way to trust it.
         variables.AddRange(Authorities(trust.Bundle, authority)
@@ -49,6 +54,12 @@ internal static class ProxyEnvironment
         }
 
         return result;
+    }
+
+    private static string WithoutUser(string proxy)
+    {
+        var begin = proxy.IndexOf("://", StringComparison.Ordinal) is var scheme and >= 0 ? scheme + 3 : 0;
+        return proxy[..begin] + proxy[(proxy.LastIndexOf('@') + 1)..];
     }
 
     /// <summary>Points clients that bring authorities of their own, and would miss the one we added, at the full bundle.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text;
 
 namespace Discobot.Infrastructure.Native.Processes;
 
@@ -25,10 +26,13 @@ internal sealed class ChildProcess
     public Task<int> Exited { get; }
 
     /// <summary>What a captured program writes. Only with <see cref="Launch.Capture"/>.</summary>
-    public StreamReader Output => _process.StandardOutput;
+    public StreamReader Output => field ??= Plain(_process.StandardOutput);
 
     /// <summary>What a captured program writes to standard error. Only with <see cref="Launch.Capture"/>.</summary>
-    public StreamReader Errors => _process.StandardError;
+    public StreamReader Errors => field ??= Plain(_process.StandardError);
+
+    // .NET's own reader takes the first bytes of a program for the mark of an encoding.
+    private static StreamReader Plain(StreamReader reader) => new(reader.BaseStream, new UTF8Encoding(false), detectEncodingFromByteOrderMarks: false);
 
     /// <summary>Sends a signal to the program alone; nothing happens once it has ended.</summary>
     public void Send(Signal signal)
