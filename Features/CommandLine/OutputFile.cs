@@ -6,7 +6,7 @@ namespace Discobot.Features.CommandLine;
 /// <summary><c>--output FILE</c> and <c>--force</c>: a file in place of the standard output, which replaces none unasked.</summary>
 internal sealed class OutputFile
 {
-    private readonly Option<string?> _output = new("--output", "-o") { Description = "Write to this new file instead of the standard output.", HelpName = "FILE" };
+    private readonly Option<string?> _output = new("--output", "-o") { Description = "Write to this new file instead of the standard output (-).", HelpName = "FILE" };
     private readonly Option<bool> _force = new("--force") { Description = "Replace the file of --output." };
 
     public void AddTo(Command command)
@@ -18,7 +18,7 @@ internal sealed class OutputFile
     /// <exception cref="IOException">The file is there already, or cannot be written.</exception>
     public async Task WriteAsync(ParseResult parsed, string text, CancellationToken cancellation)
     {
-        if (parsed.GetValue(_output) is not { } file)
+        if (parsed.GetValue(_output) is not { } file || file == "-")
         {
             await parsed.InvocationConfiguration.Output.WriteAsync(text.AsMemory(), cancellation);
             return;

@@ -17,7 +17,7 @@ internal static class UsageErrors
         if (stray is not null)
             return $"{name}: {Unmatched(command, stray)}{more}";
         if (parsed.Errors.Count == 0)
-            return null;
+            return Empty(parsed) is { } empty ? $"{name}: {empty} is empty; is a variable of the shell unset?{more}" : null;
         if (command.Subcommands.Any(c => !c.Hidden) && command.Action is null)
             return $"{name}: a command is needed: {Names(command)}{more}";
         var reason = command.Arguments.FirstOrDefault(a => a.Arity.MinimumNumberOfValues > 0 && parsed.GetResult(a) is not { Tokens.Count: > 0 }) is { } missing
@@ -25,6 +25,14 @@ internal static class UsageErrors
             : OneLine(parsed.Errors[0].Message);
         return $"{name}: {reason}{more}";
     }
+
+    // What a command hands on to another program may be empty.
+    private static string? Empty(ParseResult parsed) => parsed.CommandResult.Children.Select(child => child switch
+    {
+        OptionResult { Implicit: false } option when option.Tokens.Any(t => t.Value.Length == 0) => option.Option.Name,
+        ArgumentResult { Argument.Arity.MaximumNumberOfValues: 1 } argument when argument.Tokens.Any(t => t.Value.Length == 0) => argument.Argument.Name,
+        _ => null,
+    }).FirstOrDefault(name => name is not null);
 
     /// <summary>The command with all before it, as it was typed: <c>discobot cache stats</c>.</summary>
     public static string NameOf(CommandResult result) =>

@@ -45,6 +45,20 @@ public sealed class Http1ClientsTests(SmugglingTests.Proxy fixture) : IClassFixt
         Assert.StartsWith(seen + "\r\n", Assert.Single(origin.Heads), StringComparison.Ordinal);
     }
 
+    /// <summary>RFC 3986, 3.2.3: digits, as many as there are.</summary>
+    [Theory]
+    [InlineData("{host}:")]
+    [InlineData("{host}:0000{port}")]
+    public async Task A_port_may_be_empty_and_have_zeros_in_front(string host)
+    {
+        await using var origin = ScriptedOrigin.Start(ServeAsync);
+        host = host.Replace("{host}", origin.Authority.Split(':')[0], StringComparison.Ordinal).Replace("{port}", origin.Authority.Split(':')[1], StringComparison.Ordinal);
+        await using var client = await Wire.ConnectAsync(fixture.Running, "tunnel", origin.Authority);
+        await client.WriteAsync(Encoding.ASCII.GetBytes($"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+        Assert.StartsWith("HTTP/1.1 200 ", await Wire.ReadUntilAsync(client, null).WaitAsync(Limit), StringComparison.Ordinal);
+        Assert.EndsWith($"\r\nHost: {host}", Assert.Single(origin.Heads), StringComparison.Ordinal);
+    }
+
     // As `docker exec` and `docker attach` do.
     [Theory]
     [InlineData("tunnel")]

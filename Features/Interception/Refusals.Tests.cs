@@ -38,6 +38,18 @@ public sealed class RefusalsTests : IAsyncLifetime
         AssertFields(error.GetProperty("detail"));
     }
 
+    /// <summary>Also of a request that was not understood.</summary>
+    [Fact]
+    public async Task A_registrys_client_finds_it_there_when_its_request_is_malformed()
+    {
+        using var client = new System.Net.Sockets.TcpClient("127.0.0.1", _proxy.Port);
+        await client.GetStream().WriteAsync("GET http://only.test/v2/a#b HTTP/1.1\r\nHost: x\r\n\r\n"u8.ToArray());
+        var answer = await Wire.ReadUntilAsync(client.GetStream(), null).WaitAsync(TimeSpan.FromSeconds(20));
+        Assert.StartsWith("HTTP/1.1 400 ", answer, StringComparison.Ordinal);
+        Assert.Contains("{\"errors\":[{\"code\":\"UNKNOWN\"", answer, StringComparison.Ordinal);
+        Assert.Contains("\"host\":\"only.test\"", answer, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Git_gets_text_whatever_it_accepts()
     {

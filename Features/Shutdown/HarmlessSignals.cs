@@ -7,11 +7,12 @@ namespace Discobot.Features.Shutdown;
 /// Handlers, since what is merely ignored would be handed on to programs that are started (execve(2)).</summary>
 internal sealed class HarmlessSignals : IDisposable
 {
-    // signal(7); of these .NET has no names. 14, 16, 26, 27, 29, 30: ALRM, STKFLT, VTALRM, PROF, IO, PWR.
+    // signal(7); of these .NET has no names. 14, 16, 26, 27, 29, 30: ALRM, STKFLT, VTALRM, PROF, IO, PWR. 25: XFSZ, after which a file that has
+    // reached the limit (`ulimit -f`) takes no more, as on a full disk.
     private static readonly int[] Numbers =
     [
         (int)Signal.User1, (int)Signal.User2, (int)Signal.Pipe, (int)Signal.WindowChanged, (int)Signal.TerminalInput, (int)Signal.TerminalOutput,
-        14, 16, 26, 27, 29, 30,
+        14, 16, 25, 26, 27, 29, 30,
     ];
 
     private readonly PosixSignalRegistration[] _registrations =

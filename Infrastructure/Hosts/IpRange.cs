@@ -30,8 +30,8 @@ internal readonly record struct IpRange(UInt128 Bits, int PrefixLength, string T
         if (literal.ContainsAnyExcept(LiteralCharacters) || !IPAddress.TryParse(literal, out var address))
             return false;
         var v4 = address.AddressFamily == AddressFamily.InterNetwork;
-        // "10.1" is an address to inet_aton and a slip to a reader: ranges are written in full.
-        if (v4 && literal.Count('.') != 3)
+        // "10.1" is an address to inet_aton and a slip to a reader, as is 010.0.0.0, which is 8.0.0.0 there: ranges are written in full, in decimal.
+        if (v4 && (literal.Count('.') != 3 || !literal.SequenceEqual(address.ToString())))
             return false;
         var length = v4 ? 32 : 128;
         if (slash >= 0 && (!int.TryParse(text.AsSpan(slash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var written)

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Primitives;
 
 namespace Discobot.Infrastructure.Http1;
 
-/// <summary>Upstream connections that belong to one client connection: NTLM, Negotiate and Kerberos prove who speaks once for a whole
+/// <summary>Upstream connections that belong to one client connection: NTLM, Negotiate, Kerberos and CredSSP prove who speaks once for a whole
 /// connection (RFC 4559), so that a request of somebody else on it would be taken for theirs. Ended with the client's.</summary>
 internal sealed class BoundConnections(Http1Pool pool) : IDisposable
 {
@@ -64,7 +64,7 @@ internal sealed class BoundConnections(Http1Pool pool) : IDisposable
 /// <summary>Schemes that prove an identity once for a connection (RFC 4559; NTLM): its requests and those that follow belong together.</summary>
 internal static class Identity
 {
-    private static readonly string[] Schemes = ["NTLM", "Negotiate", "Kerberos"];
+    private static readonly string[] Schemes = ["NTLM", "Negotiate", "Kerberos", "CredSSP", "Nego2", "pku2u"];
 
     /// <summary>Whether credentials of such a scheme are among these.</summary>
     public static bool IsProved(StringValues authorization)

@@ -24,7 +24,7 @@ internal static class BothWays
         var downward = Quietly(down(stop.Token));
         // A direction that ends in order leaves the other open; one that fails takes the other with it.
         var either = Task.WhenAny(upward, downward);
-        await OutlastAsync(either, moved, idle.Limit);
+        await OutlastAsync(either, moved, idle.Limit, idle.Time);
         if (either.IsCompleted && await await either)
         {
             var other = await either == upward ? downward : upward;
@@ -36,7 +36,7 @@ internal static class BothWays
     }
 
     /// <summary>Waits for the other direction, as long as anything moves.</summary>
-    public static Task OutlastAsync(Task other, Func<long> moved, StreamIdle idle) => OutlastAsync(other, moved, idle.IsLimited && idle.Limit < HalfOpenSilence ? idle.Limit : HalfOpenSilence);
+    public static Task OutlastAsync(Task other, Func<long> moved, StreamIdle idle) => OutlastAsync(other, moved, idle.IsLimited && idle.Limit < HalfOpenSilence ? idle.Limit : HalfOpenSilence, idle.Time);
 
     /// <summary>Whether a direction failed since its peer had reset the connection.</summary>
     public static bool IsReset(Exception failure)
@@ -52,14 +52,14 @@ internal static class BothWays
     }
 
     // Waits for as long as anything moves.
-    private static async Task OutlastAsync(Task end, Func<long> moved, TimeSpan silence)
+    private static async Task OutlastAsync(Task end, Func<long> moved, TimeSpan silence, TimeProvider? time)
     {
         long before;
         do
         {
             before = moved();
             using var over = new CancellationTokenSource();
-            await Task.WhenAny(end, Task.Delay(silence, over.Token));
+            await Task.WhenAny(end, Task.Delay(silence, time ?? TimeProvider.System, over.Token));
             await over.CancelAsync();
         }
         while (!end.IsCompleted && before != moved());

@@ -25,9 +25,9 @@ internal readonly record struct ConnectTarget(string Host, int Port)
         if ((host[0] != '[' && host.Contains(':')) || !CanonicalHost.TryParse(host.ToString(), out var canonical))
             return false;
 
+        // A port may be empty, which means none, and have zeros in front (RFC 3986, 3.2.3).
         var port = defaultPort ?? 0;
-        if (!rest.IsEmpty && (rest[0] != ':' || rest.Length > 6
-            || !int.TryParse(rest[1..], NumberStyles.None, CultureInfo.InvariantCulture, out port)))
+        if (!rest.IsEmpty && (rest[0] != ':' || (rest.Length > 1 && !int.TryParse(rest[1..], NumberStyles.None, CultureInfo.InvariantCulture, out port))))
             return false;
         if (port is < 1 or > 65535)
             return false;

@@ -190,7 +190,8 @@ internal sealed partial class Fill
                 throw new IOException("it is larger than the cache (cache.max_size)");
             RandomAccess.Write(_temporary.File, content, chunk.Start);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        // What .NET makes of EFBIG (`ulimit -f`) is no IOException.
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException)
         {
             LogNotStored(_context.Log, Path, e.Message, _request.Client.Id);
             _body.GoDirect();

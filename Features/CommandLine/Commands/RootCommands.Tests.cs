@@ -30,6 +30,23 @@ public sealed class RootCommandsTests
         Assert.Contains("--help` tells more", error, StringComparison.Ordinal);
     }
 
+    /// <summary>As the variable of a shell that is unset leaves it.</summary>
+    [Theory]
+    [InlineData("proxy --config _", "discobot proxy: --config is empty; is a variable of the shell unset?")]
+    [InlineData("cache stats --token-file _ --api 127.0.0.1:1", "discobot cache stats: --token-file is empty")]
+    [InlineData("har -o _", "discobot har: --output is empty")]
+    [InlineData("policy diff _ _", "discobot policy diff: OLD is empty")]
+    [InlineData("ca show --cert-dir _", "discobot ca show: --cert-dir is empty")]
+    public async Task What_is_empty_gets_one_line_and_exit_code_2(string typed, string line)
+    {
+        var (output, error) = (new StringWriter(), new StringWriter());
+        var words = typed.Split(' ').Select(word => word == "_" ? "" : word).ToArray();
+        var code = await RootCommands.RunAsync(RootCommands.Create(), words, new() { Output = output, Error = error });
+        Assert.Equal((2, ""), (code, output.ToString()));
+        Assert.StartsWith(line, error.ToString(), StringComparison.Ordinal);
+        Assert.Equal(1, error.ToString().Count(c => c == '\n'));
+    }
+
     [Fact]
     public async Task Help_and_the_version_are_commands_as_well()
     {

@@ -145,7 +145,7 @@ internal sealed record ExpectedVerdict(int Line, string Request, string Verdict,
     private static Func<AllowlistRules, PassthroughHosts, EgressVerdict>? ReadRequest(string text, ConfigNode node)
     {
         var words = text.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        if (words is [var raw] && raw.StartsWith("tcp://", StringComparison.Ordinal) && ConnectTarget.TryParse(raw["tcp://".Length..], null, out var other))
+        if (words is [var raw] && raw.StartsWith("tcp://", StringComparison.Ordinal) && ConnectTarget.TryParse(raw.AsSpan("tcp://".Length), null, out var other))
             return (rules, _) => rules.JudgeRawTunnel(other);
         if (words is ["CONNECT", var authority] && ConnectTarget.TryParse(authority, null, out var tunnel))
             return (rules, _) => rules.JudgeBlindTunnel(tunnel);

@@ -16,9 +16,8 @@ internal static class ProxyErrors
         var proxied = context.Features.Get<ProxiedRequest>();
         var id = proxied?.Id ?? context.TraceIdentifier;
         Flow.Of(context)?.Fail(error);
-        var answer = ErrorBody.Make(
-            error, proxied?.Target.Host ?? Shown(context.Request.Headers.Host.ToString()), id,
-            ErrorBody.FormFor(context.Request, proxied?.Path));
+        var (named, path) = Asked(context);
+        var answer = ErrorBody.Make(error, proxied?.Target.Host ?? Shown(named), id, ErrorBody.FormFor(context.Request, proxied?.Path ?? path));
 
         var response = context.Response;
         response.Clear();
@@ -60,6 +59,18 @@ internal static class ProxyErrors
         var host = end < 0 ? authority : authority[..end];
         host = host[(host.LastIndexOf('@') + 1)..];
         return Visible(host, MaxShown);
+    }
+
+    // Of a request that is refused before it was understood: what can be seen of its target.
+    private static (string Authority, string Path) Asked(HttpContext context)
+    {
+        var target = context.Features.Get<IHttpRequestFeature>()?.RawTarget ?? "";
+        var authority = target.IndexOf("://", StringComparison.Ordinal);
+        if (target.StartsWith('/') || authority < 0)
+            return (context.Request.Headers.Host.ToString(), target);
+        var rest = target[(authority + 3)..];
+        var slash = rest.IndexOf('/', StringComparison.Ordinal);
+        return slash < 0 ? (rest, "") : (rest[..slash], rest[slash..]);
     }
 
     // Many clients show the reason phrase and nothing else (RFC 9112, 4): pip, npm, apt, wget, Go's of a refused CONNECT.
