@@ -30,11 +30,11 @@ internal sealed class SocksFixture : IAsyncDisposable
     /// <param name="idle">How long a tunnel may be silent.</param>
     public static async Task<SocksFixture> StartAsync(
         string yaml = "{}", Func<string, bool>? refuse = null, Func<ConnectTarget, ConnectionContext, Task>? inspect = null,
-        TimeProvider? time = null, Func<string, IPAddress[]>? resolve = null, TimeSpan? idle = null)
+        TimeProvider? time = null, Func<string, IPAddress[]>? resolve = null, StreamIdle? idle = null)
     {
         var options = ConfigDocument.Parse(yaml, "t").Read(n => SocksOptions.Read(n)).Value!;
         var policy = new Policy(refuse ?? (_ => false));
-        var traffic = new OpenTraffic(policy, new UpstreamBytes(TestMetrics.New()), new StreamIdle(idle ?? Timeout.InfiniteTimeSpan), NullLogger<OpenTraffic>.Instance);
+        var traffic = new OpenTraffic(policy, new UpstreamBytes(TestMetrics.New()), idle ?? StreamIdle.Unlimited, NullLogger<OpenTraffic>.Instance);
         var names = new NameLookups(resolve);
         var dialer = new Dialer(policy, new OwnListeners([]), ParentProxies.None, names);
         var socks = new SocksServer(

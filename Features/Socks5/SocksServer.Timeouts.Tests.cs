@@ -1,4 +1,7 @@
 using System.Diagnostics;
+using Discobot.Infrastructure.Wire.Streams;
+using Discobot.Tests.Fixtures;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Discobot.Features.Socks5;
 
@@ -45,18 +48,26 @@ public class SocksServerTimeoutsTests
     public async Task A_tunnel_may_be_limited_and_then_ends_when_neither_side_has_anything_to_say()
     {
         using var echo = Upstream.Echo;
-        await using var fixture = await SocksFixture.StartAsync(idle: TimeSpan.FromSeconds(1));
+        var time = new FakeTimeProvider();
+        var limit = TimeSpan.FromMinutes(1);
+        await using var fixture = await SocksFixture.StartAsync(idle: new StreamIdle(limit, time));
         var (stream, _) = await fixture.AskAsync(SocksFixture.Connect(echo.EndPoint));
         await using (stream)
         {
             for (var i = 0; i < 5; i++)
             {
-                await Task.Delay(400);
                 await stream.WriteAsync("x"u8.ToArray());
                 Assert.Equal("x"u8.ToArray(), await SocksFixture.ReadAsync(stream, 1));
+                time.Advance(limit);
             }
 
-            await AssertClosedAsync(stream);
+            var end = stream.ReadAsync(new byte[1]).AsTask();
+            await Eventually.TrueAsync(() =>
+            {
+                time.Advance(limit);
+                return Task.FromResult(end.IsCompleted);
+            });
+            Assert.Equal(0, await end);
         }
     }
 

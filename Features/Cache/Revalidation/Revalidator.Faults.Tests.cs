@@ -15,7 +15,7 @@ public sealed class RevalidatorFaultsTests : IAsyncLifetime
     public async Task InitializeAsync()
     {
         _stage = await CacheStage.StartAsync(o => o with { Rules = [new CacheRule { Mode = CacheMode.Revalidate, Pattern = new Regex("^/doc") }] });
-        _stage.Silence = TimeSpan.FromSeconds(1);
+        _stage.Silence = TimeSpan.FromSeconds(5);
         await _stage.RestartAsync();
         _stage.Origin = context =>
         {
@@ -85,11 +85,11 @@ public sealed class RevalidatorFaultsTests : IAsyncLifetime
         {
             context.Response.Headers.CacheControl = "max-age=60";
             context.Response.ContentLength = 20_000;
-            for (var at = 0; at < 20_000; at += 1000)
+            for (var at = 0; at < 20_000; at += 1000) // for longer than the limit, in all
             {
                 await context.Response.Body.WriteAsync(_bodies[0].AsMemory(at, 1000));
                 await context.Response.Body.FlushAsync();
-                await Task.Delay(100);
+                await Task.Delay(300);
             }
         };
         await _stage.ExpectAsync("MISS", _bodies[0][..20_000], Document);
