@@ -107,6 +107,14 @@ public sealed class StorableAnswerTests : IAsyncLifetime
                 Assert.Equal(403, (int)anothers.StatusCode);
         }
 
+        // The same where a rule names the address too.
+        if (_stage.Options.Rules.IsEmpty)
+        {
+            _stage.Options = _stage.Options with { Rules = [new() { Mode = Revalidation.CacheMode.Immutable, Pattern = new("^/plain/") }] };
+            await _stage.RestartAsync();
+            await What_a_credential_was_answered_is_shown_to_nobody_else(field, query);
+        }
+
         Action<HttpRequestMessage> Say(string value) => request =>
         {
             if (field.Length > 0)

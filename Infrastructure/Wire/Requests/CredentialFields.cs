@@ -11,7 +11,7 @@ internal static class CredentialFields
         "Host", "User-Agent", "Connection", "Proxy-Connection", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Upgrade-Insecure-Requests", "Expect",
         "Max-Forwards", "Content-Length", "Content-Type", "Accept", "Range", "Cache-Control", "Cache-Store", "Pragma", "Expires", "Date", "Referer", "Origin", "From", "DNT", "Priority",
         "Save-Data", "Device-Memory", "Downlink", "ECT", "RTT", "Want-Digest", "Want-Repr-Digest", "Want-Content-Digest", "Available-Dictionary", "Dictionary-ID",
-        "Via", "Docker-Distribution-Api-Version", "X-Requested-With", "X-Request-Id", "X-Correlation-Id", "Traceparent", "Tracestate", "Uber-Trace-Id", "Sentry-Trace",
+        "Via", "Docker-Distribution-Api-Version", "X-Requested-With", "X-Request-Id", "X-Correlation-Id", "Traceparent", "Tracestate", "Baggage", "b3", "Uber-Trace-Id", "Sentry-Trace",
         "X-Amzn-Trace-Id", "X-Cloud-Trace-Context",
         "npm-auth-type", "npm-command", "npm-in-ci", "npm-scope", "npm-session", "pacote-integrity", "pacote-pkg-id", "pacote-req-type", "pacote-version",
         "cargo-protocol", "X-NuGet-Client-Version", "X-NuGet-Protocol-Version", "X-NuGet-Session-Id", "X-Gemfile-Source",
