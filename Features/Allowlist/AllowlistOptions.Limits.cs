@@ -9,7 +9,7 @@ internal sealed partial record AllowlistOptions
     {
         if (!Enabled)
             yield break;
-        foreach (var rule in wish.AllDomains.Where(rule => !AllDomains.Any(limit => Covers(limit, rule))))
+        foreach (var rule in wish.AllDomains.Where(rule => !AllDomains.Any(limit => Covers(limit, rule, NeedsPorts))))
             yield return $"allowlist.domains: {rule} is more than the operator's policy allows";
         foreach (var range in wish.Ips.Where(range => !Ips.Any(limit => Covers(limit, range))))
             yield return $"allowlist.ips: {range} is more than the operator's policy allows";
@@ -21,9 +21,12 @@ internal sealed partial record AllowlistOptions
 
     /// <summary>Whether one allows all that the other does. Paths are compared as they are written: that may refuse what would be less, and never allows
     /// what would be more.</summary>
-    public static bool Covers(DomainRule limit, DomainRule rule)
+    /// <param name="limit">The one that may be wider.</param>
+    /// <param name="rule">The other.</param>
+    /// <param name="needsPorts">Whether what is neither HTTP nor TLS passes by an entry with its port alone (<see cref="NeedsPorts"/>): then ports allow more.</param>
+    public static bool Covers(DomainRule limit, DomainRule rule, bool needsPorts)
         => Covers(limit.Host, rule.Host)
-            && (limit.Ports.IsEmpty || (!rule.Ports.IsEmpty && rule.Ports.All(p => limit.Ports.Contains(p))))
+            && (limit.Ports.IsEmpty ? !needsPorts || rule.Ports.IsEmpty : (!rule.Ports.IsEmpty && rule.Ports.All(p => limit.Ports.Contains(p))))
             && (limit.Methods.IsEmpty || (!rule.Methods.IsEmpty && rule.Methods.All(m => limit.Methods.Contains(m))))
             && (limit.Paths.IsEmpty || (!rule.Paths.IsEmpty && rule.Paths.All(p => limit.Paths.Contains(p))));
 

@@ -212,6 +212,12 @@ public class AllowlistPolicyTests
         Assert.Single(limit.Exceeding(Options("domains: [{host: a.com, ports: [2, 3]}]")));
         Assert.Single(limit.Exceeding(Options("domains: [a.com]")));
 
+        // Where egress is enforced an entry with a port lets out what is neither HTTP nor TLS, and one without does not.
+        var open = Options("enabled: true\ndomains: [a.com]");
+        Assert.Empty(open.Exceeding(Options("domains: [{host: a.com, ports: [5432]}]")));
+        Assert.Single((open with { NeedsPorts = true }).Exceeding(Options("domains: [{host: a.com, ports: [5432]}]")));
+        Assert.Empty((open with { NeedsPorts = true }).Exceeding(Options("domains: [{host: a.com, methods: [GET]}]")));
+
         static AllowlistOptions Options(string yaml) => ConfigDocument.Parse(yaml, "test").Read(n => AllowlistOptions.Read(n)).Value!;
     }
 

@@ -27,7 +27,7 @@ internal sealed class OperatorPolicy(ConfigDocument document, ProxySettings sett
     /// <summary>Where a workspace asks for more than it may; empty when it stays within.</summary>
     public IEnumerable<string> Objections(ProxySettings workspace)
     {
-        foreach (var objection in settings.Allowlist.Exceeding(workspace.Allowlist))
+        foreach (var objection in (settings.Allowlist with { NeedsPorts = Egress == EgressMode.Enforce }).Exceeding(workspace.Allowlist))
             yield return objection;
         if (settings.Allowlist.Enabled && !workspace.Api.IsProtected)
             yield return "api.protect: none would let any process change what the operator's policy locks";

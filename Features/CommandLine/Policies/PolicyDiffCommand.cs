@@ -91,20 +91,20 @@ internal sealed record PolicyDiff(IReadOnlyList<PolicyChange> Allowed, IReadOnly
 
     private static List<Entry> Entries(AllowlistOptions options) =>
     [
-        .. options.Domains.Select(rule => new Entry(rule.ToString(), "allowlist.domains", Rule: rule)),
-        .. options.Presets.Select(AllowlistPreset.Named).SelectMany(preset => preset.Domains.Select(rule => new Entry(rule.ToString(), $"allowlist.presets: {preset.Name}", Rule: rule))),
+        .. options.Domains.Select(rule => new Entry(rule.ToString(), "allowlist.domains", Rule: rule, NeedsPorts: options.NeedsPorts)),
+        .. options.Presets.Select(AllowlistPreset.Named).SelectMany(preset => preset.Domains.Select(rule => new Entry(rule.ToString(), $"allowlist.presets: {preset.Name}", Rule: rule, NeedsPorts: options.NeedsPorts))),
         .. options.Ips.Select(range => new Entry($"\"{range.Text}\"", "allowlist.ips", Range: range)),
     ];
 
     private static List<Entry> Denied(AllowlistOptions options) => [.. options.Deny.Select(rule => new Entry(rule.ToString(), "allowlist.deny", Rule: rule))];
 
-    private sealed record Entry(string Text, string Key, DomainRule? Rule = null, Infrastructure.Hosts.IpRange? Range = null)
+    private sealed record Entry(string Text, string Key, DomainRule? Rule = null, Infrastructure.Hosts.IpRange? Range = null, bool NeedsPorts = false)
     {
         public bool IsAs(Entry other) => (Text, Key) == (other.Text, other.Key);
 
         public bool Covers(Entry other) => (Rule, other.Rule, Range, other.Range) switch
         {
-            ({ } limit, { } rule, _, _) => AllowlistOptions.Covers(limit, rule),
+            ({ } limit, { } rule, _, _) => AllowlistOptions.Covers(limit, rule, NeedsPorts),
             (_, _, { } limit, { } range) => AllowlistOptions.Covers(limit, range),
             _ => false,
         };
