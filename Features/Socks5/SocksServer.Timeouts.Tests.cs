@@ -58,7 +58,8 @@ public class SocksServerTimeoutsTests
             {
                 await stream.WriteAsync("x"u8.ToArray());
                 Assert.Equal("x"u8.ToArray(), await SocksFixture.ReadAsync(stream, 1));
-                time.Advance(limit);
+                // Two of them make a look, and between two looks something has moved, however late the first one is.
+                time.Advance(limit / 2);
             }
 
             var end = stream.ReadAsync(new byte[1]).AsTask();

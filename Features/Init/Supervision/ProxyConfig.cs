@@ -47,7 +47,15 @@ internal sealed class ProxyConfig(Container container)
         if (new VolumeLocks(container).TakeForLife("proxy-config") is { } holder)
         {
             container.Log.Info($"the proxy's configuration is kept in {container.Paths.Run}: that of this volume is {holder}'s");
-            return PlaceInRun(text, group);
+            try
+            {
+                return PlaceInRun(text, group);
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            {
+                var reason = $"{holder} has the proxy's configuration of this volume, and {container.Paths.Run} can hold none: {error.Message}";
+                throw new StartupException($"{reason}; give this container a writable /run (--tmpfs /run), or a volume of its own") { IsFatal = true };
+            }
         }
 
         try

@@ -47,6 +47,19 @@ public sealed class ProxyEnvironmentTests : IDisposable
     }
 
     [Theory]
+    [InlineData("ftp_proxy", "http://u:p@10.9.9.9:3128", "http://10.9.9.9:3128")]
+    [InlineData("RSYNC_PROXY", "http://u:p%40@h/", "http://h/")]
+    [InlineData("HTTPS_PROXY", "http://u:p@10.9.9.9:3128", "http://localhost:17080")]
+    [InlineData("X_PROXY", "http://host/a@b", null)]
+    [InlineData("KUBE_PROXY", "registry/kube-proxy@sha256:abc", null)]
+    [InlineData("SSH_PROXY", "git@bastion", null)]
+    public void No_password_of_an_outer_proxy_is_the_agents(string name, string value, string? seen)
+    {
+        Use((name, value));
+        Assert.Equal(seen, Variables().Find(v => v.StartsWith(name + "=", StringComparison.Ordinal))?[(name.Length + 1)..]);
+    }
+
+    [Theory]
     [InlineData("SSL_CERT_FILE", "/b")]
     [InlineData("REQUESTS_CA_BUNDLE", "/b")]
     [InlineData("NIX_SSL_CERT_FILE", "/b")]

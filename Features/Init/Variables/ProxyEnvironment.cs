@@ -28,7 +28,7 @@ internal static class ProxyEnvironment
 
         // Proxies of other schemes stay as they are, without the password that they may have.
         variables.AddRange(environment
-            .Where(v => v.Key.EndsWith("_PROXY", StringComparison.OrdinalIgnoreCase) && v.Value.Contains('@', StringComparison.Ordinal) && !variables.Exists(ours => ours.Key == v.Key))
+            .Where(v => v.Key.EndsWith("_PROXY", StringComparison.OrdinalIgnoreCase) && WithoutUser(v.Value) != v.Value && !variables.Exists(ours => ours.Key == v.Key))
             .Select(v => KeyValuePair.Create(v.Key, WithoutUser(v.Value))));
 
         // Beyond the nine of every container: what the user has set leads to a file without ours, and where the system's store has not taken
@@ -56,10 +56,14 @@ internal static class ProxyEnvironment
         return result;
     }
 
+    // Of an address alone: other things are called ..._PROXY as well.
     private static string WithoutUser(string proxy)
     {
-        var begin = proxy.IndexOf("://", StringComparison.Ordinal) is var scheme and >= 0 ? scheme + 3 : 0;
-        return proxy[..begin] + proxy[(proxy.LastIndexOf('@') + 1)..];
+        var begin = proxy.IndexOf("://", StringComparison.Ordinal) + 3;
+        if (begin < 3)
+            return proxy;
+        var end = proxy.AsSpan(begin).IndexOfAny("/?#") is var rest and >= 0 ? begin + rest : proxy.Length;
+        return proxy[..begin] + proxy[(proxy.LastIndexOf('@', end - 1, end - begin) is var at and >= 0 ? at + 1 : begin)..];
     }
 
     /// <summary>Points clients that bring authorities of their own, and would miss the one we added, at the full bundle.</summary>
