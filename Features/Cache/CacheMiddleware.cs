@@ -46,11 +46,9 @@ internal sealed class CacheMiddleware(
     // A signature is its bearer's credential, for as long as whoever gave it says: what may change, or names no digest, is not kept for it, unless a
     // package registry gives it to everybody.
     private CacheRule? RuleOf(CacheRules current, ProxiedRequest proxied, IHeaderDictionary fields, bool isPersonal) =>
-        (isPersonal ? Personal(current.RuleOf(proxied, fields)) ?? current.RuleOfPattern(proxied) : current.RuleOf(proxied, fields)) is { } rule && !CountedQuery.IsSigned(rule.Query(proxied.PathAndQuery.AsSpan(proxied.Path.Length))) ? rule
+        (isPersonal ? current.PersonalRuleOf(proxied, fields) : current.RuleOf(proxied, fields)) is { } rule
+        && !CountedQuery.IsSigned(rule.Query(proxied.PathAndQuery.AsSpan(proxied.Path.Length))) ? rule
         : packages.RuleOf(proxied);
-
-    // Where a rule and a pattern name an address, what makes the pattern's answers personal counts for the rule too.
-    private static CacheRule? Personal(CacheRule? rule) => rule is null || rule.IsPattern ? rule : rule with { IsPattern = true };
 
     // What an address that names no digest answers to a credential is for that credential.
     private bool IsPersonal(HttpContext context, ProxiedRequest proxied)

@@ -7,7 +7,7 @@ namespace Discobot.Features.Cache.Policy;
 internal sealed class CacheRules(CacheOptions options)
 {
     private readonly CacheRule[] _rules = [.. options.Rules, .. PackageRules.Of(options.Packages)];
-    private readonly CacheRule[] _patterns = [.. options.Patterns.Select(pattern => new CacheRule { Pattern = pattern, Mode = CacheMode.Immutable, IsPattern = true })];
+    private readonly CacheRule[] _patterns = [.. options.Patterns.Select(pattern => new CacheRule { Pattern = pattern, Mode = CacheMode.Immutable, IsPersonal = true })];
 
     public CacheOptions Options { get; } = options;
 
@@ -19,7 +19,7 @@ internal sealed class CacheRules(CacheOptions options)
         var path = Unescaped(request.Path);
         var digest = ContentDigest.Find(path);
         var named = digest is { IsAddress: true };
-        if (!Matches(path) && !(named && IsByDigest(request)))
+        if (PatternOf(path) is null && !(named && IsByDigest(request)))
             return null;
         var query = CountedQuery.Of(request.PathAndQuery.AsSpan(request.Path.Length), named);
         // A storage service keeps more than the blob under the blob's path: its tags, its permissions, the parts of its upload.
@@ -29,7 +29,7 @@ internal sealed class CacheRules(CacheOptions options)
         return new CacheTarget(key, digest)
         {
             Request = query.Length == 0 || !named ? request : null,
-            Provable = Options.ContentAware && named && (query.Length == 0 || IsNamespace(query)),
+            Provable = Options.ContentAware && named && IsNamespaceAtMost(query),
         };
     }
 
@@ -49,12 +49,10 @@ internal sealed class CacheRules(CacheOptions options)
         return null;
     }
 
-    /// <summary>How an address that one of the patterns names is kept for those who say who they are: what they are answered is theirs.</summary>
-    public CacheRule? RuleOfPattern(ProxiedRequest request)
-    {
-        var path = Unescaped(request.Path);
-        return Array.Find(_patterns, rule => rule.Pattern.IsMatch(path));
-    }
+    /// <summary>How an address that one of the patterns names is kept for those who say who they are: what they are answered is theirs, also where a rule
+    /// names it too.</summary>
+    public CacheRule? PersonalRuleOf(ProxiedRequest request, IHeaderDictionary fields) =>
+        RuleOf(request, fields) is { } rule ? rule with { IsPersonal = true } : PatternOf(Unescaped(request.Path));
 
     /// <summary>The rule that most likely keeps a record, of which only the address is known: one that needs no word of the client goes first.</summary>
     public CacheRule? RuleOfRecord(ProxiedRequest request)
@@ -85,22 +83,10 @@ internal sealed class CacheRules(CacheOptions options)
             : string.Concat(request.Target.Port == 80 ? request.Target.ToString() : request.Authority, path, request.PathAndQuery.AsSpan(request.Path.Length)));
     }
 
-    // containerd tells a mirror with it which registry is meant.
-    private static bool IsNamespace(ReadOnlySpan<char> query) => query.StartsWith("?ns=", StringComparison.Ordinal) && !query.Contains('&');
+    /// <summary>Whether a query says nothing, or which registry a mirror is asked for, as containerd does.</summary>
+    public static bool IsNamespaceAtMost(ReadOnlySpan<char> query) => query.Length <= 1 || (query.StartsWith("?ns=", StringComparison.Ordinal) && !query.Contains('&'));
 
-    /// <summary>Whether a query says nothing, or which registry a mirror is asked for.</summary>
-    public static bool IsNamespaceAtMost(ReadOnlySpan<char> query) => query.Length <= 1 || IsNamespace(query);
-
-    private bool Matches(string path)
-    {
-        foreach (var pattern in Options.Patterns)
-        {
-            if (pattern.IsMatch(path))
-                return true;
-        }
-
-        return false;
-    }
+    private CacheRule? PatternOf(string path) => Array.Find(_patterns, rule => rule.Pattern.IsMatch(path));
 
     private bool IsByDigest(ProxiedRequest request)
     {

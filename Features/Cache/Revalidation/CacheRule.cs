@@ -49,8 +49,8 @@ internal sealed record CacheRule
     /// <summary>The package registry whose addresses it recognises; null for a rule of the configuration.</summary>
     public string? Ecosystem { get; init; }
 
-    /// <summary>Whether it stands for one of <c>cache.patterns</c>, whose servers may take a credential under any name.</summary>
-    public bool IsPattern { get; init; }
+    /// <summary>Whether any field that may be a credential counts as one: servers of <c>cache.patterns</c> may take it under any name.</summary>
+    public bool IsPersonal { get; init; }
 
     /// <summary>Whether what it names is one of several documents that name each other's digests.</summary>
     public bool IsOneOfSet { get; init; }

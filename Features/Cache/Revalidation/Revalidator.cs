@@ -91,7 +91,7 @@ internal sealed partial class Revalidator(
     private static string? CredentialOf(HttpRequestMessage message, CacheRule rule)
     {
         var found = message.Headers.NonValidated
-            .Where(field => rule.Ecosystem is null && !rule.IsPattern ? field.Key.Equals("Authorization", StringComparison.OrdinalIgnoreCase) || CredentialFields.IsForwarded(field.Key) : CredentialFields.MayBe(field.Key))
+            .Where(field => rule.Ecosystem is null && !rule.IsPersonal ? field.Key.Equals("Authorization", StringComparison.OrdinalIgnoreCase) || CredentialFields.IsForwarded(field.Key) : CredentialFields.MayBe(field.Key))
             .Select(field => $"{field.Key.ToLowerInvariant()}: {field.Value}\n").Order(StringComparer.Ordinal).ToList();
         return found.Count > 0 ? string.Concat(found) : null;
     }

@@ -112,13 +112,8 @@ internal sealed record ExpectedVerdict(int Line, string Request, string Verdict,
             return null;
         }
 
-        var (request, expect) = (node["request"], node["expect"]);
-        foreach (var key in (ConfigNode[])[request, expect])
-        {
-            if (key.IsAbsent)
-                key.Error("is needed, as in {request: \"GET https://example.com/path\", expect: allowed}");
-        }
-
+        const string need = "is needed, as in {request: \"GET https://example.com/path\", expect: allowed}";
+        var (request, expect) = (node.Needed("request", need), node.Needed("expect", need));
         var (text, verdict, rule) = (request.AsString(), expect.AsWord<string?>(null, ("allowed", "allowed"), ("blocked", "blocked"), ("asked", "asked")), ReadRule(node["rule"]));
         if (text is null || verdict is null || ReadRequest(text, request) is not { } judge)
             return null;
