@@ -18,6 +18,8 @@ internal sealed class CacheMiddleware(
     {
         var request = context.Request;
         var current = rules.Value;
+        if (ProxiedRequest.Of(context).HoldsCredential)
+            return next(context);
         if (!HttpMethods.IsGet(request.Method) && !HttpMethods.IsHead(request.Method))
         {
             if (current.Options.Enabled)

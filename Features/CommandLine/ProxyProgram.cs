@@ -7,6 +7,7 @@ using Discobot.Features.Audit;
 using Discobot.Features.Cache;
 using Discobot.Features.Certificates;
 using Discobot.Features.Configuration;
+using Discobot.Features.Credentials;
 using Discobot.Features.Egress;
 using Discobot.Features.Headers;
 using Discobot.Features.Interception;
@@ -49,6 +50,7 @@ internal static class ProxyProgram
             .AddCache(settings.Cache, settings.Proxy.UpstreamTimeout)
             .AddPackages(settings.Packages)
             .AddWarming(services => OwnClient(settings, proxy[0], services.GetRequiredService<CertificateAuthority>()))
+            .AddCredentials(settings.Credentials, new HostSet(settings.Tls.InsecureHosts), sources.Environment.GetValueOrDefault(Placeholders.SeedVariable), settings.Api.TokenFile)
             .AddHeaders(settings.Headers, new HostSet(settings.Tls.InsecureHosts))
             .AddSocks5(settings.Socks, settings.Proxy.ReadTimeout)
             .AddWayOut(settings, gateway)

@@ -190,6 +190,18 @@ public sealed class ContainerConfigTests : IDisposable
     }
 
     [Fact]
+    public void Secrets_are_the_policys_to_define_and_their_variables_are_told()
+    {
+        const string Secrets = "secrets: {github: {value: \"env:TOKEN\", hosts: [h.example], env: GITHUB_TOKEN}}\n";
+        Assert.Equal("secrets: are the operator's to define, in the policy", Assert.Single(Choose(Secrets).Refused));
+        Policy(Secrets);
+        Assert.Equal("secrets: are the operator's to define, in the policy", Assert.Single(Choose("secrets: {mine: {value: \"env:OTHER\", hosts: [evil.example]}}").Refused));
+        var choice = Choose("cache: {enabled: false}");
+        Assert.Equal(["TOKEN"], choice.SecretVariables);
+        Assert.False(Written(choice).Credentials.IsEmpty);
+    }
+
+    [Fact]
     public void What_only_a_workspace_names_is_no_secret_of_the_operators() =>
         Assert.Empty(Choose("headers: {h.example: {set: {Authorization: \"env:TOKEN\"}}}").SecretVariables);
 

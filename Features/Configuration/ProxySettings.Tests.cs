@@ -312,6 +312,13 @@ public sealed class ProxySettingsTests
           min_age: 3d
           before: 2026-01-01
           min_age_exclude: ["@ours/*"]
+        secrets:
+          github:
+            value: env:TOKEN
+            hosts: [api.github.com, "*.example.com"]
+            in: [header, query]
+            env: GITHUB_TOKEN
+            allow_plaintext: true
         headers:
           "*.example.com":
             set: {Authorization: "Bearer s3cret", X-Token: "env:TOKEN"}

@@ -3,6 +3,7 @@ using Discobot.Features.Allowlist;
 using Discobot.Features.Api;
 using Discobot.Features.Audit;
 using Discobot.Features.Cache;
+using Discobot.Features.Credentials;
 using Discobot.Features.DockerGuard;
 using Discobot.Features.Egress;
 using Discobot.Features.Headers;
@@ -27,6 +28,8 @@ internal sealed record ProxySettings
     public required PackageOptions Packages { get; init; }
 
     public required HeaderOptions Headers { get; init; }
+
+    public required CredentialOptions Credentials { get; init; }
 
     public required AllowlistOptions Allowlist { get; init; }
 
@@ -61,7 +64,7 @@ internal sealed record ProxySettings
     public ImmutableArray<SecretPlace> WrittenSecrets { get; init; } = [];
 
     /// <summary>All values that are kept elsewhere or must not be shown, and the key of each.</summary>
-    public IEnumerable<(string Key, SecretText Value)> Secrets() => [.. Headers.Secrets(), .. Socks.Secrets(), .. Proxy.Secrets()];
+    public IEnumerable<(string Key, SecretText Value)> Secrets() => [.. Headers.Secrets(), .. Socks.Secrets(), .. Proxy.Secrets(), .. Credentials.Sources()];
 
     /// <summary>What holds when nothing is written anywhere: default.yaml, with its paths below <paramref name="dataDirectory"/>.</summary>
     public static ProxySettings Default(string dataDirectory) => new()
@@ -71,6 +74,7 @@ internal sealed record ProxySettings
         Cache = new CacheOptions { Dir = Path.Combine(dataDirectory, "cache") },
         Packages = new PackageOptions(),
         Headers = new HeaderOptions(),
+        Credentials = new CredentialOptions(),
         Allowlist = new AllowlistOptions(),
         Logging = new LoggingOptions(),
         Api = new ApiOptions { TokenFile = Path.Combine(dataDirectory, "api.token") },
@@ -90,6 +94,7 @@ internal sealed record ProxySettings
         Cache = CacheOptions.Read(root["cache"], fallback.Cache),
         Packages = PackageOptions.Read(root["packages"], fallback.Packages),
         Headers = HeaderOptions.Read(root["headers"], fallback.Headers),
+        Credentials = CredentialOptions.Read(root["secrets"], fallback.Credentials),
         Allowlist = AllowlistOptions.Read(root["allowlist"], fallback.Allowlist),
         Logging = LoggingOptions.Read(root["logging"], fallback.Logging),
         Api = ApiOptions.Read(root["api"], root["proxy"]["api_port"], fallback.Api),

@@ -38,6 +38,7 @@ internal static class RestartKeys
         ("socks.users", s => s.Socks.UsersIdentity()),
         ("socks.inspect", s => s.Socks.Inspect),
         ("socks.udp", s => s.Socks.Udp),
+        ("secrets", s => s.Credentials.Identity()),
         ("egress.mode", s => s.Egress.Mode),
         ("egress.port", s => s.Egress.Port),
         ("egress.dns_port", s => s.Egress.DnsPort),

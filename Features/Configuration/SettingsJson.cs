@@ -16,6 +16,7 @@ internal static class SettingsJson
         Section(json, "cache", settings.Cache.Write);
         Section(json, "packages", settings.Packages.Write);
         Section(json, "headers", settings.Headers.Write);
+        Section(json, "secrets", settings.Credentials.Write);
         Section(json, "allowlist", settings.Allowlist.Write);
         Section(json, "logging", settings.Logging.Write);
         Section(json, "api", settings.Api.Write);

@@ -41,6 +41,8 @@ internal sealed record WrittenSecret(ConfigNode Node, SecretText Secret, bool Is
 
         foreach (var (_, password) in root["socks"]["users"].Entries())
             yield return (password, false);
+        foreach (var (_, secret) in root["secrets"].Entries().Where(entry => entry.Value.IsMapping))
+            yield return (secret["value"], true);
         yield return (root["proxy"]["upstream"], false);
     }
 }

@@ -47,6 +47,8 @@ internal sealed class Container(
         environment["USER"] = Agent.Name;
         environment["LOGNAME"] = Agent.Name;
         environment["DISCOBOT_HOOKS_ENABLED"] = "true";
+        foreach (var (name, placeholder) in proxy.Placeholders)
+            environment[name] = placeholder;
         return environment;
     }
 

@@ -73,6 +73,21 @@ public sealed class InitProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task The_agent_has_a_placeholder_the_proxy_the_secret_and_both_know_the_placeholder()
+    {
+        _inside.Environment["GITHUB_TOKEN"] = "for-the-proxy";
+        _inside.Prepare("mkdir -p $1/etc/discobot; echo 'secrets: {github: {value: \"env:GITHUB_TOKEN\", hosts: [h.example], env: GITHUB_TOKEN}}' > $1/etc/discobot/policy.yaml");
+        _inside.Agent("tr '\\0' '\\n' < /proc/self/environ > /tmp/env; . /etc/profile; echo login=$GITHUB_TOKEN >> /tmp/env; exit 0");
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        var seen = (await File.ReadAllTextAsync(_inside.At("/tmp/env"))).Split('\n');
+        var placeholder = Assert.Single(seen, line => line.StartsWith("GITHUB_TOKEN=", StringComparison.Ordinal))["GITHUB_TOKEN=".Length..];
+        Assert.Matches("^dbot-[0-9a-f]{32}$", placeholder);
+        Assert.Contains($"login={placeholder}", seen);
+        Assert.DoesNotContain(seen, line => line.Contains("for-the-proxy", StringComparison.Ordinal) || line.Contains("DISCOBOT_PLACEHOLDERS", StringComparison.Ordinal));
+        Assert.Equal($"GITHUB_TOKEN={placeholder}\n", await File.ReadAllTextAsync(_inside.At("/.data/proxy/placeholders.env")));
+    }
+
+    [Fact]
     public async Task Without_its_binary_the_proxy_is_not_started_and_the_container_works()
     {
         _inside.Prepare("rm $1/opt/discobot/bin/proxy");

@@ -24,6 +24,7 @@ internal static class InterceptionFeature
         IReadOnlyDictionary<string, string> environment, Func<IServiceProvider, Task<X509Certificate2Collection>> roots)
     {
         services.TryAddSingleton<ISocksServer, NoSocks>();
+        services.TryAddSingleton<ICredentialGuard, NoCredentials>();
         services.TryAddSingleton(new ProxyUsers([], new SecretFiles()));
         return services
             .AddPrometheus()

@@ -8,7 +8,7 @@ namespace Discobot.Features.Interception;
 /// <summary>First HTTP stage of the proxy port: finds out where a request goes, makes sure that tunnel, TLS hello and Host agree on it
 /// (421), asks the policy (403), and logs request and response.</summary>
 internal sealed partial class RequestGate(
-    RequestDelegate next, OpenTraffic traffic, IEgressPolicy policy, ProxyUsers users, RequestMetrics metrics, RequestFlows flows, BypassLog bypasses, ILogger<RequestGate> log)
+    RequestDelegate next, OpenTraffic traffic, IEgressPolicy policy, ProxyUsers users, RequestMetrics metrics, RequestFlows flows, BypassLog bypasses, ICredentialGuard credentials, ILogger<RequestGate> log)
 {
     public async Task InvokeAsync(HttpContext context)
     {
@@ -22,6 +22,12 @@ internal sealed partial class RequestGate(
             var (request, error) = users.AreRequired && TunnelOf(context) is null && !await IsAdmittedAsync(context)
                 ? (null, ProxyUsers.Unknown)
                 : Resolve(context, id);
+            if (request is not null)
+            {
+                (request, var refusal) = await credentials.JudgeAsync(context, request);
+                error = refusal ?? error;
+            }
+
             if (request is null)
             {
                 flow.Refuse(error!.Code);

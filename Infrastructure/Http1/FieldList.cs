@@ -112,6 +112,11 @@ internal sealed class FieldList : IHeaderDictionary
         }
     }
 
+    /// <summary>Another value on one line, which keeps its place and its name's case.</summary>
+    public void SetLine(int line, string value) => _lines[line] = new(_lines[line].Key, value);
+
+    public void RemoveLine(int line) => _lines.RemoveAt(line);
+
     /// <summary>Before all others.</summary>
     public void AddFirst(string name, string value) => _lines.Insert(0, new(name, value));
 

@@ -9,6 +9,7 @@ internal sealed class ProxiedRequest
     public static readonly UriCreationOptions AsSent = new() { DangerousDisablePathAndQueryCanonicalization = true };
 
     private Uri? _uri;
+    private string? _sent;
 
     /// <summary>Unique in this process and start; told to the client in error bodies and to the user in logs.</summary>
     public required string Id { get; init; }
@@ -29,7 +30,21 @@ internal sealed class ProxiedRequest
     public string Authority => Target.Port == (Scheme == "https" ? 443 : 80) ? Bracketed : Target.ToString();
 
     /// <summary>The absolute address, path bytes kept.</summary>
-    public Uri Uri => _uri ??= new Uri($"{Scheme}://{Authority}{(PathAndQuery == "*" ? "" : PathAndQuery)}", AsSent);
+    public Uri Uri => _uri ??= UriOf(PathAndQuery);
+
+    /// <summary>What is asked for upstream: <see cref="PathAndQuery"/>, but for credentials in its query, which nobody else may see.</summary>
+    public string Sent => _sent ?? PathAndQuery;
+
+    /// <summary><see cref="Sent"/> as an absolute address.</summary>
+    public Uri SentUri => _sent is null ? Uri : UriOf(_sent);
+
+    /// <summary>Whether the query holds a credential: then nothing of the address is kept, and no record answers it.</summary>
+    public bool HoldsCredential => _sent is not null;
+
+    /// <summary>Has credentials sent in the query.</summary>
+    public void Send(string pathAndQuery) => _sent = pathAndQuery;
+
+    private Uri UriOf(string pathAndQuery) => new($"{Scheme}://{Authority}{(pathAndQuery == "*" ? "" : pathAndQuery)}", AsSent);
 
     private string Bracketed => Target.Host.Contains(':', StringComparison.Ordinal) ? $"[{Target.Host}]" : Target.Host;
 

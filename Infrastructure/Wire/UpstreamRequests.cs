@@ -67,7 +67,7 @@ internal sealed class UpstreamRequests(IEnumerable<IRequestRewriter> rewriters)
     /// <summary>The message of a request without a body (the cache's GETs).</summary>
     public HttpRequestMessage Create(HttpContext context)
     {
-        var message = new HttpRequestMessage(new HttpMethod(context.Request.Method), ProxiedRequest.Of(context).Uri);
+        var message = new HttpRequestMessage(new HttpMethod(context.Request.Method), ProxiedRequest.Of(context).SentUri);
         foreach (var (name, value) in Fields(context).Lines)
             message.Headers.TryAddWithoutValidation(name, value);
         SetFlow(message, context);

@@ -83,15 +83,16 @@ internal sealed partial class Revalidator(
         var address = Variants.AddressOf(ProxiedRequest.Of(context), rule);
         return new Question(context, rule, options, address)
         {
-            Private = CredentialOf(message, rule) is { } credential ? $"{address}authorization={await credentials.OfAsync(credential)};" : null,
+            Private = CredentialOf(message, rule, context.Request.Headers) is { } credential ? $"{address}authorization={await credentials.OfAsync(credential)};" : null,
             Integrity = await hashes.OfAsync(rule, ProxiedRequest.Of(context), context.RequestAborted),
         };
     }
 
-    private static string? CredentialOf(HttpRequestMessage message, CacheRule rule)
+    private static string? CredentialOf(HttpRequestMessage message, CacheRule rule, IHeaderDictionary sent)
     {
         var found = message.Headers.NonValidated
-            .Where(field => rule.Ecosystem is null && !rule.IsPersonal ? field.Key.Equals("Authorization", StringComparison.OrdinalIgnoreCase) || CredentialFields.IsForwarded(field.Key) : CredentialFields.MayBe(field.Key))
+            .Where(field => CredentialMark.IsIn(sent[field.Key].ToString()) || (rule.Ecosystem is null && !rule.IsPersonal
+                ? field.Key.Equals("Authorization", StringComparison.OrdinalIgnoreCase) || CredentialFields.IsForwarded(field.Key) : CredentialFields.MayBe(field.Key)))
             .Select(field => $"{field.Key.ToLowerInvariant()}: {field.Value}\n").Order(StringComparer.Ordinal).ToList();
         return found.Count > 0 ? string.Concat(found) : null;
     }

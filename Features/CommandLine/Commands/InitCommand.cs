@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Discobot.Features.Configuration;
+using Discobot.Features.Credentials;
 using Discobot.Features.Egress.Nftables;
 using Discobot.Features.Init;
 using Discobot.Features.Shutdown;
@@ -78,6 +79,7 @@ internal static class InitCommand
     private static ConfigChoice Choose(ContainerConfig config, IReadOnlyDictionary<string, string> given, ContainerPaths paths)
     {
         var settings = config.Settings;
+        var seed = Placeholders.NewSeed();
         var summary = new ProxySummary
         {
             Port = settings.Proxy.Port,
@@ -88,6 +90,8 @@ internal static class InitCommand
             EgressIsNamed = settings.Egress.Mode is not null,
             Egress = settings.Egress with { Mode = settings.ContainerEgress },
             SecretVariables = config.SecretVariables,
+            Placeholders = Placeholders.Variables(settings.Credentials, seed),
+            PlaceholderSeed = settings.Credentials.IsEmpty ? null : new(Placeholders.SeedVariable, seed),
             AsksForUsers = !settings.Socks.Users.IsEmpty,
             State = ChosenProxy.Of(settings).State with { Config = paths.ProxyConfig, CertDir = paths.Certificates, Variables = given },
         };

@@ -74,11 +74,17 @@ internal sealed class ProxyDaemon(Container container, DataVolume volume, Config
     }
 
     // The mode is the one in force, which may be another than the one that was asked for.
-    private Dictionary<string, string> Environment(string token) => new(ProxyEnvironment.Without(container.Environment, config.Proxy.Port))
+    private Dictionary<string, string> Environment(string token)
     {
-        [StartToken.Variable] = token,
-        ["DISCOBOT_EGRESS"] = EgressOptions.Word(egress.Mode),
-    };
+        var environment = new Dictionary<string, string>(ProxyEnvironment.Without(container.Environment, config.Proxy.Port))
+        {
+            [StartToken.Variable] = token,
+            ["DISCOBOT_EGRESS"] = EgressOptions.Word(egress.Mode),
+        };
+        if (config.Proxy.PlaceholderSeed is var (name, seed))
+            environment[name] = seed;
+        return environment;
+    }
 
     private void ShowShells()
     {
@@ -93,7 +99,7 @@ internal sealed class ProxyDaemon(Container container, DataVolume volume, Config
 
         try
         {
-            new ShellProfile(container).Write(_proxy.Variables());
+            new ShellProfile(container).Write([.. _proxy.Variables(), .. config.Proxy.Placeholders]);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

@@ -118,6 +118,14 @@ public sealed class ProxyEnvironmentTests : IDisposable
         Assert.Equal("kept", AgentEnvironment(serves: false)["OTHER"]);
     }
 
+    [Fact]
+    public void The_agent_has_placeholders_in_place_of_secrets()
+    {
+        Use(("GITHUB_TOKEN", "secret"));
+        _settings = new ProxySummary { SecretVariables = ["GITHUB_TOKEN"], Placeholders = new Dictionary<string, string> { ["GITHUB_TOKEN"] = "dbot-1" } };
+        Assert.Equal("dbot-1", AgentEnvironment(serves: false)["GITHUB_TOKEN"]);
+    }
+
     private void Use(params (string Name, string Value)[] variables)
     {
         _fixture.Dispose();

@@ -19,7 +19,7 @@ internal sealed class Http1Forwarding(Upstream upstream)
         var request = new Http1Request
         {
             Method = socket is null ? context.Request.Method : HttpMethods.Get,
-            Target = proxied.PathAndQuery,
+            Target = proxied.Sent,
             Fields = fields,
             Body = socket is null ? BodyOf(context, fields) : null,
             Interim = client is null ? null : client.SendInterimAsync,

@@ -22,10 +22,10 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
         var (request, proxied) = (context.Request, ProxiedRequest.Of(context));
         // .NET writes some methods in capitals (RFC 9110, 9.1); identities belong to connections.
         if (!upstream.MaySpeakHttp2(proxied.Scheme, proxied.Target, isOwnChoice: true) || context.Features.Get<IHttpExtendedConnectFeature>()?.IsExtendedConnect == true
-            || HttpMethod.Parse(request.Method).Method != request.Method || !IsSendable(proxied.PathAndQuery) || proxied.PathAndQuery.Length > LongestPath || Identity.IsProved(context) || Identity.IsProved(fields[HeaderNames.Authorization]))
+            || HttpMethod.Parse(request.Method).Method != request.Method || !IsSendable(proxied.Sent) || proxied.Sent.Length > LongestPath || Identity.IsProved(context) || Identity.IsProved(fields[HeaderNames.Authorization]))
             return false;
         using var silence = new Silence(limits.Silence, context.RequestAborted);
-        using var message = new HttpRequestMessage(HttpMethod.Parse(request.Method), proxied.Uri) { Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
+        using var message = new HttpRequestMessage(HttpMethod.Parse(request.Method), proxied.SentUri) { Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
         using var trailers = upstream.Trailers.Reserve(message, ClientResets.Of(context));
         if (Http1Forwarding.HasBody(context))
             message.Content = new Body(request.BodyReader, silence, trailers, () => trailers.Fields = Http1Forwarding.TrailersOf(context));

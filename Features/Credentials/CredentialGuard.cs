@@ -1,0 +1,124 @@
+using Discobot.Infrastructure.Http1;
+using Discobot.Infrastructure.Wire;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Discobot.Features.Credentials;
+
+/// <summary>
+/// Looks for placeholders and for the secrets themselves in the head of each request. What is on its way to a host that may not have it is refused;
+/// in the query of a host that may, placeholders are replaced here, and in fields by <see cref="CredentialRewriter"/>.
+/// </summary>
+internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets, ILogger<CredentialGuard> log) : ICredentialGuard
+{
+    // A request that comes with the start waits until every value has been read once, or is known not to be there.
+    private readonly Task _read = Task.WhenAll(secrets.Select(s => s.RefreshAsync(CancellationToken.None).AsTask()));
+
+    public async ValueTask<(ProxiedRequest Request, ProxyError? Error)> JudgeAsync(HttpContext context, ProxiedRequest request)
+    {
+        if (!_read.IsCompletedSuccessfully)
+            await _read.WaitAsync(context.RequestAborted);
+        string? sent = null;
+        foreach (var secret in secrets)
+        {
+            var (error, carries) = Judge(context.Request, request, secret, sent);
+            if (error is null && carries is not null)
+            {
+                await secret.RefreshAsync(context.RequestAborted);
+                var (value, problem) = secret.Read();
+                error = value is null ? Unavailable(secret, problem!) : null;
+                if (value is not null && carries.Value.HasFlag(CredentialPositions.Query))
+                    sent = Replace(sent ?? request.PathAndQuery, secret.Placeholder, value);
+            }
+
+            if (error is not null)
+            {
+                LogRefused(request.Target.Host, secret.Name, error.Reason, request.Id);
+                return (Hidden(request), error);
+            }
+        }
+
+        if (sent is not null)
+            request.Send(sent);
+        return (request, null);
+    }
+
+    // What is refused for its path is not to be read in a log.
+    private ProxiedRequest Hidden(ProxiedRequest request)
+    {
+        foreach (var secret in secrets)
+        {
+            if (secret.Read().Value is { } value && Holds(request.PathAndQuery, value))
+                return new ProxiedRequest { Id = request.Id, Target = request.Target, Scheme = request.Scheme, PathAndQuery = "/***" };
+        }
+
+        return request;
+    }
+
+    /// <returns>Why the request is refused; else where it carries the placeholder, null: nowhere.</returns>
+    private static (ProxyError? Error, CredentialPositions? Carries) Judge(HttpRequest sent, ProxiedRequest request, HeldSecret secret, string? rewritten)
+    {
+        var (value, placeholder) = (secret.Read().Value, secret.Placeholder);
+        var carries = CredentialPositions.None;
+        var holdsValue = value is not null && Holds(request.PathAndQuery, value);
+        var isElsewhere = Holds(request.Path, placeholder) || (holdsValue && IsShown(request, value!));
+        if (Holds(request.PathAndQuery, placeholder))
+            carries |= CredentialPositions.Query;
+        foreach (var (name, field) in Lines(sent.Headers))
+        {
+            if (name[0] == ':' || HopByHop.Contains(name))
+                continue;
+            var basic = BasicCredentials.Decode(name, field);
+            holdsValue |= value is not null && (Holds(field, value) || (basic is not null && Holds(basic, value)));
+            if (Holds(field, placeholder))
+            {
+                carries |= CredentialPositions.Header;
+                isElsewhere |= name.Equals("Host", StringComparison.OrdinalIgnoreCase);
+            }
+
+            if (basic is not null && Holds(basic, placeholder))
+                carries |= CredentialPositions.Basic;
+        }
+
+        if (carries == CredentialPositions.None && !holdsValue)
+            return default;
+        if (secret.WhyNot(sent.Method, request.Scheme, request.Target.Host) is { } reason)
+            return (Refused(secret, carries != CredentialPositions.None, reason), null);
+        if (isElsewhere)
+            return (Refused(secret, carries != CredentialPositions.None, "it stands in the path, in Host or in the name of a parameter, where servers and proxies log it"), null);
+        if ((carries & ~secret.In) is var beyond and not CredentialPositions.None)
+            return (Refused(secret, true, $"it stands where secrets.{secret.Name}.in does not allow it ({Word(beyond)})"), null);
+        // The agent's own copy, to a host that may have it: nothing of its address is kept.
+        if (value is not null && Holds(request.PathAndQuery, value))
+            request.Send(rewritten ?? request.PathAndQuery);
+        return (null, carries == CredentialPositions.None ? null : carries);
+    }
+
+    private static ProxyError Refused(HeldSecret secret, bool isPlaceholder, string reason) => new(
+        StatusCodes.Status403Forbidden, "credential_refused",
+        $"The request carries {(isPlaceholder ? "the placeholder" : "the value")} of the secret {secret.Name}, which does not go there: {reason}.", $"secrets.{secret.Name}");
+
+    private static ProxyError Unavailable(HeldSecret secret, string problem) => new(
+        StatusCodes.Status503ServiceUnavailable, "credential_unavailable", $"The secret {secret.Name} has no value that could be sent: {problem}.");
+
+    private static string Word(CredentialPositions positions) =>
+        positions.HasFlag(CredentialPositions.Query) ? "query" : positions.HasFlag(CredentialPositions.Basic) ? "basic" : "header";
+
+    // In what logs and the audit tell of an address: its path, and the names in its query.
+    private static bool IsShown(ProxiedRequest request, string value) => Holds(request.Path, value)
+        || request.PathAndQuery[request.Path.Length..].Split('&').Any(part => Holds(part.Split('=')[0], value));
+
+    private static bool Holds(string text, string sought) =>
+        text.Contains(sought, StringComparison.Ordinal) || (text.Contains('%') && Uri.UnescapeDataString(text).Contains(sought, StringComparison.Ordinal));
+
+    private static string Replace(string pathAndQuery, string placeholder, string value)
+    {
+        var query = pathAndQuery.IndexOf('?', StringComparison.Ordinal);
+        return string.Concat(pathAndQuery.AsSpan(0, query), pathAndQuery[query..].Replace(placeholder, Uri.EscapeDataString(value), StringComparison.Ordinal));
+    }
+
+    private static IEnumerable<KeyValuePair<string, string>> Lines(IHeaderDictionary headers) => headers is FieldList list
+        ? list.Lines : headers.SelectMany(field => field.Value.Select(value => KeyValuePair.Create(field.Key, value ?? "")));
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "credential refused {Host} {Secret} {Reason} {Id}")]
+    private partial void LogRefused(string host, string secret, string reason, string id);
+}

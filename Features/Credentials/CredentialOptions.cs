@@ -1,0 +1,135 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Hosts;
+
+namespace Discobot.Features.Credentials;
+
+/// <summary>Where in a request a placeholder may stand.</summary>
+[Flags]
+internal enum CredentialPositions
+{
+    None = 0,
+
+    /// <summary>In the value of any field.</summary>
+    Header = 1,
+
+    /// <summary>In the user or password of <c>Authorization: Basic</c> (RFC 7617).</summary>
+    Basic = 2,
+
+    /// <summary>Behind the question mark.</summary>
+    Query = 4,
+}
+
+/// <summary>The <c>secrets</c> section. All of it needs a restart, but for the values.</summary>
+internal sealed record CredentialOptions
+{
+    public ImmutableArray<Credential> Secrets { get; init; } = [];
+
+    public bool IsEmpty => Secrets.IsEmpty;
+
+    /// <summary>Reads the section; when nothing is written, all is as in <paramref name="fallback"/>.</summary>
+    public static CredentialOptions Read(ConfigNode section, CredentialOptions? fallback = null)
+    {
+        if (section.IsAbsent)
+            return fallback ?? new CredentialOptions();
+        var secrets = ImmutableArray.CreateBuilder<Credential>();
+        foreach (var (name, node) in section.Entries())
+        {
+            if (Credential.Read(name, node) is not { } secret)
+                continue;
+            if (secrets.FirstOrDefault(s => s.Variable is not null && s.Variable == secret.Variable) is { } twin)
+                node["env"].Error($"is the variable of secrets.{twin.Name} as well; each needs one of its own");
+            secrets.Add(secret);
+        }
+
+        return new CredentialOptions { Secrets = secrets.ToImmutable() };
+    }
+
+    /// <summary>Where the values are, and the key of each.</summary>
+    public IEnumerable<(string Key, SecretText Value)> Sources() => Secrets.Select(s => ($"secrets.{s.Name}", s.Value));
+
+    /// <summary>The section as JSON: where values are, never what they are.</summary>
+    public void Write(Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        foreach (var secret in Secrets)
+        {
+            json.WritePropertyName(secret.Name);
+            secret.Write(json);
+        }
+
+        json.WriteEndObject();
+    }
+
+    /// <summary>Differs when anything of it does.</summary>
+    public string Identity() => string.Join('\n', Secrets.Select(s => $"{s.Name} {s.Value} {string.Join(' ', s.Hosts.Select(h => h.Text))} {s.In} {s.Variable} {s.AllowPlaintext}"));
+}
+
+/// <summary>A secret that the proxy has and the agent has not.</summary>
+/// <param name="Name">What logs, errors and the audit call it.</param>
+/// <param name="Value">Where it is.</param>
+/// <param name="Hosts">To whom it may go.</param>
+/// <param name="In">Where its placeholder is replaced.</param>
+/// <param name="Variable">The variable of the agent's environment that holds the placeholder; null: none.</param>
+/// <param name="AllowPlaintext">Also over http, where anyone on the way can read it.</param>
+internal sealed record Credential(
+    string Name, SecretText Value, ImmutableArray<HostPattern> Hosts, CredentialPositions In, string? Variable, bool AllowPlaintext)
+{
+    private static readonly (string Word, CredentialPositions Position)[] Words =
+        [("header", CredentialPositions.Header), ("basic", CredentialPositions.Basic), ("query", CredentialPositions.Query)];
+
+    /// <summary>The secret; null, with its errors told, when there is none to make.</summary>
+    public static Credential? Read(string name, ConfigNode node)
+    {
+        // The name stands in errors, logs and the audit.
+        if (name.Length is 0 or > 64 || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
+            node.Error("must be named by at most 64 letters, digits, \"-\", \"_\" and \".\", as in github");
+        var value = node["value"].AsSecret();
+        if (node["value"].IsAbsent)
+            node["value"].Error("is needed: env:NAME, or file:/path");
+        else if (value is { Source: SecretSource.Literal })
+            node["value"].Error("must be env:NAME or file:/path: written out here, everybody who reads this file would have it");
+        var hosts = node["hosts"].AsList<HostPattern>([], static host => host.AsHostPattern());
+        if (node["hosts"].IsAbsent || (node["hosts"].IsList && !node["hosts"].Items().Any()))
+            node["hosts"].Error("is needed: the hosts that may have it, as in [api.github.com]");
+        foreach (var host in node["hosts"].Items().Where(host => host.Written == "*"))
+            host.Error("must name hosts: any host would get it");
+        var positions = ReadPositions(node["in"]);
+        var variable = node["env"].AsString();
+        if (variable is not null && (char.IsAsciiDigit(variable[0]) || !variable.All(c => char.IsAsciiLetterOrDigit(c) || c == '_')))
+            node["env"].Error("must be the name of a variable, as in GITHUB_TOKEN");
+        var plaintext = node["allow_plaintext"].AsBool(false);
+        return value is null || value.Source == SecretSource.Literal ? null : new Credential(name, value, hosts, positions, variable, plaintext);
+    }
+
+    public void Write(Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        json.WriteString("value", Value.ToString());
+        json.WriteStartArray("hosts");
+        foreach (var host in Hosts)
+            json.WriteStringValue(host.Text);
+        json.WriteEndArray();
+        json.WriteStartArray("in");
+        foreach (var (word, position) in Words.Where(w => In.HasFlag(w.Position)))
+            json.WriteStringValue(word);
+        json.WriteEndArray();
+        if (Variable is not null)
+            json.WriteString("env", Variable);
+        json.WriteBoolean("allow_plaintext", AllowPlaintext);
+        json.WriteEndObject();
+    }
+
+    private static CredentialPositions ReadPositions(ConfigNode node)
+    {
+        if (node.IsAbsent)
+            return CredentialPositions.Header | CredentialPositions.Basic;
+        var positions = CredentialPositions.None;
+        foreach (var item in node.Items())
+            positions |= item.AsWord(CredentialPositions.None, Words);
+        if (node.IsList && !node.Items().Any())
+            node.Error("must name header, basic or query");
+        return positions;
+    }
+}

@@ -1,0 +1,64 @@
+using System.Text;
+using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Hosts;
+
+namespace Discobot.Features.Credentials;
+
+/// <summary>One secret at work: its placeholder, its value as it is now, and where it may go.</summary>
+internal sealed class HeldSecret(Credential credential, string placeholder, SecretFiles files, HostSet unverified)
+{
+    /// <summary>Shorter values stand in requests by chance, and guessing them takes no proxy.</summary>
+    public const int LeastLength = 8;
+
+    private readonly HostSet _hosts = new(credential.Hosts);
+
+    public string Name => credential.Name;
+
+    public string Placeholder => placeholder;
+
+    public CredentialPositions In => credential.In;
+
+    /// <summary>Why it must not go there; null: it may.</summary>
+    public string? WhyNot(string method, string scheme, string host) =>
+        !_hosts.Contains(host) ? $"secrets.{Name}.hosts does not name {host}"
+        : scheme is not ("https" or "wss") && !credential.AllowPlaintext ? "the request goes over plain http; allow_plaintext: true would allow it"
+        : unverified.Contains(host) ? "tls.insecure_hosts leaves the host unverified, so anyone could be it"
+        // It makes the server send back what it received (RFC 9110, 9.3.8).
+        : HttpMethods.IsTrace(method) ? "TRACE makes the server send back what it received"
+        : null;
+
+    /// <summary>Waits until <see cref="Read"/> knows what its file holds now.</summary>
+    public ValueTask RefreshAsync(CancellationToken cancellation) => files.RefreshAsync(credential.Value, cancellation);
+
+    /// <returns>The value, or null and why there is none, which repeats no part of it.</returns>
+    public (string? Value, string? Problem) Read()
+    {
+        var held = files.Get(credential.Value);
+        var problem = held.Problem ?? Unusable(held.Value);
+        return problem is null ? (held.Value, null) : (null, problem);
+    }
+
+    // Beyond visible ASCII it would have one spelling in a field, another in Basic and a third in a query.
+    private string? Unusable(string value) =>
+        value.Length < LeastLength ? $"{credential.Value} is shorter than {LeastLength} characters"
+        : value.Any(c => c is <= ' ' or > '~') ? $"{credential.Value} holds blanks, line breaks or characters beyond ASCII" : null;
+}
+
+/// <summary>The credentials of RFC 7617: user and password behind Basic.</summary>
+internal static class BasicCredentials
+{
+    private const string Scheme = "Basic ";
+
+    /// <summary>What they say, bytes as characters; null where they are none.</summary>
+    public static string? Decode(string name, string value)
+    {
+        if (!name.Equals("Authorization", StringComparison.OrdinalIgnoreCase) || !value.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase))
+            return null;
+        var encoded = value.AsSpan(Scheme.Length).Trim(' ');
+        var bytes = new byte[encoded.Length];
+        return Convert.TryFromBase64Chars(encoded, bytes, out var length) ? Encoding.Latin1.GetString(bytes, 0, length) : null;
+    }
+
+    /// <summary>The value of the field, its scheme as the client wrote it.</summary>
+    public static string Encode(string sent, string decoded) => sent[..Scheme.Length] + Convert.ToBase64String(Encoding.Latin1.GetBytes(decoded));
+}
