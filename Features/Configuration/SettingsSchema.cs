@@ -46,9 +46,9 @@ internal static partial class SettingsSchema
             foreach (Match key in KeyName().Matches(keys))
             {
                 var name = key.Groups["name"].Value;
-                name = name.StartsWith('.') ? section + name : name.Replace("<pattern>", "*", StringComparison.Ordinal);
+                name = name.StartsWith('.') ? section + name : OwnName().Replace(name, "*");
                 section = name[..name.LastIndexOf('.')];
-                var use = RestartKeys.All.Any(restart => restart.Key == name) ? "Needs a restart." : "Applies live.";
+                var use = RestartKeys.All.Any(restart => restart.Key == name || name.StartsWith($"{restart.Key}.", StringComparison.Ordinal)) ? "Needs a restart." : "Applies live.";
                 yield return KeyValuePair.Create(name, Plain(meaning) is { Length: > 0 } text ? $"{text}. {use}" : use);
             }
         }
@@ -82,6 +82,9 @@ internal static partial class SettingsSchema
 
     [GeneratedRegex(@"`(?<name>[a-z0-9_.<>]+)`")]
     private static partial Regex KeyName();
+
+    [GeneratedRegex("<[a-z]+>")]
+    private static partial Regex OwnName();
 
     [GeneratedRegex(@"\[([^\]]+)\]\([^)]+\)")]
     private static partial Regex Link();

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Discobot.Features.Audit;
 using Discobot.Features.Configuration;
@@ -131,6 +132,9 @@ public sealed partial class LivePageTests(Chromium chromium) : IClassFixture<Chr
         await card.GetByRole(AriaRole.Button, new() { Name = "Allow once" }).ClickAsync();
         Assert.Equal("twelve bytes", await (await waiting).Content.ReadAsStringAsync());
         await Expect(card).ToHaveCountAsync(0);
+        // Until it is over, other requests to the host pass as well.
+        using var api = new HttpClient();
+        await Eventually.TrueAsync(async () => JsonNode.Parse(await api.GetStringAsync($"{Address}api/grants"))!.AsArray().Count == 0);
 
         waiting = client.GetAsync($"{_origin.Https}/closed/again");
         await page.Locator(".card", new() { HasText = "/closed/again" }).GetByRole(AriaRole.Button, new() { Name = "Allow for the session" }).ClickAsync();
