@@ -113,6 +113,21 @@ public sealed class GitCloneTests
     }
 
     [Fact]
+    public async Task A_worktree_is_cloned_where_its_repository_is_there_and_else_it_is_said_where_that_should_be()
+    {
+        using var fixture = new ContainerFixture();
+        ContainerFixture.Sh("""
+            mkdir -p "$1/mnt/repo"; cd "$1/mnt/repo"; git init -q .; echo x > a; git add .; git -c user.name=n -c user.email=a@b commit -qm 1; git worktree add -q ../tree
+            """, fixture.Root);
+        await new GitClone(fixture.Container).RunAsync(fixture.At("mnt/tree"), fixture.At("target"), CancellationToken.None);
+        Assert.Equal("x\n", File.ReadAllText(fixture.At("target/a")));
+        Directory.Move(fixture.At("mnt/repo"), fixture.At("elsewhere"));
+        var error = await Assert.ThrowsAsync<StartupException>(
+            () => new GitClone(fixture.Container).RunAsync(fixture.At("mnt/tree"), fixture.At("other"), CancellationToken.None));
+        Assert.Contains($"whose repository is {fixture.At("mnt/repo/.git/worktrees/tree")}, and that is not in this container: mount the repository", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_clone_that_takes_too_long_is_ended_and_told()
     {
         using var fixture = new ContainerFixture();

@@ -9,6 +9,7 @@ namespace Discobot.Features.Init.Workspace;
 internal sealed partial class GitClone(Container container, TimeSpan? limit = null)
 {
     private const string Branch = "discobot-session";
+    private const string Pointer = "gitdir: ";
 
     // A repository on this machine may be anybody's (CVE-2022-24765): git, run by root here, reads it all the same. It takes no command from
     // its configuration (git-upload-pack(1), SECURITY), and from the clone's no hook.
@@ -26,6 +27,8 @@ internal sealed partial class GitClone(Container container, TimeSpan? limit = nu
     {
         var git = container.FindProgram("git") ?? throw new StartupException(
             $"git is not installed, so {Redact(source)} cannot be cloned: put git into the image, or mount a directory without .git, which is copied");
+        if (source.StartsWith('/'))
+            RequireWhole(source);
         container.Log.Info($"cloning {Redact(source)}");
         var from = GitSource.Parse(source);
         if (from.User is not null)
@@ -46,6 +49,20 @@ internal sealed partial class GitClone(Container container, TimeSpan? limit = nu
 
     /// <summary>Takes user and password out of URLs, and what follows a question mark.</summary>
     public static string Redact(string text) => Query().Replace(Credentials().Replace(text, "$1***@"), "$1?***");
+
+    // In a worktree or submodule .git is a file that names the repository's directory (gitrepository-layout(5)), which a mount may not have brought along.
+    private static void RequireWhole(string source)
+    {
+        var file = Path.Combine(source, ".git");
+        if (!File.Exists(file) || RegularFile.ReadAllLines(file) is not [var line, ..] || !line.StartsWith(Pointer, StringComparison.Ordinal))
+            return;
+        var named = line[Pointer.Length..].Trim();
+        if (!Directory.Exists(Path.Combine(source, named)))
+        {
+            throw new StartupException($"{file} is that of a worktree or submodule, whose repository is {named}, and that is not in this container: "
+                + "mount the repository at the same path as well, or mount the main work tree instead");
+        }
+    }
 
     // The clone has one branch. A commit beyond it is asked for by name; the beginning of one is known only where everything is.
     private async Task<string> FetchAsync(GitSource from, string[] inClone, string[] serve, string commit, CancellationToken cancellationToken)
