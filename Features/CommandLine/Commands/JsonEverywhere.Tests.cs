@@ -13,7 +13,7 @@ namespace Discobot.Features.CommandLine.Commands;
 public sealed class JsonEverywhereTests : IAsyncLifetime
 {
     // What runs until it is ended, tells people how a command is used, or is JSON already.
-    private static readonly string[] WithoutAnswer = ["init", "proxy", "gateway", "help", "har", "config schema"];
+    private static readonly string[] WithoutAnswer = ["init", "proxy", "gateway", "help", "completion", "har", "config schema"];
     private readonly string _directory = Directory.CreateTempSubdirectory("discobot-test-").FullName;
     private RunningProxy _proxy = null!;
 

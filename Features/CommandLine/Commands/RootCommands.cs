@@ -39,6 +39,9 @@ internal static class RootCommands
         root.Subcommands.Add(ExecCommand.Create());
         root.Subcommands.Add(DockerGuardCommand.Create());
         root.Subcommands.Add(AttemptsCommand.Create());
+        root.Subcommands.Add(CompletionCommand.Create());
+        root.Subcommands.Add(CompletionCommand.CreateAsked());
+        root.Subcommands.Add(ManPages.Create());
         root.Subcommands.Add(HelpCommand());
         root.Subcommands.Add(VersionCommand());
         return root;
