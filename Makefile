@@ -40,6 +40,10 @@ fuzz: ## Fuzz the parsers for MINUTES each (MINUTES=10, TARGET=Hosts; docs/fuzzi
 images: artifacts/discobot ## Make the container images discobot:debian, :alpine, :fedora and :scratch
 	@build/engine.sh images/build.sh
 
+.PHONY: dist
+dist: ## Make artifacts/dist: executables for amd64 and arm64, sums, bill of materials, licences, completions, manual (MACHINES=amd64)
+	@build/dist.sh
+
 .PHONY: bench
 bench: artifacts/discobot ## Measure speed against other proxies (docs/bench.md)
 	@bench/run.sh

@@ -12,7 +12,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 missing() {
     local package
     for package in "$@"; do
-        dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || echo "$package"
+        dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || echo "$package"
     done
 }
 
@@ -33,6 +33,16 @@ need() {
         </dev/null >artifacts/packages.log 2>&1 || failed=1
     [ -z "$ours" ] || rm -f $policy
     [ -z "$failed" ] || { cat artifacts/packages.log >&2; die "apt-get could not install ${packages[*]}"; }
+}
+
+# need_foreign ARCHITECTURE PACKAGE... — the same of packages for another machine.
+need_foreign() {
+    local architecture=$1; shift
+    if command -v dpkg >/dev/null && ! dpkg --print-foreign-architectures | grep -qx "$architecture"; then
+        [ "$(id -u)" = 0 ] || die "packages for $architecture are needed; please run: sudo dpkg --add-architecture $architecture"
+        dpkg --add-architecture "$architecture"
+    fi
+    need "$@"
 }
 
 # need_programs PROGRAM:PACKAGE... — the packages of those programs that are not on the PATH, however they would have come there.
