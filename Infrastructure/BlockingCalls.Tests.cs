@@ -47,6 +47,18 @@ public sealed class BlockingCallsTests : IDisposable
     }
 
     [Fact]
+    public async Task A_group_keeps_nobody_else_from_a_thread()
+    {
+        var calls = new BlockingCalls<string>("test", 4, Patience, Call, groupOf: key => key[..4]);
+        var silent = Enumerable.Range(0, 50).Select(i => calls.RunAsync($"silent{i}", default)).ToArray();
+        Assert.Equal("live", await calls.RunAsync("live", default));
+        Assert.InRange(Volatile.Read(ref _made), 2, 3);
+
+        _answer.Set();
+        await Task.WhenAll(silent);
+    }
+
+    [Fact]
     public async Task Nobody_waits_longer_than_the_limit_or_than_they_want()
     {
         var calls = new BlockingCalls<string>("test", 1, TimeSpan.FromMilliseconds(50), Call);

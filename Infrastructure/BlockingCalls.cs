@@ -9,7 +9,9 @@ namespace Discobot.Infrastructure;
 /// <param name="limit">How long anybody waits for a result. The call itself goes on, and keeps its thread until it returns.</param>
 /// <param name="call">The call, by key.</param>
 /// <param name="time">The clock.</param>
-internal sealed class BlockingCalls<T>(string name, int most, TimeSpan limit, Func<string, T> call, TimeProvider? time = null)
+/// <param name="groupOf">Whom a key is for: of the threads each has a share (<see cref="SharedPlaces"/>). Null: every key has one of its own.</param>
+internal sealed class BlockingCalls<T>(
+    string name, int most, TimeSpan limit, Func<string, T> call, TimeProvider? time = null, Func<string, string>? groupOf = null)
 {
     /// <summary>Bytes; resolvers keep their packets on the stack.</summary>
     private const int StackSize = 256 << 10;
@@ -22,7 +24,11 @@ internal sealed class BlockingCalls<T>(string name, int most, TimeSpan limit, Fu
     private readonly TimeProvider _time = time ?? TimeProvider.System;
     private readonly object _lock = new();
     private readonly Dictionary<string, Call> _calls = new(StringComparer.Ordinal);
-    private readonly Queue<Call> _waiting = [];
+    private readonly SharedPlaces _places = new(most, MaxWaiting);
+
+    /// <summary>Calls that have a place, and no thread yet.</summary>
+    private readonly Queue<Call> _ready = [];
+
     private int _threads;
     private int _idle;
 
@@ -36,13 +42,50 @@ internal sealed class BlockingCalls<T>(string name, int most, TimeSpan limit, Fu
         {
             if (_calls.TryGetValue(key, out var shared))
                 return shared.Result.Task;
-            var own = new Call(key, _time.GetTimestamp());
-            if (_waiting.Count >= MaxWaiting || (_idle <= _waiting.Count && !TryAddThread()))
-                return Task.FromException<T>(new TimeoutException());
-            _calls[key] = own;
-            _waiting.Enqueue(own);
-            Monitor.Pulse(_lock);
+            var own = _calls[key] = new Call(key);
+            _ = MakeAsync(own);
             return own.Result.Task;
+        }
+    }
+
+    private async Task MakeAsync(Call own)
+    {
+        IDisposable? place = null;
+        try
+        {
+            // Whoever wanted it has gone by then.
+            using var patience = new CancellationTokenSource(limit, _time);
+            place = await _places.EnterAsync(groupOf?.Invoke(own.Key) ?? own.Key, patience.Token);
+            if (place is not null && TryReady(own))
+            {
+                await own.Returned.Task;
+                return;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Those before it did not return in time.
+        }
+        finally
+        {
+            place?.Dispose();
+        }
+
+        Finish(own).TrySetException(new TimeoutException());
+        // Perhaps nobody waits for it any more.
+        _ = own.Result.Task.Exception;
+    }
+
+    /// <returns>False when there is not one thread.</returns>
+    private bool TryReady(Call own)
+    {
+        lock (_lock)
+        {
+            if (_idle <= _ready.Count && !TryAddThread())
+                return false;
+            _ready.Enqueue(own);
+            Monitor.Pulse(_lock);
+            return true;
         }
     }
 
@@ -79,6 +122,10 @@ internal sealed class BlockingCalls<T>(string name, int most, TimeSpan limit, Fu
                 // Perhaps nobody waits for it any more.
                 _ = taken.Result.Task.Exception;
             }
+            finally
+            {
+                taken.Returned.SetResult();
+            }
         }
     }
 
@@ -89,19 +136,12 @@ internal sealed class BlockingCalls<T>(string name, int most, TimeSpan limit, Fu
         {
             while (true)
             {
-                while (_waiting.TryDequeue(out var next))
-                {
-                    if (_time.GetElapsedTime(next.Asked) < limit)
-                        return next;
-                    // Whoever wanted it has gone.
-                    _calls.Remove(next.Key);
-                    next.Result.SetCanceled();
-                }
-
+                if (_ready.TryDequeue(out var next))
+                    return next;
                 _idle++;
                 var woken = Monitor.Wait(_lock, Idle);
                 _idle--;
-                if (woken || _waiting.Count > 0)
+                if (woken || _ready.Count > 0)
                     continue;
                 _threads--;
                 return null;
@@ -116,13 +156,14 @@ internal sealed class BlockingCalls<T>(string name, int most, TimeSpan limit, Fu
         return done.Result;
     }
 
-    private sealed class Call(string key, long asked)
+    private sealed class Call(string key)
     {
         public string Key => key;
 
-        public long Asked => asked;
-
         // Never on the thread that made the call: who waits may take long, too.
         public TaskCompletionSource<T> Result { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        /// <summary>The thread is free for another.</summary>
+        public TaskCompletionSource Returned { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

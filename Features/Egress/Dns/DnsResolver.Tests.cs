@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Discobot.Infrastructure.Wire;
@@ -29,7 +30,6 @@ public sealed class DnsResolverTests : IDisposable
 
     public void Dispose()
     {
-        _resolver.Dispose();
         _server.Dispose();
         File.Delete(_resolvConf);
     }
@@ -76,7 +76,6 @@ public sealed class DnsResolverTests : IDisposable
     public async Task An_answer_from_memory_says_how_long_it_may_still_be_kept()
     {
         var time = new Clock();
-        _resolver.Dispose();
         _resolver = Create(EgressMode.Enforce, time);
         _ = ServeAsync("203.0.113.7");
         foreach (var (passed, left, asked) in ((double, uint, int)[])[(0, 60, 1), (20, 40, 1), (39.5, 1, 1), (1, 60, 2)])
@@ -119,7 +118,6 @@ public sealed class DnsResolverTests : IDisposable
     public async Task Where_nothing_is_enforced_other_types_are_passed_on_as_they_are(ushort type, int asked)
     {
         _ = ServeAsync("203.0.113.7");
-        _resolver.Dispose();
         _resolver = Create(EgressMode.Redirect);
         var answer = await AskAsync("Allowed.test", (DnsType)type);
         Assert.Equal((asked, asked), (answer.Records.Count, _asked));
@@ -189,6 +187,19 @@ public sealed class DnsResolverTests : IDisposable
             _told.Flows.Select(f => (f.Entry, f.Method!, f.Host!, f.Verdict, f.Error)));
     }
 
+    /// <summary>Also for one and the same name: whoever asks for it waits.</summary>
+    [Theory]
+    [InlineData("silent.test")]
+    [InlineData("{0}.silent.test")]
+    public async Task A_zone_whose_servers_are_silent_holds_up_no_other(string names)
+    {
+        _ = ServeAsync("203.0.113.7");
+        var silent = Enumerable.Range(0, 3000).Select(i => AskAsync(string.Format(CultureInfo.InvariantCulture, names, i), DnsType.A)).ToArray();
+        Assert.Equal("203.0.113.7", Assert.Single((await AskAsync("allowed.test", DnsType.A)).Records).Address!.ToString());
+        Assert.Contains(silent, task => !task.IsCompleted);
+        Assert.All(await Task.WhenAll(silent), answer => Assert.Equal(DnsCode.ServerFailure, answer.Code));
+    }
+
     private async Task<DnsAnswer> AskAsync(string name, DnsType type)
     {
         var labels = name.Split('.').SelectMany(label => new[] { (byte)label.Length }.Concat(label.Select(c => (byte)c)));
@@ -214,7 +225,9 @@ public sealed class DnsResolverTests : IDisposable
 
             Interlocked.Increment(ref _asked);
             Assert.True(DnsQuestion.TryRead(buffer.AsMemory(0, received.ReceivedBytes).ToArray(), out var question, out _));
-            var answer = new DnsAnswer(DnsCode.NoError, [new(question!.Name, DnsType.A, 60, IPAddress.Parse(address), null)]);
+            if (question!.Name.EndsWith("silent.test", StringComparison.Ordinal))
+                continue;
+            var answer = new DnsAnswer(DnsCode.NoError, [new(question.Name, DnsType.A, 60, IPAddress.Parse(address), null)]);
             await _server.SendToAsync(answer.Write(question, 512), received.RemoteEndPoint);
         }
     }
@@ -252,7 +265,7 @@ public sealed class DnsResolverTests : IDisposable
         public EgressVerdict JudgeTunnel(ConnectTarget target) =>
             target.Host == "open.test" && Answer.Task.IsCompleted ? EgressVerdict.Allow("granted")
             : target.Host == "open.test" && Asks ? EgressVerdict.Refuse("default", "not yet") with { Asks = 0 }
-            : target.Host == "allowed.test" ? EgressVerdict.Allow("allowed.test") : EgressVerdict.Refuse("none", "not allowed");
+            : target.Host == "allowed.test" || target.Host.EndsWith("silent.test", StringComparison.Ordinal) ? EgressVerdict.Allow("allowed.test") : EgressVerdict.Refuse("none", "not allowed");
 
         public EgressVerdict JudgeBlindTunnel(ConnectTarget target) => JudgeTunnel(target);
 

@@ -1,4 +1,6 @@
 using System.Net;
+using Discobot.Infrastructure;
+using Discobot.Infrastructure.Hosts;
 using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Egress.Dns;
@@ -10,16 +12,19 @@ namespace Discobot.Features.Egress.Dns;
 /// </summary>
 internal sealed partial class DnsResolver(
     IEgressPolicy policy, EgressMode mode, NameServers servers, LearnedNames learned, TimeProvider time, FlowRecorder flows, ILogger<DnsResolver> log)
-    : IDnsAnswers, IDisposable
+    : IDnsAnswers
 {
-    private const int MaxPending = 256;
+    /// <summary>Questions that are open outside or wait to be; all together fewer than <see cref="DnsServer"/> has open at once of one client.</summary>
+    private const int MaxPending = 512;
+    private const int MaxWaiting = 256;
     private const int MaxRemembered = 10_000;
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(8);
 
     /// <summary>Resolvers wait 5 s and ask again (resolv.conf(5)); the question stays open meanwhile.</summary>
     private static readonly TimeSpan AskLimit = TimeSpan.FromSeconds(4);
 
-    private readonly SemaphoreSlim _pending = new(MaxPending);
+    /// <summary>By zone: one whose servers are silent holds up no other.</summary>
+    private readonly SharedPlaces _pending = new(MaxPending, MaxWaiting);
     private readonly Lock _lock = new();
     private readonly Dictionary<(string, DnsType), (DnsAnswer Answer, DateTimeOffset Until)> _remembered = [];
     private readonly Dictionary<(string, DnsType), Task<DnsAnswer>> _asked = [];
@@ -51,9 +56,22 @@ internal sealed partial class DnsResolver(
         AnswerAsync(message, isDatagram, parties.Client, cancellation);
 
     /// <summary>What the name servers say, whether or not it may be dialled. The caller has judged the name.</summary>
-    public Task<DnsAnswer> FindAsync(DnsQuestion question, CancellationToken cancellation) => FindOnceAsync(question).WaitAsync(cancellation);
-
-    public void Dispose() => _pending.Dispose();
+    public async Task<DnsAnswer> FindAsync(DnsQuestion question, CancellationToken cancellation)
+    {
+        if (Recall((question.Name, question.Type)) is { } known)
+            return known;
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(Limit);
+        try
+        {
+            using var place = await _pending.EnterAsync(NameZone.Of(question.Name), limit.Token);
+            return place is null ? DnsAnswer.Failed : await FindOnceAsync(question).WaitAsync(limit.Token);
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            return DnsAnswer.Failed;
+        }
+    }
 
     private byte[] End(Flow flow, DnsQuestion question, DnsCode code, byte[] answer)
     {
@@ -119,16 +137,9 @@ internal sealed partial class DnsResolver(
         limit.CancelAfter(Limit);
         try
         {
-            await _pending.WaitAsync(limit.Token);
-            try
-            {
-                if (await servers.AskAsync(question, limit.Token) is { } message)
-                    return (DnsAnswer.Repeat(message, question, isDatagram ? question.MaxDatagram : ushort.MaxValue), (DnsCode)(message[3] & 0x0F));
-            }
-            finally
-            {
-                _pending.Release();
-            }
+            using var place = await _pending.EnterAsync(NameZone.Of(question.Name), limit.Token);
+            if (place is not null && await servers.AskAsync(question, limit.Token) is { } message)
+                return (DnsAnswer.Repeat(message, question, isDatagram ? question.MaxDatagram : ushort.MaxValue), (DnsCode)(message[3] & 0x0F));
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
@@ -154,11 +165,21 @@ internal sealed partial class DnsResolver(
         var key = (question.Name, question.Type);
         lock (_lock)
         {
-            if (_remembered.TryGetValue(key, out var found) && found.Until - time.GetUtcNow() is var left && left > TimeSpan.Zero)
-                return Task.FromResult(found.Answer.AgedBy(found.Answer.Lifetime - left));
+            // It may have come while this one waited for its place.
+            if (Recall(key) is { } known)
+                return Task.FromResult(known);
             if (!_asked.TryGetValue(key, out var asked))
                 _asked[key] = asked = Task.Run(() => AskAsync(key, question));
             return asked;
+        }
+    }
+
+    private DnsAnswer? Recall((string Name, DnsType) key)
+    {
+        lock (_lock)
+        {
+            return _remembered.TryGetValue(key, out var found) && found.Until - time.GetUtcNow() is var left && left > TimeSpan.Zero
+                ? found.Answer.AgedBy(found.Answer.Lifetime - left) : null;
         }
     }
 
@@ -168,16 +189,8 @@ internal sealed partial class DnsResolver(
         try
         {
             using var limit = new CancellationTokenSource(Limit);
-            await _pending.WaitAsync(limit.Token);
-            try
-            {
-                if (await servers.AskAsync(question, limit.Token) is { } message)
-                    answer = DnsAnswer.Read(message, question.Bytes.Length) ?? DnsAnswer.Failed;
-            }
-            finally
-            {
-                _pending.Release();
-            }
+            if (await servers.AskAsync(question, limit.Token) is { } message)
+                answer = DnsAnswer.Read(message, question.Bytes.Length) ?? DnsAnswer.Failed;
         }
         catch (OperationCanceledException)
         {

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Discobot.Infrastructure;
 
 namespace Discobot.Features.Egress.Dns;
 
@@ -13,12 +14,15 @@ namespace Discobot.Features.Egress.Dns;
 internal sealed partial class DnsServer(IDnsAnswers answers, IReadOnlyList<IPEndPoint> addresses, ILogger<DnsServer> log, Func<IPAddress, string>? interfaceOf = null) : BackgroundService
 {
     private const int MaxMessage = 4096;
-    private const int MaxAtOnce = 1024;
+
+    /// <summary>Questions over UDP and connections at once; each client has its share of both.</summary>
+    private const int MaxAtOnce = 2048;
     private const int SocketLevel = 1;
     private const int BindToDevice = 25;
     private static readonly TimeSpan IdleLimit = TimeSpan.FromSeconds(10);
 
-    private readonly SemaphoreSlim _atOnce = new(MaxAtOnce);
+    private readonly SharedPlaces _datagrams = new(MaxAtOnce, 0);
+    private readonly SharedPlaces _connections = new(MaxAtOnce, 0);
     private readonly List<Socket> _sockets = [];
 
     /// <exception cref="IOException">An address is taken.</exception>
@@ -40,7 +44,6 @@ internal sealed partial class DnsServer(IDnsAnswers answers, IReadOnlyList<IPEnd
     {
         foreach (var socket in _sockets)
             socket.Dispose();
-        _atOnce.Dispose();
         base.Dispose();
     }
 
@@ -78,19 +81,19 @@ internal sealed partial class DnsServer(IDnsAnswers answers, IReadOnlyList<IPEnd
     private async Task ServeDatagramsAsync(Socket socket, CancellationToken cancellation)
     {
         var any = new IPEndPoint(socket.AddressFamily == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, 0);
+        var buffer = new byte[MaxMessage];
         while (!cancellation.IsCancellationRequested)
         {
             try
             {
-                await _atOnce.WaitAsync(cancellation);
-                var buffer = new byte[MaxMessage];
                 var received = await socket.ReceiveFromAsync(buffer, any, cancellation);
-                _ = AnswerAsync(socket, buffer.AsMemory(0, received.ReceivedBytes), received.RemoteEndPoint, cancellation);
+                // Who has more open than its share asks again.
+                if (_datagrams.TryEnter(GroupOf(received.RemoteEndPoint)) is { } place)
+                    _ = AnswerAsync(socket, buffer.AsSpan(0, received.ReceivedBytes).ToArray(), received.RemoteEndPoint, place, cancellation);
             }
             catch (SocketException)
             {
                 // A client that left before its answer came shows up here as a refused port.
-                _atOnce.Release();
             }
             catch (OperationCanceledException)
             {
@@ -99,8 +102,9 @@ internal sealed partial class DnsServer(IDnsAnswers answers, IReadOnlyList<IPEnd
         }
     }
 
-    private async Task AnswerAsync(Socket socket, ReadOnlyMemory<byte> message, EndPoint client, CancellationToken cancellation)
+    private async Task AnswerAsync(Socket socket, ReadOnlyMemory<byte> message, EndPoint client, IDisposable place, CancellationToken cancellation)
     {
+        using var _ = place;
         try
         {
             if (await answers.AnswerAsync(message, PartiesOf(client, socket.LocalEndPoint), isDatagram: true, cancellation) is { } answer)
@@ -114,10 +118,6 @@ internal sealed partial class DnsServer(IDnsAnswers answers, IReadOnlyList<IPEnd
         {
             LogFailed(e);
         }
-        finally
-        {
-            _atOnce.Release();
-        }
     }
 
     private async Task AcceptAsync(Socket listener, CancellationToken cancellation)
@@ -126,12 +126,14 @@ internal sealed partial class DnsServer(IDnsAnswers answers, IReadOnlyList<IPEnd
         {
             try
             {
-                await _atOnce.WaitAsync(cancellation);
-                _ = ServeAsync(await listener.AcceptAsync(cancellation), cancellation);
+                var socket = await listener.AcceptAsync(cancellation);
+                if (_connections.TryEnter(GroupOf(socket.RemoteEndPoint)) is { } place)
+                    _ = ServeAsync(socket, place, cancellation);
+                else
+                    socket.Dispose();
             }
             catch (SocketException)
             {
-                _atOnce.Release();
                 await Task.Delay(TimeSpan.FromMilliseconds(100), CancellationToken.None);
             }
             catch (OperationCanceledException)
@@ -142,8 +144,9 @@ internal sealed partial class DnsServer(IDnsAnswers answers, IReadOnlyList<IPEnd
     }
 
     // RFC 7766: each message behind its length, one after the other.
-    private async Task ServeAsync(Socket socket, CancellationToken cancellation)
+    private async Task ServeAsync(Socket socket, IDisposable place, CancellationToken cancellation)
     {
+        using var _ = place;
         try
         {
             using var stream = new NetworkStream(socket, ownsSocket: true);
@@ -172,11 +175,9 @@ internal sealed partial class DnsServer(IDnsAnswers answers, IReadOnlyList<IPEnd
         {
             LogFailed(e);
         }
-        finally
-        {
-            _atOnce.Release();
-        }
     }
+
+    private static string GroupOf(EndPoint? client) => (client as IPEndPoint)?.Address.ToString() ?? "";
 
     private static DnsParties PartiesOf(EndPoint? client, EndPoint? server) => new((IPEndPoint)client!, ((IPEndPoint)server!).Address);
 

@@ -32,7 +32,6 @@ public sealed class GatewayNamesTests : IDisposable
 
     public void Dispose()
     {
-        _resolver.Dispose();
         _server.Dispose();
         File.Delete(_resolvConf);
     }
