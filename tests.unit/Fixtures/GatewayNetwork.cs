@@ -109,6 +109,16 @@ internal sealed class GatewayNetwork : IDisposable
     /// <summary>Runs sh beside the gateway.</summary>
     public Task<string> AsGatewayAsync(string script) => RunAsync(["sh", "-c", script]);
 
+    /// <summary>Takes the network between the gateway and the agent away, and makes it anew.</summary>
+    public async Task ReplaceAsync() => Assert.Equal("", await AsGatewayAsync($$"""
+        set -e; agent=$(cat {{At("agent")}}); route=$(nsenter -t $agent -n ip route show default)
+        ip link del inside
+        ip link add name inside type veth peer name eth0 netns $agent
+        ip address add 172.28.0.2/24 dev inside; ip -6 address add fd00:28::2/64 dev inside nodad; ip link set inside up
+        nsenter -t $agent -n sh -ec 'ip address add 172.28.0.3/24 dev eth0; ip -6 address add fd00:28::3/64 dev eth0 nodad; ip link set eth0 up
+            [ -z "$1" ] || { ip route add default via 172.28.0.2; ip -6 route add default via fd00:28::2; }' sh "$route"
+        """));
+
     /// <summary>What has arrived outside: protocol, destination and port of each packet.</summary>
     public string[] Packets() => [.. File.ReadAllLines(At("packets")).Select(line => line[(line.IndexOf(' ', StringComparison.Ordinal) + 1)..])];
 

@@ -150,6 +150,25 @@ public sealed class GatewayCommandTests : IDisposable
         Assert.All(_network.Packets(), packet => Assert.Contains(packet, (string[])["17 10.55.0.1 53", "6 10.55.0.1 80", "6 10.55.0.1 443", "6 10.55.0.1 5432"]));
     }
 
+    /// <summary>As Docker does it to a container's network that it is disconnected from and connected to again.</summary>
+    [Theory]
+    [InlineData(false, "setpriv --bounding-set -net_admin,-net_raw --inh-caps -all")]
+    [InlineData(true, "")]
+    public async Task An_interface_that_is_taken_away_and_comes_back_is_served_as_before(bool routed, string under)
+    {
+        await _network.StartAsync(options: routed ? ["--routed"] : [], isRouted: routed, under: Words(under));
+        Assert.Equal("hello allowed.test\n", await _network.AsAgentAsync("curl -sS -m 9 http://allowed.test/"));
+
+        await _network.ReplaceAsync();
+        foreach (var over in (string[])["", "options use-vc"])
+        {
+            await _network.AsAgentAsync($"echo '{over}' >> /etc/resolv.conf");
+            await Eventually.TrueAsync(async () => await _network.AsAgentAsync("curl -sS -m 9 http://allowed.test/") == "hello allowed.test\n");
+        }
+
+        Assert.All(_network.Packets(), packet => Assert.Contains(packet, (string[])["17 10.55.0.1 53", "6 10.55.0.1 80"]));
+    }
+
     [Fact]
     public async Task Options_and_keys_say_where_it_serves()
     {

@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
-using System.Text;
 using Discobot.Infrastructure;
 
 namespace Discobot.Features.Egress.Dns;
@@ -17,64 +16,60 @@ internal sealed partial class DnsServer(IDnsAnswers answers, IReadOnlyList<IPEnd
 
     /// <summary>Questions over UDP and connections at once; each client has its share of both.</summary>
     private const int MaxAtOnce = 2048;
-    private const int SocketLevel = 1;
-    private const int BindToDevice = 25;
     private static readonly TimeSpan IdleLimit = TimeSpan.FromSeconds(10);
+
+    /// <summary>For an interface that was taken away.</summary>
+    private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(1);
 
     private readonly SharedPlaces _datagrams = new(MaxAtOnce, 0);
     private readonly SharedPlaces _connections = new(MaxAtOnce, 0);
-    private readonly List<Socket> _sockets = [];
+    private readonly List<DnsListener> _listeners = [];
 
     /// <exception cref="IOException">An address is taken.</exception>
     public override Task StartAsync(CancellationToken cancellationToken)
     {
         foreach (var address in addresses)
-        {
-            Add(new Socket(address.AddressFamily, SocketType.Dgram, ProtocolType.Udp), address);
-            Add(new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp), address).Listen();
-        }
-
+            _listeners.Add(DnsListener.Open(address, interfaceOf?.Invoke(address.Address) ?? "", LogUnbound));
         return base.StartAsync(cancellationToken);
     }
 
-    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(_sockets.Select(socket =>
-        socket.SocketType == SocketType.Dgram ? ServeDatagramsAsync(socket, stoppingToken) : AcceptAsync(socket, stoppingToken)));
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(Enumerable.Range(0, _listeners.Count).Select(at => ServeAsync(at, stoppingToken)));
 
     public override void Dispose()
     {
-        foreach (var socket in _sockets)
-            socket.Dispose();
+        foreach (var listener in _listeners)
+            listener.Dispose();
         base.Dispose();
     }
 
-    private Socket Add(Socket socket, IPEndPoint address)
+    // An interface may be taken away, and one of its name come later: its address is then served again.
+    private async Task ServeAsync(int at, CancellationToken cancellation)
     {
-        _sockets.Add(socket);
-        try
+        while (true)
         {
-            if (interfaceOf?.Invoke(address.Address) is { Length: > 0 } name)
-                BindToInterface(socket, name);
-            socket.Bind(address);
-        }
-        catch (SocketException e)
-        {
-            throw new IOException($"the resolver cannot listen on {address}: {e.Message}", e);
-        }
+            var listener = _listeners[at];
+            using var replaced = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            var serving = Task.WhenAll(ServeDatagramsAsync(listener.Datagrams, replaced.Token), AcceptAsync(listener.Connections, replaced.Token));
+            if (!listener.IsOfOneInterface)
+            {
+                await serving;
+                return;
+            }
 
-        return socket;
-    }
+            try
+            {
+                _listeners[at] = await listener.ReplaceAsync(LookAgain, TimeProvider.System, cancellation);
+            }
+            catch (OperationCanceledException)
+            {
+                await serving;
+                return;
+            }
 
-    // SO_BINDTODEVICE. Whoever asks from an address of the world outside is then answered where it asked, and never there.
-    private void BindToInterface(Socket socket, string name)
-    {
-        try
-        {
-            socket.SetRawSocketOption(SocketLevel, BindToDevice, Encoding.ASCII.GetBytes(name + '\0'));
-        }
-        catch (SocketException e)
-        {
-            // Before Linux 5.7 it takes a capability.
-            LogUnbound(name, e.Message);
+            LogBack(listener.Address);
+            await replaced.CancelAsync();
+            await serving;
+            listener.Dispose();
         }
     }
 
@@ -128,7 +123,7 @@ internal sealed partial class DnsServer(IDnsAnswers answers, IReadOnlyList<IPEnd
             {
                 var socket = await listener.AcceptAsync(cancellation);
                 if (_connections.TryEnter(GroupOf(socket.RemoteEndPoint)) is { } place)
-                    _ = ServeAsync(socket, place, cancellation);
+                    _ = AnswerAsync(socket, place, cancellation);
                 else
                     socket.Dispose();
             }
@@ -144,7 +139,7 @@ internal sealed partial class DnsServer(IDnsAnswers answers, IReadOnlyList<IPEnd
     }
 
     // RFC 7766: each message behind its length, one after the other.
-    private async Task ServeAsync(Socket socket, IDisposable place, CancellationToken cancellation)
+    private async Task AnswerAsync(Socket socket, IDisposable place, CancellationToken cancellation)
     {
         using var _ = place;
         try
@@ -183,6 +178,9 @@ internal sealed partial class DnsServer(IDnsAnswers answers, IReadOnlyList<IPEnd
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "answers to questions that come by {Interface} are not held to it: {Reason}")]
     private partial void LogUnbound(string @interface, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "names are answered again at an address whose interface had gone {Address}")]
+    private partial void LogBack(IPEndPoint address);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "dns failed")]
     private partial void LogFailed(Exception error);
