@@ -115,6 +115,28 @@ internal sealed class RawHttp2 : IAsyncDisposable
         return "closed";
     }
 
+    /// <summary>How a stream ends: <c>200</c> and the body, whatever its status, or how it was reset.</summary>
+    public async Task<string> EndAsync(int stream, TimeSpan time)
+    {
+        using var limit = new CancellationTokenSource(time);
+        var body = new StringBuilder();
+        while (await ReadAsync(limit.Token) is { } frame)
+        {
+            if (frame.Type == GoAway)
+                return "goaway";
+            if (frame.Stream != stream)
+                continue;
+            if (frame.Type == ResetStream)
+                return $"reset {frame.Payload[3]}";
+            if (frame.Type == Data)
+                body.Append(Encoding.ASCII.GetString(frame.Payload));
+            if (frame.Type is Data or Headers && (frame.Flags & EndStream) != 0)
+                return $"200 {body}";
+        }
+
+        return "closed";
+    }
+
     /// <returns>Null at the end of the connection.</returns>
     public async Task<(byte Type, int Flags, int Stream, byte[] Payload)?> ReadAsync(CancellationToken cancellation)
     {
@@ -144,6 +166,7 @@ internal sealed class RawHttp2 : IAsyncDisposable
             0x8c => "400",
             0x8d => "404",
             0x8e => "500",
+            0 when block[at + 1] == 7 => Encoding.ASCII.GetString(block, at + 10, 3),
             0x08 or 0x48 when block[at + 1] == 3 => Encoding.ASCII.GetString(block, at + 2, 3),
             _ => null,
         };

@@ -48,12 +48,15 @@ internal sealed class ScriptedOrigin : IAsyncDisposable
         });
 
     /// <summary>One that does this with each frame, SETTINGS and PING aside.</summary>
-    public static ScriptedOrigin StartHttp2(X509Certificate2 certificate, Func<RawHttp2, (byte Type, int Flags, int Stream, byte[] Payload), Task> hear) =>
+    /// <param name="certificate">Its own.</param>
+    /// <param name="hear">What it does.</param>
+    /// <param name="settings">Its SETTINGS (RFC 9113, 6.5.1); none when nothing is said.</param>
+    public static ScriptedOrigin StartHttp2(X509Certificate2 certificate, Func<RawHttp2, (byte Type, int Flags, int Stream, byte[] Payload), Task> hear, byte[]? settings = null) =>
         new(certificate, SslApplicationProtocol.Http2, async peer =>
         {
             await peer.Stream.ReadExactlyAsync(new byte["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".Length]);
             var http2 = RawHttp2.Over(peer.Stream);
-            await http2.SendAsync(RawHttp2.Settings, 0, 0, []);
+            await http2.SendAsync(RawHttp2.Settings, 0, 0, settings ?? []);
             while (await http2.ReadAsync(default) is { } frame)
             {
                 if (frame is { Type: RawHttp2.Settings, Flags: 0 })

@@ -12,6 +12,7 @@ namespace Discobot.Features.Interception.Upstreams;
 internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits, StreamIdle streams)
 {
     private const int PieceSize = 256 << 10;
+    private readonly Http2Tunnel _tunnel = new(upstream, limits, streams);
 
     // The head with the mark of a request's trailers has to be one frame (RequestTrailers), which takes 16 KiB.
     private const int LongestPath = 8 << 10;
@@ -20,9 +21,12 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
     public async ValueTask<bool> TryForwardAsync(HttpContext context, FieldList fields)
     {
         var (request, proxied) = (context.Request, ProxiedRequest.Of(context));
+        if (!upstream.MaySpeakHttp2(proxied.Scheme, proxied.Target, isOwnChoice: true))
+            return false;
+        if (context.Features.Get<IHttpExtendedConnectFeature>()?.IsExtendedConnect == true)
+            return await _tunnel.TryForwardAsync(context, fields);
         // .NET writes some methods in capitals (RFC 9110, 9.1); identities belong to connections.
-        if (!upstream.MaySpeakHttp2(proxied.Scheme, proxied.Target, isOwnChoice: true) || context.Features.Get<IHttpExtendedConnectFeature>()?.IsExtendedConnect == true
-            || HttpMethod.Parse(request.Method).Method != request.Method || !IsSendable(proxied.Sent) || proxied.Sent.Length > LongestPath || Identity.IsProved(context) || Identity.IsProved(fields[HeaderNames.Authorization]))
+        if (HttpMethod.Parse(request.Method).Method != request.Method || !IsSendable(proxied.Sent) || proxied.Sent.Length > LongestPath || Identity.IsProved(context) || Identity.IsProved(fields[HeaderNames.Authorization]))
             return false;
         using var silence = new Silence(limits.Silence, context.RequestAborted);
         using var message = new HttpRequestMessage(HttpMethod.Parse(request.Method), proxied.SentUri) { Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
@@ -68,8 +72,8 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
         await body.Completion.WaitAsync(silence.Token);
     }
 
-    // In general, or for this request (RFC 9113, 7: HTTP_1_1_REQUIRED).
-    private static bool WantsHttp1(HttpRequestException failure)
+    /// <summary>Whether the server wants HTTP/1.1: in general, or for this request (RFC 9113, 7: HTTP_1_1_REQUIRED).</summary>
+    public static bool WantsHttp1(HttpRequestException failure)
     {
         for (Exception? e = failure; e is not null; e = e.InnerException)
         {
@@ -83,11 +87,12 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
     // .NET sends ASCII alone, and nothing without a path (RFC 9112, 3.2.4: OPTIONS *).
     private static bool IsSendable(string target) => target != "*" && System.Text.Ascii.IsValid(target);
 
-    private static void Fill(HttpRequestMessage message, HttpContext context, FieldList fields)
+    /// <summary>Gives the message the fields of the request, which may go by HTTP/1.1 after all.</summary>
+    public static void Fill(HttpRequestMessage message, HttpContext context, FieldList fields)
     {
         UpstreamRequests.SetFlow(message, context);
         if (context.Request.Headers.TE.ToString().Contains("trailers", StringComparison.OrdinalIgnoreCase))
-            fields.Add(HeaderNames.TE, "trailers");
+            message.Headers.TryAddWithoutValidation(HeaderNames.TE, "trailers");
         foreach (var (name, value) in fields.Lines)
         {
             if (!message.Headers.TryAddWithoutValidation(name, value) && (message.Content ??= WithoutBody(name)) is { } content)
@@ -170,7 +175,8 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
             throw new OperationCanceledException("The client reads no more.");
     }
 
-    private static void Copy(HttpResponseMessage response, HttpContext context)
+    /// <summary>Takes over status and fields.</summary>
+    public static void Copy(HttpResponseMessage response, HttpContext context)
     {
         var answer = context.Response;
         answer.StatusCode = (int)response.StatusCode;

@@ -425,25 +425,5 @@ public sealed class Http2StreamsTests(SmugglingTests.Proxy fixture) : IClassFixt
         }
     }
 
-    // "200 body", or how it was reset.
-    private static async Task<string> EndAsync(RawHttp2 client, int stream)
-    {
-        using var limit = new CancellationTokenSource(Limit);
-        var body = new StringBuilder();
-        while (await client.ReadAsync(limit.Token) is { } frame)
-        {
-            if (frame.Type == RawHttp2.GoAway)
-                return "goaway";
-            if (frame.Stream != stream)
-                continue;
-            if (frame.Type == RawHttp2.ResetStream)
-                return $"reset {frame.Payload[3]}";
-            if (frame.Type == RawHttp2.Data)
-                body.Append(Encoding.ASCII.GetString(frame.Payload));
-            if (frame.Type is RawHttp2.Data or RawHttp2.Headers && (frame.Flags & RawHttp2.EndStream) != 0)
-                return $"200 {body}";
-        }
-
-        return "closed";
-    }
+    private static Task<string> EndAsync(RawHttp2 client, int stream) => client.EndAsync(stream, Limit);
 }

@@ -48,6 +48,9 @@ internal sealed class RequestTrailers
         /// <summary>With which code its client has reset it; null: it has not. Of .NET every stream that is given up is a cancelled one.</summary>
         public required Func<int?> Reset { get; init; }
 
+        /// <summary>What has become of its direction, if it is a tunnel.</summary>
+        public TunnelEnd? Tunnel { get; set; }
+
         /// <summary>Whether some of the body has gone, so that the request cannot be sent again.</summary>
         public bool IsTaken => _taken > 0;
 
@@ -77,7 +80,9 @@ internal sealed class RequestTrailers
             lock (_lock)
             {
                 _isOver = true;
-                _sentOn?.Frames.Forget(_sentOn.Value.Stream, Reset());
+                // The end of a tunnel leaves when .NET gets round to it.
+                if (Tunnel is null or { IsReset: true })
+                    _sentOn?.Frames.Forget(_sentOn.Value.Stream, Reset());
             }
         }
     }
@@ -163,21 +168,34 @@ internal sealed class RequestTrailers
             {
                 case Headers when payload.IndexOf(_mark) is var at and > 0:
                     var value = at + _mark.Length;
-                    if (owner._waiting.TryGetValue(Encoding.ASCII.GetString(payload.Slice(value, ValueLength)), out var place) && !place.TrySendOn(this, stream))
+                    if (owner._waiting.TryGetValue(Encoding.ASCII.GetString(payload.Slice(value, ValueLength)), out var sent) && !sent.TrySendOn(this, stream))
                     {
                         _hidden.Add(stream);
                         return [];
                     }
 
                     return Frame(Headers, head[4], stream, [.. payload[..(at - 1)], .. payload[(value + ValueLength)..]]);
+                case Data when _streams.TryGetValue(stream, out var place) && place.Tunnel is { } tunnel:
+                    return (head[4] & EndStream) != 0 ? End(stream, place, tunnel)
+                        : tunnel.Pass(payload.Length) ? Frame(Data, EndStream, stream, []) : null;
                 case Data when (head[4] & EndStream) != 0 && payload.IsEmpty && _streams.TryRemove(stream, out var ended) && ended.Fields is { Count: > 0 } fields:
                     return Trailers(stream, fields);
                 case Reset when payload is [0, 0, 0, Cancel] && CodeOf(stream) is { } code:
-                    return Frame(Reset, head[4], stream, [(byte)(code >> 24), (byte)(code >> 16), (byte)(code >> 8), (byte)code]);
+                    return ResetFrame(stream, code);
             }
 
             return null;
         }
+
+        // .NET is done with a tunnel: it says an end in order, and a reset behind it unless the server has ended its direction too.
+        private byte[] End(int stream, Place place, TunnelEnd tunnel)
+        {
+            Forget(stream, tunnel.IsAnswered ? null : place.Reset());
+            return tunnel.IsBroken ? ResetFrame(stream, place.Reset() ?? Cancel) : [];
+        }
+
+        private static byte[] ResetFrame(int stream, int code) =>
+            Frame(Reset, 0, stream, [(byte)(code >> 24), (byte)(code >> 16), (byte)(code >> 8), (byte)code]);
 
         private int? CodeOf(int stream) =>
             _streams.TryGetValue(stream, out var place) ? place.Reset() : _resets.TryRemove(stream, out var code) ? code : null;
