@@ -306,6 +306,10 @@ public sealed class ClientsEndTests(SmugglingTests.Proxy fixture) : IClassFixtur
     [InlineData("plain", true)]
     [InlineData("tunnel", true)]
     [InlineData("socks", true)]
+    [InlineData("direct-tls", true)]
+    [InlineData("tls", true)]
+    [InlineData("direct-tls", false)]
+    [InlineData("tls", false)]
     [InlineData("direct", false)]
     [InlineData("plain", false)]
     [InlineData("tunnel", false)]
@@ -329,7 +333,7 @@ public sealed class ClientsEndTests(SmugglingTests.Proxy fixture) : IClassFixtur
             peer.Socket.LingerState = new LingerOption(true, 0);
             // The stream would say the end in order first.
             peer.Socket.Dispose();
-        });
+        }, Certificate(way));
         await using var client = await ConnectAsync(way, origin);
         await SayAsync(client, way, origin, "GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: foo\r\nConnection: Upgrade\r\n\r\n");
         await client.ReadUntilAsync("hello");

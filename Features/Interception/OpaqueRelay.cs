@@ -2,19 +2,23 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 
 namespace Discobot.Features.Interception;
 
 /// <summary>A TLS connection to a server, from which nobody knows yet who speaks first.</summary>
 /// <param name="tls">Owned.</param>
+/// <param name="socket">Beneath it.</param>
 /// <param name="address">The address that was dialled; null behind a parent proxy.</param>
-internal sealed class OpaqueServer(SslStream tls, IPAddress? address) : IAsyncDisposable
+internal sealed class OpaqueServer(SslStream tls, Socket socket, IPAddress? address) : IAsyncDisposable
 {
     private const int PieceSize = 16 << 10;
     private readonly byte[] _piece = new byte[PieceSize];
     private Task<int>? _greeting;
 
     public SslStream Tls => tls;
+
+    public Socket Socket => socket;
 
     public IPAddress? Address => address;
 
@@ -55,27 +59,64 @@ internal sealed class OpaqueServer(SslStream tls, IPAddress? address) : IAsyncDi
 }
 
 /// <summary>The two directions between the TLS of a client and that of a server.</summary>
-/// <param name="client">What the client sent and has not been read is still in it.</param>
-/// <param name="tls">The client's.</param>
-/// <param name="server">Disposed by others.</param>
-internal sealed class OpaqueRelay(ConnectionContext client, SslStream tls, OpaqueServer server)
+internal sealed class OpaqueRelay
 {
+    private readonly ConnectionContext _client;
+    private readonly SslStream _tls;
+    private readonly OpaqueServer _server;
+    private readonly RelayedPeer _clientPeer;
+    private readonly RelayedPeer _serverPeer;
     private long _up;
     private long _down;
+
+    /// <param name="client">What the client sent and has not been read is still in it.</param>
+    /// <param name="tls">The client's.</param>
+    /// <param name="server">Disposed by others.</param>
+    public OpaqueRelay(ConnectionContext client, SslStream tls, OpaqueServer server)
+    {
+        (_client, _tls, _server) = (client, tls, server);
+        (_clientPeer, _serverPeer) = (new RelayedPeer(client.Features.Get<IConnectionSocketFeature>()?.Socket), new RelayedPeer(server.Socket));
+    }
 
     public long Up => Volatile.Read(ref _up);
 
     public long Down => Volatile.Read(ref _down);
 
-    public async Task UpAsync(CancellationToken cancellation)
+    public Task UpAsync(CancellationToken cancellation) => PassAsync(SendUpAsync, cancellation);
+
+    public Task DownAsync(CancellationToken cancellation) => PassAsync(SendDownAsync, cancellation);
+
+    // A reset is no orderly end: what ends with the connection would look whole to the other side.
+    private async Task PassAsync(Func<CancellationToken, Task> direction, CancellationToken cancellation)
     {
-        var input = client.Transport.Input;
+        try
+        {
+            await direction(cancellation);
+        }
+        catch (Exception)
+        {
+            if (_clientPeer.IsReset)
+                Reset(_server.Socket);
+            if (_serverPeer.IsReset)
+            {
+                if (_client.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket)
+                    Reset(socket);
+                _client.Abort(new ConnectionAbortedException("The server has reset its connection."));
+            }
+
+            throw;
+        }
+    }
+
+    private async Task SendUpAsync(CancellationToken cancellation)
+    {
+        var input = _client.Transport.Input;
         while (true)
         {
-            var read = await input.ReadAsync(cancellation);
+            var read = await _clientPeer.ReadAsync(input.ReadAsync(cancellation));
             foreach (var segment in read.Buffer)
             {
-                await server.Tls.WriteAsync(segment, cancellation);
+                await _serverPeer.WriteAsync(_server.Tls.WriteAsync(segment, cancellation));
                 _up += segment.Length;
             }
 
@@ -84,18 +125,36 @@ internal sealed class OpaqueRelay(ConnectionContext client, SslStream tls, Opaqu
                 break;
         }
 
+        await _clientPeer.EndAsync();
         // The end of one direction is said in TLS (RFC 8446, 6.1).
-        await TlsEnd.SayAsync(server.Tls);
+        await TlsEnd.SayAsync(_server.Tls);
     }
 
-    public async Task DownAsync(CancellationToken cancellation)
+    private async Task SendDownAsync(CancellationToken cancellation)
     {
-        while (await server.ReadAsync(cancellation) is { IsEmpty: false } piece)
+        while (await _serverPeer.ReadAsync(_server.ReadAsync(cancellation)) is { IsEmpty: false } piece)
         {
-            await client.Transport.Output.WriteAsync(piece, cancellation);
+            await _clientPeer.WriteAsync(SendAsync(piece, cancellation));
             _down += piece.Length;
         }
 
-        await TlsEnd.SayAsync(tls);
+        await _serverPeer.EndAsync();
+        await TlsEnd.SayAsync(_tls);
+    }
+
+    private async ValueTask SendAsync(ReadOnlyMemory<byte> piece, CancellationToken cancellation) => await _client.Transport.Output.WriteAsync(piece, cancellation);
+
+    private static void Reset(Socket socket)
+    {
+        try
+        {
+            socket.LingerState = new LingerOption(true, 0);
+            // The stream would say the end in order first.
+            socket.Dispose();
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // It has ended by itself.
+        }
     }
 }

@@ -121,6 +121,74 @@ public sealed class OpaqueTlsTests : IAsyncLifetime
         Assert.Contains("it is for another name", await LogAsync("tunnel failed"), StringComparison.Ordinal);
     }
 
+    // What ends with the connection would look whole otherwise.
+    [Theory]
+    [InlineData(true, true)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(false, false)]
+    public async Task A_reset_is_no_end_in_order_on_the_other_side(bool isDirect, bool isServers)
+    {
+        var ending = new TaskCompletionSource<string>();
+        _proxy = await RunningProxy.StartAsync();
+        _certificate = _proxy.Upstreams.Issue(["localhost"]);
+        await using var origin = ScriptedOrigin.Start(async peer =>
+        {
+            await Wire.ReadUntilAsync(peer.Stream, "PING\r\n");
+            await peer.SayAsync("+PONG\r\n");
+            await peer.Stream.ReadExactlyAsync(new byte[1]);
+            if (isServers)
+            {
+                Reset(peer.Socket);
+                return;
+            }
+
+            // Whoever resets may take back what they said last, so they wait until it was heard.
+            await peer.SayAsync("heard\r\n");
+            ending.SetResult(await EndingAsync(peer.Stream));
+        }, _certificate);
+        var tcp = (NetworkStream)(isDirect
+            ? new TcpClient("127.0.0.1", int.Parse(origin.Authority.Split(':')[1], System.Globalization.CultureInfo.InvariantCulture)).GetStream()
+            : await Wire.ConnectAsync(_proxy, "tunnel", origin.Authority));
+        await using var tls = new SslStream(tcp);
+        await tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions
+        {
+            TargetHost = "localhost",
+            CertificateChainPolicy = isDirect ? _proxy.Upstreams.TrustOnlyThis() : _proxy.TrustOnlyOurCa(),
+        }).WaitAsync(Limit);
+        await tls.WriteAsync("PING\r\n"u8.ToArray());
+        Assert.Equal("+PONG\r\n", await Wire.ReadUntilAsync(tls, "\n").WaitAsync(Limit));
+        await tls.WriteAsync("x"u8.ToArray());
+        if (isServers)
+        {
+            Assert.Equal("reset", await EndingAsync(tls).WaitAsync(Limit));
+            return;
+        }
+
+        Assert.Equal("heard\r\n", await Wire.ReadUntilAsync(tls, "\n").WaitAsync(Limit));
+        Reset(tcp.Socket);
+        Assert.Equal("reset", await ending.Task.WaitAsync(Limit));
+    }
+
+    // The stream would say the end in order first.
+    private static void Reset(Socket socket)
+    {
+        socket.LingerState = new LingerOption(true, 0);
+        socket.Dispose();
+    }
+
+    private static async Task<string> EndingAsync(Stream stream)
+    {
+        try
+        {
+            return await stream.ReadAsync(new byte[1]) == 0 ? "end" : "more";
+        }
+        catch (IOException e) when (e.InnerException is SocketException { SocketErrorCode: SocketError.ConnectionReset })
+        {
+            return "reset";
+        }
+    }
+
     private async Task StartAsync(string rules, string? greeting, string name = "localhost")
     {
         _proxy = await RunningProxy.StartAsync(rules);

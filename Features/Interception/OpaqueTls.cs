@@ -158,7 +158,8 @@ internal sealed partial class OpaqueTls(
         {
             var dialled = await dialer.ConnectAsync(target, Uri.UriSchemeHttps, cancellation);
             var offered = tunnel.Offered!.Where(p => p.Length > 0).Select(p => new SslApplicationProtocol(Encoding.Latin1.GetBytes(p))).ToList();
-            tunnel.Server = new OpaqueServer(await tls.SecureAsync(traffic.Watch(target, dialled), target, offered, cancellation), dialled.Address);
+            var transport = traffic.Watch(target, dialled);
+            tunnel.Server = new OpaqueServer(await tls.SecureAsync(transport, target, offered, cancellation), transport.Socket, dialled.Address);
             return null;
         }
         catch (Exception e) when (e is SocketException or IOException or AuthenticationException or OperationCanceledException)
