@@ -88,7 +88,7 @@ public sealed class DifferentialTests : IAsyncLifetime
         private static readonly string[] Methods = ["GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "get", "PaTch", "M-SEARCH", "PROPFIND", "x"];
         private static readonly string[] Names = ["Accept", "accept", "COOKIE", "Cookie", "User-Agent", "Content-Type", "content-MD5", "X-Forwarded-For", "Via", "If-None-Match", "Forwarded"];
         private static readonly string[] AnswerNames = ["Set-Cookie", "set-cookie", "ETag", "Server", "Date", "Vary", "Content-Type", "Content-Encoding", "WWW-Authenticate", "Link", "Alt-Svc", "Via", "Age"];
-        private static readonly int[] Statuses = [200, 200, 200, 201, 204, 206, 299, 301, 304, 400, 401, 404, 407, 413, 418, 499, 500, 503, 599, 600, 799, 999];
+        private static readonly int[] Statuses = [200, 200, 200, 201, 204, 205, 206, 299, 301, 304, 400, 401, 404, 407, 413, 418, 499, 500, 503, 599, 600, 799, 999];
 
         private readonly Random _random;
         private readonly string _target;

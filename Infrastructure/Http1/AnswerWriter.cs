@@ -226,9 +226,7 @@ internal sealed class AnswerWriter(Stream output, SocketOutput? socket) : PipeWr
     private void Start(bool isEmpty)
     {
         HasStarted = true;
-        if (Status == 205 && !Fields.Contains("Content-Length") && !Fields.Contains("Transfer-Encoding"))
-            Fields.ContentLength = 0;
-        if (_request.Method == "HEAD" || Status is < 200 or 204 or 205 or 304)
+        if (_request.Method == "HEAD" || Status is < 200 or 204 or 304)
             _framing = new BodyFraming(BodyEnd.None);
         else if (Fields.ContentLength is { } length)
             _framing = new BodyFraming(BodyEnd.Length, length);

@@ -1,8 +1,11 @@
 namespace Discobot.Infrastructure.Wire;
 
-/// <summary>Statuses whose answers have no content and no length of one (RFC 9110, 15.3.5 and 15.3.6). Some servers send one all the same; ours for
-/// clients throws on it, so that whoever copies an answer has to leave it out.</summary>
+/// <summary>Answers without content whatever comes with them, which some servers send all the same. A 205 should have none either (RFC 9110, 15.3.6), but what
+/// it has is framed like any other body (RFC 9112, 6.3), so that it passes; but for Kestrel, which speaks HTTP/2 to clients and throws on it.</summary>
 internal static class StatusWithoutContent
 {
-    public static bool Is(int status) => status is StatusCodes.Status204NoContent or StatusCodes.Status205ResetContent;
+    /// <param name="status">Of the answer.</param>
+    /// <param name="request">Whose protocol the client reads it by.</param>
+    public static bool Is(int status, HttpRequest request) =>
+        status == StatusCodes.Status204NoContent || (status == StatusCodes.Status205ResetContent && HttpProtocol.IsHttp2(request.Protocol));
 }

@@ -20,7 +20,7 @@ internal static class UpstreamRelay
             answer.StatusCode = (int)response.StatusCode;
             context.Features.Get<IHttpResponseFeature>()!.ReasonPhrase = response.ReasonPhrase;
             EndToEnd.CopyTo(answer, EndToEnd.Headers(response));
-            var isEmpty = StatusWithoutContent.Is(answer.StatusCode);
+            var isEmpty = StatusWithoutContent.Is(answer.StatusCode, context.Request);
             if (isEmpty)
                 answer.ContentLength = null;
             if (missed)

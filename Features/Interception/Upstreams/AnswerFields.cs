@@ -47,7 +47,7 @@ internal static class AnswerFields
     // Once, and where it stood. Chunks are made anew. A length that says what there would be is kept where there is no body.
     private static void SetLength(ResponseHead head, in BodyFraming framing, HttpResponse response)
     {
-        if (response.ContentLength is not null || StatusWithoutContent.Is(head.Status))
+        if (response.ContentLength is not null || StatusWithoutContent.Is(head.Status, response.HttpContext.Request))
             return;
         if (framing.End == BodyEnd.Length)
             response.ContentLength = framing.Length;

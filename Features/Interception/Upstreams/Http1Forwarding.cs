@@ -40,9 +40,10 @@ internal sealed class Http1Forwarding(Upstream upstream)
     {
         var request = context.Request;
         var chunked = request.Headers.TransferEncoding.Count > 0;
-        if (HttpProtocol.IsHttp2(request.Protocol) && request.Headers.ContainsKey(HeaderNames.Trailer))
+        if (HttpProtocol.IsHttp2(request.Protocol)
+            && (request.Headers.ContainsKey(HeaderNames.Trailer) || TrailersOf(context) is not null || (request.ContentLength == 0 && HasBody(context))))
         {
-            // HTTP/1.1 has fields behind the body with chunks alone.
+            // HTTP/1.1 has fields behind the body with chunks alone. Behind one that has a length and announces none nobody waits for them.
             chunked = true;
             fields.Remove(HeaderNames.ContentLength);
         }
@@ -136,7 +137,7 @@ internal sealed class Http1Forwarding(Upstream upstream)
         AnswerFields.Copy(answer.Head, answer.Framing, context);
         if (AnswerFields.IsEventStream(answer.Head))
             answer.ExpectStream();
-        if (!StatusWithoutContent.Is(answer.Head.Status))
+        if (!StatusWithoutContent.Is(answer.Head.Status, context.Request))
             await AnswerBody.CopyAsync(context.Response.BodyWriter, answer);
         AnswerFields.CopyTrailers(answer.Trailers, context);
         if (!answer.IsUploading)

@@ -107,7 +107,7 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
     private async Task AnswerAsync(HttpContext context, HttpResponseMessage response, Silence silence)
     {
         Copy(response, context);
-        if (StatusWithoutContent.Is(context.Response.StatusCode))
+        if (StatusWithoutContent.Is(context.Response.StatusCode, context.Request))
             return;
         if (response.Content.Headers.NonValidated.TryGetValues(HeaderNames.ContentType, out var type)
             && LongAnswers.Contains(type.ToString()))
@@ -189,7 +189,7 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
                 AnswerFields.Add(answer.Headers, name, value);
         }
 
-        if (!StatusWithoutContent.Is(answer.StatusCode))
+        if (!StatusWithoutContent.Is(answer.StatusCode, context.Request))
             answer.ContentLength = LengthOf(response);
     }
 
