@@ -18,11 +18,11 @@ internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectM
         await store.CommittedAsync().WaitAsync(cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
         cancel.ThrowIfCancellationRequested();
         var current = rules.Value;
-        var (own, variants) = (current.Classify(request)?.Key.Text, current.RuleOf(request, null) is { } rule ? Variants.AddressOf(request, rule) : null);
+        var (own, variants) = (current.Classify(request)?.Key.Text, Variants.AddressOf(request, current.RuleOf(request, null)));
         var origin = CacheKey.OriginOf(request);
         foreach (var entry in store.Index.ToArray().Where(e => e.Origin == origin))
         {
-            if (store.Describe(entry)?.Key is { } key && (key == own || (variants is not null && key.StartsWith(variants, StringComparison.Ordinal))))
+            if (store.Describe(entry)?.Key is { } key && (key == own || key.StartsWith(variants, StringComparison.Ordinal)))
                 store.Evict(entry);
         }
     }
@@ -40,6 +40,14 @@ internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectM
     public CacheExplanation Explain(string method, ProxiedRequest request)
     {
         var current = rules.Value;
+        var told = Explain(method, request, current);
+        // Whose they are the address does not tell.
+        return told.State == "bypass" || !store.Index.ContainsKey(Variants.PrivatesOf(Variants.AddressOf(request, current.RuleOf(request, null))).Hash) ? told
+            : told with { Reason = (told.Reason is { } reason ? reason + "; " : "") + "what was answered to a credential is kept for that credential alone, and its host is asked each time" };
+    }
+
+    private CacheExplanation Explain(string method, ProxiedRequest request, CacheRules current)
+    {
         if (!current.Options.Enabled)
             return CacheExplanation.Bypass("cache.enabled is false");
         if (!HttpMethods.IsGet(method) && !HttpMethods.IsHead(method))

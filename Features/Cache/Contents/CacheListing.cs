@@ -112,8 +112,11 @@ internal sealed class CacheListing(CacheStore store, Live<CacheRules> rules, Tim
             return ("tag", "stale", null);
         if (!found.Key.MayChange)
             return (ContentDigest.Find(found.Key.Address.Split('?')[0]) is { IsAddress: true } ? "digest" : "immutable", "always", null);
-        if (found.Key.ToRequest() is not { } request || rules.Value.RuleOfRecord(request) is not { } rule)
+        if (found.Key.ToRequest() is not { } request || rules.Value.RuleOfRecord(request, found.Key.IsPrivate) is not { } rule)
             return ("none", "unused", null);
+        // Its host is asked each time (RFC 9111, 3.5).
+        if (found.Key.IsPrivate)
+            return (rule.Ecosystem ?? rule.Pattern.ToString(), "stale", null);
         var freshness = Freshness.Of(found.Record, rule, time.GetUtcNow());
         return (rule.Ecosystem ?? rule.Pattern.ToString(), freshness.IsFresh ? "fresh" : "stale", -freshness.Staleness);
     }

@@ -23,7 +23,7 @@ public sealed class ContentsEndpointsTests : IAsyncLifetime, IDisposable
     public async Task InitializeAsync()
     {
         _origin = await TestOrigin.StartAsync(_authority.Issue(["localhost"]), AnswerAsync);
-        _proxy = await RunningProxy.StartAsync("cache: {dir: '{DIR}/cache', rules: [{pattern: ^/docs/, mode: revalidate}]}\napi: {token_file: '{DIR}/token', protect: none}");
+        _proxy = await RunningProxy.StartAsync("cache: {dir: '{DIR}/cache', patterns: ['/blobs/sha256:[0-9a-f]{64}$', ^/files/], rules: [{pattern: ^/docs/, mode: revalidate}]}\napi: {token_file: '{DIR}/token', protect: none}");
         _api = _proxy.Api();
     }
 
@@ -52,6 +52,26 @@ public sealed class ContentsEndpointsTests : IAsyncLifetime, IDisposable
         Assert.Equal(("^/docs/", "stale", 11L), Short(all[$"http://localhost:{_origin.HttpPort}/docs/stale"]));
         Assert.Equal(("npm", "stale", 5L), Short(all[$"http://localhost:{_origin.HttpPort}/left"]));
         Assert.Equal("accept,accept-encoding", all[$"http://localhost:{_origin.HttpPort}/left"].Vary);
+    }
+
+    /// <summary>What a pattern names is kept for those who say who they are as theirs, and its host is asked each time.</summary>
+    [Fact]
+    public async Task What_was_answered_to_a_credential_is_listed_with_its_pattern_explained_and_dropped()
+    {
+        var path = $"/files/{new string('a', 64)}.bin";
+        await FetchAsync(path, credential: "Basic dTpw");
+        var listed = Assert.Single(await ListAsync(""));
+        Assert.Equal(($"http://localhost:{_origin.HttpPort}{path}", "^/files/", "stale", true), (listed.Key, listed.Rule, listed.State, listed.Private));
+        Assert.Single(JsonDocument.Parse(await _api.GetStringAsync($"/api/cache/entry?key={Uri.EscapeDataString(listed.Key)}")).RootElement.EnumerateArray());
+
+        var cache = _proxy.Services.GetRequiredService<ContentCache>();
+        var request = RecordKey.Of(listed.Key).ToRequest()!;
+        var told = cache.Explain("GET", request);
+        Assert.Equal("miss", told.State);
+        Assert.EndsWith("what was answered to a credential is kept for that credential alone, and its host is asked each time", told.Reason, StringComparison.Ordinal);
+        await cache.DropAsync(request, CancellationToken.None);
+        Assert.Empty(await ListAsync(""));
+        Assert.DoesNotContain("credential", cache.Explain("GET", request).Reason, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -188,12 +208,14 @@ public sealed class ContentsEndpointsTests : IAsyncLifetime, IDisposable
         await context.Response.Body.WriteAsync(Encoding.ASCII.GetBytes(path));
     }
 
-    private async Task<string> FetchAsync(string path, string? accept = null)
+    private async Task<string> FetchAsync(string path, string? accept = null, string? credential = null)
     {
         using var client = _proxy.Client();
         using var request = new HttpRequestMessage(HttpMethod.Get, _origin.Http + path);
         if (accept is not null)
             request.Headers.TryAddWithoutValidation("Accept", accept);
+        if (credential is not null)
+            request.Headers.TryAddWithoutValidation("Authorization", credential);
         using var answer = await client.SendAsync(request);
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
         return answer.Headers.TryGetValues("X-Cache", out var state) ? string.Concat(state) : "";

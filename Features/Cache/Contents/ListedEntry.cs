@@ -9,7 +9,7 @@ namespace Discobot.Features.Cache.Contents;
 /// <param name="StoredAt">When its origin sent or last confirmed it.</param>
 /// <param name="UsedAt">When a request last used it.</param>
 /// <param name="Rule">Why it is kept: <c>digest</c>, <c>immutable</c> (<c>cache.patterns</c>), a package registry's name, a pattern of
-/// <c>cache.rules</c>, <c>tag</c>, or <c>none</c> when no rule of today names it.</param>
+/// <c>cache.rules</c> or, of answers to a credential, of <c>cache.patterns</c>, <c>tag</c>, or <c>none</c> when no rule of today names it.</param>
 /// <param name="State"><c>always</c>: never asked about again; <c>fresh</c>, <c>stale</c>, or <c>unused</c> when no rule names it.</param>
 /// <param name="FreshFor">Seconds that it answers unasked; negative since it became stale; null where the state is no matter of time.</param>
 /// <param name="Vary">The request fields that it was chosen by.</param>

@@ -8,7 +8,7 @@ namespace Discobot.Features.Cache.Contents;
 /// (<see cref="Variants"/>).
 /// </summary>
 /// <param name="Address">What was asked for: host, path and what counts of the query, before them <c>http://</c> where it is not https.</param>
-/// <param name="IsNames">No answer: it remembers by which fields the address's answers differ.</param>
+/// <param name="IsNames">No answer: it remembers by which fields the address's answers differ, or under which number those to credentials stand.</param>
 /// <param name="IsTag">The digest that a tag last had (<c>cache.stale_tags</c>).</param>
 /// <param name="MayChange">Whether it is kept as its host allows; otherwise for ever.</param>
 /// <param name="IsPrivate">Whether it answers one credential only.</param>
@@ -20,11 +20,11 @@ internal sealed record RecordKey(string Address, bool IsNames, bool IsTag, bool 
         if (text.IndexOf('#', StringComparison.Ordinal) is var hash && hash < 0)
             return new(text, IsNames: false, IsTag: false, MayChange: false, IsPrivate: false, Vary: null);
         var rest = text[(hash + 1)..];
-        var isPrivate = rest.StartsWith("authorization=", StringComparison.Ordinal);
+        var isPrivate = rest.StartsWith(Variants.Credential, StringComparison.Ordinal);
         if (isPrivate)
             rest = rest[(rest.IndexOf(';', StringComparison.Ordinal) + 1)..];
         var vary = rest.Split(':') is [var first, var names, _] && first.StartsWith("vary=", StringComparison.Ordinal) ? names : null;
-        return new(text[..hash], IsNames: rest == "vary", IsTag: rest == "tag", MayChange: rest != "tag", isPrivate, vary);
+        return new(text[..hash], IsNames: rest is "vary" or Variants.Privates, IsTag: rest == "tag", MayChange: rest != "tag", isPrivate, vary);
     }
 
     /// <summary>The request that its address is asked for with; null when an earlier version wrote a key that is none.</summary>

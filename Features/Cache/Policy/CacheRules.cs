@@ -55,7 +55,9 @@ internal sealed class CacheRules(CacheOptions options)
         RuleOf(request, fields) is { } rule ? rule with { IsPersonal = true } : PatternOf(Unescaped(request.Path));
 
     /// <summary>The rule that most likely keeps a record, of which only the address is known: one that needs no word of the client goes first.</summary>
-    public CacheRule? RuleOfRecord(ProxiedRequest request)
+    /// <param name="request">The address.</param>
+    /// <param name="isPrivate">Whether it is one credential's: then it may be a pattern's.</param>
+    public CacheRule? RuleOfRecord(ProxiedRequest request, bool isPrivate)
     {
         foreach (var rule in _rules)
         {
@@ -63,7 +65,7 @@ internal sealed class CacheRules(CacheOptions options)
                 return rule;
         }
 
-        return RuleOf(request, null);
+        return (isPrivate && Options.Enabled ? PatternOf(Unescaped(request.Path)) : null) ?? RuleOf(request, null);
     }
 
     /// <summary>The key of an address, whether or not its answers are stored.</summary>

@@ -156,6 +156,56 @@ public sealed class InvalidationTests : IAsyncLifetime
         Assert.False(_stage.Store.Knows(CacheKey.Of(record.Key)));
     }
 
+    /// <summary>Whoever changes what is there has one credential, and what was answered to all of them is no longer so.</summary>
+    [Theory]
+    [InlineData("/left/-/left-1.0.0.tgz")]
+    [InlineData("/docs/of-a-rule")]
+    [InlineData("/files/of-a-pattern.bin")]
+    public async Task What_was_answered_to_credentials_ends_with_the_write_of_any(string path)
+    {
+        _stage.Options = _stage.Options with
+        {
+            Patterns = [new("^/files/", System.Text.RegularExpressions.RegexOptions.None)],
+            Rules = [new() { Mode = Revalidation.CacheMode.Revalidate, Pattern = new("^/docs/") }],
+        };
+        await _stage.RestartAsync();
+        var conditions = new List<string>();
+        _stage.Origin = context =>
+        {
+            conditions.Add(context.Request.Headers.IfNoneMatch.ToString());
+            var of = context.Request.Headers.Authorization + "|" + context.Request.Headers.Accept;
+            context.Response.Headers.ETag = $"\"{of}\"";
+            context.Response.Headers.Vary = "Accept";
+            context.Response.Headers.CacheControl = "max-age=60";
+            return HttpMethods.IsPut(context.Request.Method) ? CacheStage.Status(context, 201)
+                : context.Request.Headers.IfNoneMatch == $"\"{of}\"" ? CacheStage.Status(context, 304)
+                : context.Response.WriteAsync(of);
+        };
+        (string, string)[] clients = [("tom", "a"), ("tom", "b"), ("ann", "a")];
+        foreach (var known in (bool[])[false, true, false])
+        {
+            conditions.Clear();
+            foreach (var (credential, accept) in clients)
+            {
+                Assert.Equal($"{credential}|{accept}", await AskAsync(HttpMethod.Get, path, credential, accept));
+                await _stage.Store.CommittedAsync();
+            }
+
+            Assert.Equal(known ? ["\"tom|a\"", "\"tom|b\"", "\"ann|a\""] : ["", "", ""], conditions);
+            if (known)
+                await AskAsync(HttpMethod.Put, path, "eve", "a");
+        }
+    }
+
+    private async Task<string> AskAsync(HttpMethod method, string path, string credential, string accept)
+    {
+        using var request = new HttpRequestMessage(method, _stage.Url(path));
+        request.Headers.TryAddWithoutValidation("Authorization", credential);
+        request.Headers.TryAddWithoutValidation("Accept", accept);
+        using var response = await _stage.Client.SendAsync(request);
+        return await response.Content.ReadAsStringAsync();
+    }
+
     [Fact]
     public async Task The_body_stays_for_other_repositories()
     {

@@ -43,12 +43,13 @@ internal sealed class Invalidation(CacheStore store, Fills fills, StaleTags tags
     {
         var key = CacheRules.KeyOf(request);
         fills.Invalidate(key.Hash);
-        var (plain, names) = Variants.KeysOf(Variants.AddressOf(request, rules.Value.RuleOf(request, null)));
+        var address = Variants.AddressOf(request, rules.Value.RuleOf(request, null));
+        var (plain, names) = Variants.KeysOf(address);
         fills.Invalidate(plain.Hash);
         var tag = StaleTags.KeyOf(request);
         fills.Invalidate(tag.Hash);
         tags.StopAwaiting(tag);
-        foreach (var one in (ReadOnlySpan<CacheKey>)[plain, names, key, CacheRules.FormerKeyOf(request), tag])
+        foreach (var one in (ReadOnlySpan<CacheKey>)[plain, names, Variants.PrivatesOf(address), key, CacheRules.FormerKeyOf(request), tag])
         {
             if (store.Knows(one))
                 stored.Add(one);

@@ -86,16 +86,18 @@ internal sealed class PackageRedirects(CacheStore store, Variants variants, Fill
     /// <summary>Whether what a kept redirect leads to is here.</summary>
     /// <param name="from">What it answers.</param>
     /// <param name="record">It.</param>
-    /// <param name="credential">What stands behind an address for the client's credential; empty for none.</param>
-    public bool LeadsToStored(ProxiedRequest from, EntryMetadata record, string credential)
+    /// <param name="credential">The digest of the client's credential; null for none.</param>
+    /// <param name="cancel">Ends it.</param>
+    public async ValueTask<bool> LeadsToStoredAsync(ProxiedRequest from, EntryMetadata record, string? credential, CancellationToken cancel)
     {
         if (record.Header("Location") is not { } location || TargetOf(from, location) is not { } target)
             return false;
         var address = Variants.AddressOf(target, null);
-        return IsKnown(address) || (credential.Length > 0 && IsKnown(address + credential));
+        return await IsKnownAsync(address, cancel) || (credential is not null && await IsKnownAsync(Variants.PrivateOf(address, credential), cancel));
     }
 
-    private bool IsKnown(string address) => Variants.KeysOf(address) is var (plain, names) && (store.Index.ContainsKey(plain.Hash) || store.Index.ContainsKey(names.Hash));
+    private async ValueTask<bool> IsKnownAsync(string address, CancellationToken cancel) =>
+        await variants.KeysOfAsync(address, cancel) is var (plain, names) && (store.Index.ContainsKey(plain.Hash) || store.Index.ContainsKey(names.Hash));
 
     private void Add(EntryMetadata record, Hash256 resource, Moment asked)
     {

@@ -21,7 +21,7 @@ internal sealed partial class Revalidator
                 return;
             }
 
-            if (status is 500 or 502 or 503 or 504 && MayStandIn(question, stored.Record.Metadata, status == 500 ? Trouble.Failing : Trouble.Unavailable))
+            if (status is 500 or 502 or 503 or 504 && await MayStandInAsync(question, stored.Record.Metadata, status == 500 ? Trouble.Failing : Trouble.Unavailable))
             {
                 response.Dispose();
                 await StandInAsync(question, stored, $"it said {status}");
@@ -67,7 +67,7 @@ internal sealed partial class Revalidator
     private async Task<HttpResponseMessage?> TrySendAsync(Question question, StoredBody? stored, Func<HttpRequestMessage> message)
     {
         var (context, request) = (question.Context, ProxiedRequest.Of(question.Context));
-        var isStoodInFor = stored is not null && MayStandIn(question, stored.Record.Metadata, Trouble.Away);
+        var isStoodInFor = stored is not null && await MayStandInAsync(question, stored.Record.Metadata, Trouble.Away);
         if (isStoodInFor && reach.IsAway(request))
         {
             await StandInAsync(question, stored!, OriginReach.WasAway);
@@ -87,7 +87,7 @@ internal sealed partial class Revalidator
             var error = UpstreamFailures.ToError(e, request.Target.Host);
             if (stored is null)
                 await ProxyErrors.WriteAsync(context, error);
-            else if (!UpstreamFailures.IsUnreachable(error) || !MayStandIn(question, stored.Record.Metadata, ConnectionFailure.Is(e) ? Trouble.Away : Trouble.BrokenOff))
+            else if (!UpstreamFailures.IsUnreachable(error) || !await MayStandInAsync(question, stored.Record.Metadata, ConnectionFailure.Is(e) ? Trouble.Away : Trouble.BrokenOff))
                 await RefuseAsync(context, stored, error);
             else
                 await StandInAsync(question, stored, error.Reason);
@@ -138,7 +138,7 @@ internal sealed partial class Revalidator
     private async Task KeepAsync(Question question, CacheEntry entry, HttpResponseMessage response, EntryMetadata confirmed)
     {
         if (StorableAnswer.Forbids(response, "no-store") || StorableAnswer.Forbids(response, "private"))
-            await Task.Run(() => End(question.Private ?? question.Address));
+            await Task.Run(() => EndAsync(question));
         else
             await store.UpdateAsync(entry, confirmed with { Headers = EndToEnd.Storable(confirmed.Headers, cookies: false) });
     }
@@ -160,15 +160,16 @@ internal sealed partial class Revalidator
             await ProxyErrors.WriteAsync(question.Context, new ProxyError(502, "upstream_failed", $"{reason}, and what was stored is damaged."));
     }
 
-    private bool MayStandIn(Question question, EntryMetadata record, Trouble trouble) =>
+    private async ValueTask<bool> MayStandInAsync(Question question, EntryMetadata record, Trouble trouble) =>
         StaleAnswer.MayStandIn(record, question.Rule, question.Wishes, question.Options.OfflineServes, trouble, time.GetUtcNow())
         && (trouble == Trouble.Away || !question.Rule.IsOneOfSet || !sets.IsOvertaken(question.Address, record.StoredAt))
-        && (!StaleAnswer.IsRedirect(record, question.Rule) || redirects.LeadsToStored(ProxiedRequest.Of(question.Context), record, question.Private?[question.Address.Length..] ?? ""));
+        && (!StaleAnswer.IsRedirect(record, question.Rule) || await redirects.LeadsToStoredAsync(
+            ProxiedRequest.Of(question.Context), record, question.Credential, question.Context.RequestAborted));
 
     private async Task PassAsync(Question question, HttpResponseMessage response, Moment asked, EntryMetadata? former)
     {
         var (context, status) = (question.Context, former is null ? "fwd=uri-miss" : "fwd=stale");
-        asked = EndIfGone(question, response, asked);
+        asked = await EndIfGoneAsync(question, response, asked);
         Fill? fill;
         try
         {
@@ -204,22 +205,24 @@ internal sealed partial class Revalidator
         if (question.Rule.Ecosystem is not null && RedirectMemory.IsRedirect((int)response.StatusCode))
             await RedirectAsync(question, response, asked, former);
         else if ((int)response.StatusCode is 200 or 301)
-            End(question.Private ?? question.Address);
+            await EndAsync(question);
     }
 
     // What its origin says is gone answers nobody from now on, to whatever variant of the question it says so. Its saying so is of the state after that.
-    private Moment EndIfGone(Question question, HttpResponseMessage response, Moment asked)
+    private async ValueTask<Moment> EndIfGoneAsync(Question question, HttpResponseMessage response, Moment asked)
     {
         if ((int)response.StatusCode is not (404 or 410))
             return asked;
         var isCurrent = !fills.HasChanged(CacheKey.Of(question.Address).Hash, asked.Mark);
-        End(question.Private ?? question.Address, question.Seat?.Flight);
+        await EndAsync(question, question.Seat?.Flight);
         return isCurrent ? asked with { Mark = fills.Now() } : asked;
     }
 
-    private void End(string address, Flight? own = null)
+    // What was answered to the question's credential, or to those without; other credentials' may hold.
+    private async ValueTask EndAsync(Question question, Flight? own = null)
     {
-        var (plain, names) = Variants.KeysOf(address);
+        if (await variants.KeysOfAsync(question.Private ?? question.Address, CancellationToken.None) is not var (plain, names))
+            return;
         fills.Invalidate(plain.Hash, own);
         store.Invalidate(plain, names);
     }

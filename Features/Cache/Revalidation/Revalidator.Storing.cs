@@ -107,7 +107,7 @@ internal sealed partial class Revalidator
             var isInPlace = StaleAnswer.IsInPlace(record, question.Rule);
             var message = Message(question.Context, isInPlace ? null : record);
             var response = await reach.AskAsync(ProxiedRequest.Of(question.Context), message, isStoodInFor: false, CancellationToken.None);
-            asked = EndIfGone(question, response, asked);
+            asked = await EndIfGoneAsync(question, response, asked);
             if (!isInPlace && (int)response.StatusCode == 304 && ReusableAnswer.Confirms(record, response))
                 await KeepAsync(question, entry, response, ReusableAnswer.Confirmed(record, response, asked.Time, time.GetUtcNow()));
             else if (await TryStoreAsync(question, response, asked) is { } fill)

@@ -80,10 +80,10 @@ internal sealed partial class Revalidator(
     private async ValueTask<Question> AskedByAsync(HttpContext context, CacheRule rule, CacheOptions options)
     {
         using var message = requests.Create(context);
-        var address = Variants.AddressOf(ProxiedRequest.Of(context), rule);
-        return new Question(context, rule, options, address)
+        var credential = CredentialOf(message, rule, context.Request.Headers) is { } sent ? await credentials.OfAsync(sent) : null;
+        return new Question(context, rule, options, Variants.AddressOf(ProxiedRequest.Of(context), rule))
         {
-            Private = CredentialOf(message, rule, context.Request.Headers) is { } credential ? $"{address}authorization={await credentials.OfAsync(credential)};" : null,
+            Credential = credential,
             Integrity = await hashes.OfAsync(rule, ProxiedRequest.Of(context), context.RequestAborted),
         };
     }
@@ -181,8 +181,11 @@ internal sealed partial class Revalidator(
 
     private sealed record Question(HttpContext Context, CacheRule Rule, CacheOptions Options, string Address)
     {
-        /// <summary>Where the answers to the request's credential stand; null when it has none.</summary>
-        public string? Private { get; init; }
+        /// <summary>The digest of the request's credential; null when it has none.</summary>
+        public string? Credential { get; init; }
+
+        /// <summary>Where the answers to that credential stand.</summary>
+        public string? Private => Credential is null ? null : Variants.PrivateOf(Address, Credential);
 
         /// <summary>What an index says of the file; null where none does.</summary>
         public Integrity? Integrity { get; init; }

@@ -11,11 +11,19 @@ namespace Discobot.Features.Cache.Revalidation;
 /// <remarks>
 /// The variants' keys contain a number drawn for the address. Ending what is stored for an address ends the number, and with it every variant,
 /// also those that nobody lists.
+/// What is answered to a credential stands under a name of that credential, in which there is a number drawn for the address as well (<c>#private</c>): who
+/// changes what is there has one credential, and ends the answers to all.
 /// </remarks>
 internal sealed class Variants(CacheStore store, TimeProvider time)
 {
-    private const int MaxNameSets = 4;
+    /// <summary>What begins, behind the address, the names of credentials' answers.</summary>
+    public const string Credential = "authorization=";
+
+    /// <summary>The record that has the number of an address for credentials' answers.</summary>
+    public const string Privates = "private";
+
     public const string Epoch = "X-Epoch";
+    private const int MaxNameSets = 4;
 
     /// <summary>The name of an address; no address has a fragment, so none can be another's.</summary>
     public static string AddressOf(ProxiedRequest request, CacheRule? rule)
@@ -25,16 +33,30 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
         return CacheKey.OriginOf(request) + request.Path + CountedQuery.Of(counted, namesContent: false) + "#";
     }
 
-    /// <summary>What has to end when the origin has changed what is there.</summary>
+    /// <summary>The name of an address for one credential.</summary>
+    public static string PrivateOf(string address, string credential) => $"{address}{Credential}{credential};";
+
+    /// <summary>What has to end when the origin has changed what is there, and <see cref="PrivatesOf"/>.</summary>
     public static (CacheKey Plain, CacheKey Names) KeysOf(string address) => (CacheKey.Of(address), CacheKey.Of(address + "vary"));
+
+    /// <summary>What has to end for the answers to credentials to end, all of them.</summary>
+    public static CacheKey PrivatesOf(string address) => CacheKey.Of(address[..(address.IndexOf('#', StringComparison.Ordinal) + 1)] + Privates);
+
+    /// <summary>As <see cref="KeysOf"/>, for those of an address or, where it is one credential's name of it, of that credential.</summary>
+    /// <returns>Null when nothing is stored for credentials.</returns>
+    public async ValueTask<(CacheKey Plain, CacheKey Names)?> KeysOfAsync(string address, CancellationToken cancel) =>
+        await NameAsync(address, cancel) is { } name ? KeysOf(name) : null;
 
     /// <summary>Opens the newest record that answers a request with these fields; the caller releases it.</summary>
     public async ValueTask<StoredBody?> FindAsync(string address, IHeaderDictionary fields, CancellationToken cancel)
     {
         await store.ListedAsync(cancel);
+        if (await NameAsync(address, cancel) is not { } name)
+            return null;
+        address = name;
         CacheEntry? newest = store.Index.Get(CacheKey.Of(address).Hash);
         var key = CacheKey.Of(address);
-        if (await ReadAsync(address, cancel) is { } names)
+        if (await ReadAsync(KeysOf(address).Names, cancel) is { } names)
         {
             foreach (var set in names.Sets)
             {
@@ -53,23 +75,41 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
     /// <summary>The key under which an answer to a request with these fields is to be stored; null when the disk takes nothing.</summary>
     public async ValueTask<CacheKey?> KeyForAsync(string address, string vary, IHeaderDictionary fields, CancellationToken cancel)
     {
+        if ((await NameAsync(address, cancel) ?? Drawn(address)) is not { } name)
+            return null;
+        address = name;
         var set = Normalized(vary);
         if (set.Length == 0)
             return CacheKey.Of(address);
-        var names = await ReadAsync(address, cancel) ?? new Names(Guid.NewGuid().ToString("N"), []);
+        var names = await ReadAsync(KeysOf(address).Names, cancel) ?? new Names(Guid.NewGuid().ToString("N"), []);
         if (!names.Sets.Contains(set))
         {
             names = names with { Sets = [set, .. names.Sets.Take(MaxNameSets - 1)] };
-            if (!TryWrite(address, names))
+            if (!TryWrite(KeysOf(address).Names, names))
                 return null;
         }
 
         return VariantKey(address, names.Epoch, set, fields);
     }
 
-    private async ValueTask<Names?> ReadAsync(string address, CancellationToken cancel)
+    // With the number that is in force; null for a credential's where none is.
+    private async ValueTask<string?> NameAsync(string address, CancellationToken cancel) =>
+        !IsPrivate(address) ? address
+        : await ReadAsync(PrivatesOf(address), cancel) is { } names ? Numbered(address, names.Epoch)
+        : null;
+
+    private string? Drawn(string address)
     {
-        var key = KeysOf(address).Names;
+        var names = new Names(Guid.NewGuid().ToString("N"), []);
+        return TryWrite(PrivatesOf(address), names) ? Numbered(address, names.Epoch) : null;
+    }
+
+    private static bool IsPrivate(string address) => address.AsSpan(address.IndexOf('#', StringComparison.Ordinal) + 1).StartsWith(Credential, StringComparison.Ordinal);
+
+    private static string Numbered(string address, string epoch) => $"{address[..^1]}.{epoch};";
+
+    private async ValueTask<Names?> ReadAsync(CacheKey key, CancellationToken cancel)
+    {
         if (await store.FindAsync(new CacheTarget(key, null), cancel) is not { } marker)
             return null;
         var record = marker.Record.Metadata;
@@ -78,7 +118,7 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
             record.Header(Epoch) ?? "", [.. record.Headers.Where(h => h.Key == "Vary").Select(h => h.Value)]);
     }
 
-    private bool TryWrite(string address, Names names)
+    private bool TryWrite(CacheKey key, Names names)
     {
         TemporaryBody temporary;
         try
@@ -92,7 +132,7 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
 
         store.Add(temporary, new EntryMetadata
         {
-            Key = KeysOf(address).Names.Text,
+            Key = key.Text,
             Size = 0,
             Digest = Hash256.Of(""),
             StoredAt = time.GetUtcNow().ToUnixTimeMilliseconds(),
