@@ -22,7 +22,7 @@ internal static partial class PackageRules
     private static readonly ImmutableArray<CacheRule> All =
     [
         .. Files("npm", NpmTarball(), path => IsOfVersion(path)),
-        Metadata("npm", NpmDocument(), h => Accepts(h, "vnd.npm.install-v1+json") || IsFrom(h, "npm/", "yarn/", "pnpm/", "bun/")),
+        Metadata("npm", NpmDocument(), h => Accepts(h, "vnd.npm.install-v1+json") || IsFrom(h, "npm/", "yarn/", "pnpm/", "bun/")) with { Path = IsNoService },
         .. Files("pypi", PythonFile(), path => IsOfVersion(path)),
         Immutable("pypi", DevpiFile()),
         Metadata("pypi", PythonIndex()),
@@ -62,6 +62,10 @@ internal static partial class PackageRules
         [Immutable(ecosystem, pattern) with { Path = isFixed }, Metadata(ecosystem, pattern) with { MaxAge = TimeSpan.Zero }];
 
     private static bool IsOfVersion(string path) => Version().IsMatch(path.AsSpan(path.LastIndexOf('/') + 1));
+
+    // Who one is, what a search finds, and whether the registry is there (/-/whoami, /-/v1/search, /-/ping) is not said in its place; a package's tags are.
+    private static bool IsNoService(string path) => !path.Contains("/-/", StringComparison.Ordinal)
+        || (path.Contains("/-/package/", StringComparison.Ordinal) && path.EndsWith("/dist-tags", StringComparison.Ordinal));
 
     // Words for what moves on, where no version comes after them: libssl-dev_3.0 is one of libssl-dev.
     private static bool IsOfVersionAndStays(string path) => IsOfVersion(path) && !Moving().IsMatch(path.AsSpan(path.LastIndexOf('/') + 1));

@@ -14,6 +14,9 @@ public sealed class NpmRegistryTests : IAsyncLifetime
 {
     private const string Abbreviated = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*";
 
+    // Read as a package's document there would be nothing left of it.
+    private const string Service = "{ \"name\": \"left\", \"dist-tags\": { \"latest\": \"2.0.0\" }, \"versions\": { \"2.0.0\": {} }, \"time\": {} }";
+
     private readonly List<string> _asked = [];
     private readonly Dictionary<string, DateTimeOffset> _versions = new()
     {
@@ -237,6 +240,24 @@ public sealed class NpmRegistryTests : IAsyncLifetime
         Assert.Equal((HttpStatusCode.NotFound, "{\"error\":\"Not found\"}"), (missing.StatusCode, await missing.Content.ReadAsStringAsync()));
     }
 
+    /// <summary>Services below "/-/" say other things than packages' documents do, in whatever JSON.</summary>
+    [Theory]
+    [InlineData("/-/all")]
+    [InlineData("/npm/-/all")]
+    [InlineData("/npm/-/all/since?stale=update_after&startkey=1")]
+    [InlineData("/npm/-/npm/v1/security/audits/quick")]
+    [InlineData("/npm/-/npm/v1/security/advisories/bulk")]
+    [InlineData("/npm/-/npm/v1/keys")]
+    [InlineData("/npm/-/npm/v1/attestations/left@2.0.0")]
+    [InlineData("/npm/-/user/org.couchdb.user:left")]
+    [InlineData("/npm/-/whoami")]
+    public async Task A_service_of_the_registry_is_no_package_and_passes_as_it_came(string path)
+    {
+        using var answer = await GetAsync(path);
+        Assert.Equal((HttpStatusCode.OK, Service), (answer.StatusCode, await answer.Content.ReadAsStringAsync()));
+        Assert.False(answer.Headers.Contains("npm-notice"));
+    }
+
     [Fact]
     public async Task A_freeze_date_hides_what_came_later_and_a_change_of_it_counts_at_once()
     {
@@ -288,6 +309,13 @@ public sealed class NpmRegistryTests : IAsyncLifetime
                 },
                 total = 4,
             }));
+            return;
+        }
+
+        if (path.StartsWith("/-/", StringComparison.Ordinal) || path.StartsWith("/npm/-/", StringComparison.Ordinal))
+        {
+            context.Response.ContentType = "application/json";
+            await context.Response.WriteAsync(Service);
             return;
         }
 

@@ -16,6 +16,7 @@ public sealed class PythonRegistryTests : IAsyncLifetime
     private TestOrigin _origin = null!;
     private HttpClient _client = null!;
     private bool _hasJson = true;
+    private bool _hasTimes = true;
 
     private static readonly (string Version, double Days)[] Versions = [("1.0", 90), ("1.1", 30), ("2.0", 0.2)];
 
@@ -84,6 +85,42 @@ public sealed class PythonRegistryTests : IAsyncLifetime
         Assert.Contains("no JSON form", pip.ReasonPhrase, StringComparison.Ordinal);
     }
 
+    /// <summary>devpi has its index at "+simple" and its files at "+f" and "+e"; versions of it differ in whether they tell times.</summary>
+    [Fact]
+    public async Task An_index_as_devpi_has_it_is_one_too_and_where_it_tells_no_times_the_reason_is_told()
+    {
+        using var young = await GetAsync("/root/pypi/+f/2ab/0123456789abc/upper-2.0-py3-none-any.whl", "*/*");
+        Assert.Equal(HttpStatusCode.Forbidden, young.StatusCode);
+        using var old = await GetAsync("/root/pypi/+e/https_host/upper-1.1-py3-none-any.whl", "*/*");
+        Assert.Equal(HttpStatusCode.OK, old.StatusCode);
+        using var index = await GetAsync("/root/pypi/+simple/upper/", Pip);
+        Assert.Equal(["upper-1.0-py3-none-any.whl", "upper-1.1-py3-none-any.whl"], JsonSerializer.Deserialize<JsonElement>(await index.Content.ReadAsStringAsync())
+            .GetProperty("files").EnumerateArray().Select(f => f.GetProperty("filename").GetString()));
+
+        _hasTimes = false;
+        using var untold = await GetAsync("/root/dev/+simple/upper/", Pip);
+        Assert.Equal(HttpStatusCode.BadGateway, untold.StatusCode);
+        Assert.Contains("does not tell them (upload-time, PEP 700); packages.min_age_exclude lets it pass", untold.ReasonPhrase, StringComparison.Ordinal);
+        using var ours = await GetAsync("/root/dev/+f/2ab/0123456789abc/ours-x-2.0.tar.gz", "*/*");
+        Assert.Equal(HttpStatusCode.OK, ours.StatusCode);
+    }
+
+    /// <summary>The host that an index sends its clients to has no index of its own.</summary>
+    [Fact]
+    public async Task A_file_that_its_index_sends_to_another_host_is_as_old_there_and_a_young_one_is_not_sent()
+    {
+        using var young = await GetAsync("/moved/packages/aa/upper-2.0-py3-none-any.whl", "*/*");
+        Assert.Equal(HttpStatusCode.Forbidden, young.StatusCode);
+        using var unknown = await GetAsync("/store/packages/bb/upper-1.1-py3-none-any.whl", "*/*", host: "127.0.0.1");
+        Assert.Equal(HttpStatusCode.Forbidden, unknown.StatusCode);
+        using var old = await GetAsync("/moved/packages/aa/upper-1.1-py3-none-any.whl", "*/*");
+        Assert.Equal(HttpStatusCode.Redirect, old.StatusCode);
+        using var there = await GetAsync(old.Headers.Location!.PathAndQuery, "*/*", host: old.Headers.Location.Host);
+        Assert.Equal((HttpStatusCode.OK, "file"), (there.StatusCode, await there.Content.ReadAsStringAsync()));
+        using var beside = await GetAsync("/store/packages/bb/upper-2.0-py3-none-any.whl", "*/*", host: "127.0.0.1");
+        Assert.Equal(HttpStatusCode.Forbidden, beside.StatusCode);
+    }
+
     [Fact]
     public async Task A_description_tells_of_the_newest_version_that_is_shown()
     {
@@ -98,9 +135,9 @@ public sealed class PythonRegistryTests : IAsyncLifetime
         Assert.Equal("\"json 1.0\"", old.Headers.ETag!.Tag);
     }
 
-    private async Task<HttpResponseMessage> GetAsync(string path, string accept, string? tag = null, string agent = "pip/23.2.1 {}")
+    private async Task<HttpResponseMessage> GetAsync(string path, string accept, string? tag = null, string agent = "pip/23.2.1 {}", string host = "localhost")
     {
-        using var message = new HttpRequestMessage(HttpMethod.Get, _origin.Http + path);
+        using var message = new HttpRequestMessage(HttpMethod.Get, _origin.Http.Replace("localhost", host, StringComparison.Ordinal) + path);
         message.Headers.TryAddWithoutValidation("Accept", accept);
         message.Headers.TryAddWithoutValidation("User-Agent", agent);
         if (tag is not null)
@@ -111,10 +148,12 @@ public sealed class PythonRegistryTests : IAsyncLifetime
     private async Task AnswerAsync(HttpContext context)
     {
         var path = context.Request.Path.Value!;
-        if (path.StartsWith("/packages/", StringComparison.Ordinal))
+        if (path.StartsWith("/moved/packages/", StringComparison.Ordinal))
+            context.Response.Redirect($"http://127.0.0.1:{_origin.HttpPort}/store/packages/bb/{path.Split('/')[^1]}?sig=1");
+        else if (path.StartsWith("/packages/", StringComparison.Ordinal) || path.Contains("/+", StringComparison.Ordinal) && !path.Contains("+simple", StringComparison.Ordinal) || path.StartsWith("/store/", StringComparison.Ordinal) && path.EndsWith("whl", StringComparison.Ordinal))
             await context.Response.WriteAsync("file");
-        else if (path == "/simple/upper/" && _hasJson && context.Request.Headers.Accept.ToString().StartsWith(Json, StringComparison.Ordinal))
-            await SendAsync(context, Json, "simple", new { meta = new { api_version = "1.1" }, name = "upper", versions = Versions.Select(v => v.Version), files = Versions.Select(File) });
+        else if (path.EndsWith("simple/upper/", StringComparison.Ordinal) && !path.StartsWith("/store/", StringComparison.Ordinal) && _hasJson && context.Request.Headers.Accept.ToString().StartsWith(Json, StringComparison.Ordinal))
+            await SendAsync(context, Json, "simple", new { meta = new { api_version = "1.1" }, name = "upper", versions = Versions.Select(v => v.Version), files = Versions.Select(v => File(v).Where(f => _hasTimes || f.Key != "upload-time").ToDictionary()) });
         else if (path == "/simple/upper/")
             await Results.Content("<a>page</a>", "text/html").ExecuteAsync(context);
         else if (path == "/pypi/upper/json")

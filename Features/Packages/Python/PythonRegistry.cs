@@ -12,6 +12,8 @@ internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, I
     private const string Json = "application/vnd.pypi.simple.v1+json";
     private const string Accept = Json + ", application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01";
 
+    private const string PublicFiles = "files.pythonhosted.org";
+
     private static readonly string[] Programs = ["pip/", "uv/", "poetry/", "pdm/", "pipenv/", "setuptools/", "hatch/", "rye/", "pex/"];
 
     public async Task<bool> TryAnswerAsync(HttpContext context, ProxiedRequest request, AgeRules rules, RequestDelegate next)
@@ -65,6 +67,11 @@ internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, I
                 await refusals.FailAsync(context, rules, address.Project, "its index has no JSON form, which alone tells them (PEP 700)");
             else
                 await AnswerFields.SendAsync(context, answer);
+        }
+        else if (index.Files.Count > 0 && index.Files.All(f => f.Published is null))
+        {
+            // An index with nothing in it would say that there is no such project.
+            await refusals.FailAsync(context, rules, address.Project, "its index does not tell them (upload-time, PEP 700)");
         }
         else
         {
@@ -141,10 +148,10 @@ internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, I
     {
         if (!times.TryFind(KeyOf(request.Uri, address.Project), address.Name, out var published))
         {
-            var isPublic = request.Target.Host == "files.pythonhosted.org";
+            var isPublic = request.Target.Host == PublicFiles;
             var index = isPublic
                 ? new ProxiedRequest { Id = request.Id, Target = new ConnectTarget("pypi.org", 443), Scheme = "https", PathAndQuery = $"/simple/{address.Project}/" }
-                : new ProxiedRequest { Id = request.Id, Target = request.Target, Scheme = request.Scheme, PathAndQuery = $"{address.Prefix}/simple/{address.Project}/" };
+                : new ProxiedRequest { Id = request.Id, Target = request.Target, Scheme = request.Scheme, PathAndQuery = address.IndexPath };
             var verdict = policy.JudgeRequest(index.Target, HttpMethods.Get, index.Path);
             var answer = verdict.Allowed ? await new OriginQuestion(context, index, Accept).AskAsync(next) : null;
             if (answer is { Status: StatusCodes.Status200OK } && await answer.UnpackAsync(context.RequestAborted) is { } text && SimpleIndex.TryRead(text, out var read))
@@ -167,9 +174,23 @@ internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, I
         }
 
         if (rules.Shows(published, clock.GetUtcNow()))
+        {
+            context.Response.OnStarting(() => Follow(context, request, address, published));
             return false;
+        }
+
         await refusals.RefuseAsync(context, rules, address.Project, address.Name, published);
         return true;
+    }
+
+    // An index may have its files elsewhere and send its clients there: what it said of a file is known there, too. The public files' own index is asked
+    // whoever sends there, or anybody would vouch for them.
+    private Task Follow(HttpContext context, ProxiedRequest request, PythonAddress address, DateTimeOffset? published)
+    {
+        if (context.Response.StatusCode is 301 or 302 or 303 or 307 or 308 && Uri.TryCreate(request.Uri, context.Response.Headers.Location.ToString(), out var target)
+            && target.IdnHost != PublicFiles && PythonAddress.TryParse(target.AbsolutePath, out var there) && (there.Kind, there.Project, there.Name) == (address.Kind, address.Project, address.Name))
+            times.Remember(KeyOf(target, there.Project), new Dictionary<string, DateTimeOffset?> { [there.Name] = published });
+        return Task.CompletedTask;
     }
 
     private static string KeyOf(Uri file, string project) => $"pypi {file.Authority} {project}";
