@@ -83,6 +83,7 @@ internal static class ProxyProgram
             endpoints.MapPage(settings.Api);
         });
         app.UseRequestGate();
+        app.UseCredentials();
         app.UseHeaders();
         app.UsePackages();
         app.UseCache();

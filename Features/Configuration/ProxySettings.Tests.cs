@@ -319,6 +319,7 @@ public sealed class ProxySettingsTests
             in: [header, query]
             env: GITHUB_TOKEN
             allow_plaintext: true
+            redact: false
         headers:
           "*.example.com":
             set: {Authorization: "Bearer s3cret", X-Token: "env:TOKEN"}

@@ -26,6 +26,8 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
                 await secret.RefreshAsync(context.RequestAborted);
                 var (value, problem) = secret.Read();
                 error = value is null ? Unavailable(secret, problem!) : null;
+                if (value is not null && secret.Redacts)
+                    Redact(context, secret, value);
                 if (value is not null && carries.Value.HasFlag(CredentialPositions.Query))
                     sent = Replace(sent ?? request.PathAndQuery, secret.Placeholder, value);
             }
@@ -40,6 +42,18 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
         if (sent is not null)
             request.Send(sent);
         return (request, null);
+    }
+
+    private static void Redact(HttpContext context, HeldSecret secret, string value)
+    {
+        if (context.Features.Get<Redaction>() is not { } redaction)
+            context.Features.Set(redaction = new Redaction());
+        redaction.Add(secret.Name, value, secret.Placeholder);
+        foreach (var (name, field) in Lines(context.Request.Headers))
+        {
+            if (BasicCredentials.Decode(name, field) is { } basic && basic.Contains(secret.Placeholder, StringComparison.Ordinal))
+                redaction.AddBasic(basic, value, secret.Placeholder);
+        }
     }
 
     // What is refused for its path is not to be read in a log.

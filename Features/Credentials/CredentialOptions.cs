@@ -63,7 +63,7 @@ internal sealed record CredentialOptions
     }
 
     /// <summary>Differs when anything of it does.</summary>
-    public string Identity() => string.Join('\n', Secrets.Select(s => $"{s.Name} {s.Value} {string.Join(' ', s.Hosts.Select(h => h.Text))} {s.In} {s.Variable} {s.AllowPlaintext}"));
+    public string Identity() => string.Join('\n', Secrets.Select(s => $"{s.Name} {s.Value} {string.Join(' ', s.Hosts.Select(h => h.Text))} {s.In} {s.Variable} {s.AllowPlaintext} {s.Redact}"));
 }
 
 /// <summary>A secret that the proxy has and the agent has not.</summary>
@@ -73,8 +73,9 @@ internal sealed record CredentialOptions
 /// <param name="In">Where its placeholder is replaced.</param>
 /// <param name="Variable">The variable of the agent's environment that holds the placeholder; null: none.</param>
 /// <param name="AllowPlaintext">Also over http, where anyone on the way can read it.</param>
+/// <param name="Redact">Whether answers that hold the value show the placeholder.</param>
 internal sealed record Credential(
-    string Name, SecretText Value, ImmutableArray<HostPattern> Hosts, CredentialPositions In, string? Variable, bool AllowPlaintext)
+    string Name, SecretText Value, ImmutableArray<HostPattern> Hosts, CredentialPositions In, string? Variable, bool AllowPlaintext, bool Redact)
 {
     private static readonly (string Word, CredentialPositions Position)[] Words =
         [("header", CredentialPositions.Header), ("basic", CredentialPositions.Basic), ("query", CredentialPositions.Query)];
@@ -100,7 +101,8 @@ internal sealed record Credential(
         if (variable is not null && (char.IsAsciiDigit(variable[0]) || !variable.All(c => char.IsAsciiLetterOrDigit(c) || c == '_')))
             node["env"].Error("must be the name of a variable, as in GITHUB_TOKEN");
         var plaintext = node["allow_plaintext"].AsBool(false);
-        return value is null || value.Source == SecretSource.Literal ? null : new Credential(name, value, hosts, positions, variable, plaintext);
+        var redact = node["redact"].AsBool(true);
+        return value is null || value.Source == SecretSource.Literal ? null : new Credential(name, value, hosts, positions, variable, plaintext, redact);
     }
 
     public void Write(Utf8JsonWriter json)
@@ -118,6 +120,7 @@ internal sealed record Credential(
         if (Variable is not null)
             json.WriteString("env", Variable);
         json.WriteBoolean("allow_plaintext", AllowPlaintext);
+        json.WriteBoolean("redact", Redact);
         json.WriteEndObject();
     }
 

@@ -30,6 +30,10 @@ internal static partial class CredentialsFeature
             .AddSingleton<IRequestRewriter, CredentialRewriter>();
     }
 
+    /// <summary>The first stage of requests that may leave, which sees all that is answered to them.</summary>
+    public static IApplicationBuilder UseCredentials(this IApplicationBuilder app) =>
+        app.ApplicationServices.GetService<IReadOnlyList<HeldSecret>>()?.Any(secret => secret.Redacts) == true ? app.UseMiddleware<AnswerRedaction>() : app;
+
     private static void Leave(CredentialOptions options, string seed, string tokenFile, ILogger log)
     {
         try

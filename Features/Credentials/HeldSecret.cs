@@ -18,6 +18,9 @@ internal sealed class HeldSecret(Credential credential, string placeholder, Secr
 
     public CredentialPositions In => credential.In;
 
+    /// <summary>Whether answers that hold the value show the placeholder.</summary>
+    public bool Redacts => credential.Redact;
+
     /// <summary>Why it must not go there; null: it may.</summary>
     public string? WhyNot(string method, string scheme, string host) =>
         !_hosts.Contains(host) ? $"secrets.{Name}.hosts does not name {host}"

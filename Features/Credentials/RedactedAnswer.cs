@@ -1,0 +1,177 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Discobot.Features.Credentials;
+
+/// <summary>
+/// An answer in which secrets are replaced while it is written. What is flushed leaves at once, but for an end that may be the beginning of a
+/// secret: at most one byte less than the longest, until the next bytes or the end say which it is.
+/// </summary>
+internal sealed class RedactedAnswer : PipeWriter, IHttpResponseBodyFeature
+{
+    private readonly HttpContext _context;
+    private readonly Redaction _redaction;
+    private readonly IHttpResponseBodyFeature _inner;
+    private readonly ArrayBufferWriter<byte> _written = new();
+    private IReadOnlyList<RedactedText>? _texts;
+    private Stream? _stream;
+    private bool _isDecided;
+    private bool _isOver;
+
+    /// <summary>Takes the place of the answer's body, before anything else is registered for its start: whatever is put on the head later is seen.</summary>
+    public RedactedAnswer(HttpContext context, Redaction redaction)
+    {
+        (_context, _redaction, _inner) = (context, redaction, context.Features.GetRequiredFeature<IHttpResponseBodyFeature>());
+        context.Features.Set<IHttpResponseBodyFeature>(this);
+        context.Response.OnStarting(RedactHead);
+    }
+
+    public bool HasRedacted { get; private set; }
+
+    public Stream Stream => _stream ??= this.AsStream(leaveOpen: true);
+
+    public PipeWriter Writer => this;
+
+    public override bool CanGetUnflushedBytes => true;
+
+    public override long UnflushedBytes => _inner.Writer.UnflushedBytes + _written.WrittenCount;
+
+    public override void Advance(int bytes)
+    {
+        if (_texts is null)
+            _inner.Writer.Advance(bytes);
+        else
+            _written.Advance(bytes);
+    }
+
+    public override Memory<byte> GetMemory(int sizeHint = 0)
+    {
+        Decide();
+        return _texts is null ? _inner.Writer.GetMemory(sizeHint) : _written.GetMemory(sizeHint);
+    }
+
+    public override Span<byte> GetSpan(int sizeHint = 0) => GetMemory(sizeHint).Span;
+
+    public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
+    {
+        Decide();
+        Redact(isLast: _isOver);
+        return _inner.Writer.FlushAsync(cancellationToken);
+    }
+
+    public override ValueTask<FlushResult> WriteAsync(ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
+    {
+        Decide();
+        if (_texts is null)
+            return _inner.Writer.WriteAsync(source, cancellationToken);
+        _written.Write(source.Span);
+        return FlushAsync(cancellationToken);
+    }
+
+    public override void CancelPendingFlush() => _inner.Writer.CancelPendingFlush();
+
+    public override void Complete(Exception? exception = null) => _inner.Writer.Complete(exception);
+
+    public void DisableBuffering() => _inner.DisableBuffering();
+
+    public Task StartAsync(CancellationToken cancellationToken = default)
+    {
+        Decide();
+        return _inner.StartAsync(cancellationToken);
+    }
+
+    public Task SendFileAsync(string path, long offset, long? count, CancellationToken cancellationToken = default) =>
+        SendFileFallback.SendFileAsync(Stream, path, offset, count, cancellationToken);
+
+    public async Task CompleteAsync()
+    {
+        await EndAsync();
+        await _inner.CompleteAsync();
+    }
+
+    /// <summary>Nothing more comes that could make a secret of what was held back; what is written yet is no part of one. Never fails.</summary>
+    public ValueTask EndAsync()
+    {
+        if (_isOver)
+            return ValueTask.CompletedTask;
+        _isOver = true;
+        if (_context.Features.Get<IHttpResponseTrailersFeature>()?.Trailers is { IsReadOnly: false, Count: > 0 } trailers)
+            HasRedacted |= _redaction.Redact(trailers);
+        if (_texts is null || _written.WrittenCount == 0)
+            return ValueTask.CompletedTask;
+        Redact(isLast: true);
+        // Where the server broke off, what it said until then leaves now; else with the end, in one piece.
+        return _context.Response.HasStarted ? new ValueTask(_inner.Writer.FlushAsync().AsTask()) : ValueTask.CompletedTask;
+    }
+
+    private Task RedactHead()
+    {
+        Decide();
+        HasRedacted |= _redaction.Redact(_context.Response.Headers);
+        return Task.CompletedTask;
+    }
+
+    // Once the head is as it leaves: whoever writes a body has said before what it is.
+    private void Decide()
+    {
+        if (_isDecided || _context.Response.HasStarted)
+            return;
+        _isDecided = true;
+        _texts = _redaction.OfBody(_context.Response);
+    }
+
+    private void Redact(bool isLast)
+    {
+        if (_texts is null || _written.WrittenCount == 0)
+            return;
+        var body = _written.WrittenSpan;
+        var found = new int[_texts.Count];
+        Array.Fill(found, -1);
+        var (from, held) = (0, Held(body, 0, isLast));
+        while (Next(body, from, found) is var text and >= 0 && found[text] < held)
+        {
+            _inner.Writer.Write(body[from..found[text]]);
+            _inner.Writer.Write(_texts[text].Shown);
+            from = found[text] + _texts[text].Sought.Length;
+            held = Held(body, from, isLast);
+            HasRedacted = true;
+        }
+
+        _inner.Writer.Write(body[from..held]);
+        var rest = body[held..].ToArray();
+        _written.ResetWrittenCount();
+        _written.Write(rest);
+    }
+
+    // The text that is found first; -1: none is. What was found behind the last place is not sought again.
+    private int Next(ReadOnlySpan<byte> body, int from, int[] found)
+    {
+        var first = -1;
+        for (var i = 0; i < found.Length; i++)
+        {
+            if (found[i] < from)
+                found[i] = body[from..].IndexOf(_texts![i].Sought) is var at and >= 0 ? from + at : int.MaxValue;
+            if (found[i] < int.MaxValue && (first < 0 || found[i] < found[first]))
+                first = i;
+        }
+
+        return first;
+    }
+
+    // Where the end begins that may be the beginning of a text: what is found in it may be part of a longer one.
+    private int Held(ReadOnlySpan<byte> body, int from, bool isLast)
+    {
+        var longest = 0;
+        foreach (var text in isLast ? [] : _texts!)
+        {
+            for (var length = Math.Min(text.Sought.Length - 1, body.Length - from); length > longest; length--)
+            {
+                if (body.EndsWith(text.Sought.AsSpan(0, length)))
+                    longest = length;
+            }
+        }
+
+        return body.Length - longest;
+    }
+}

@@ -1,0 +1,144 @@
+using System.Text;
+using Discobot.Infrastructure.Http1;
+using Discobot.Infrastructure.Wire;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Discobot.Features.Credentials;
+
+/// <summary>The secrets that a request was given, on their way back: in its answer the client sees what it sent in their place.</summary>
+internal sealed class Redaction
+{
+    // They are about the bytes that the server sent, and the client gets others (RFC 9530; RFC 1864). Its names for the state of the resource stay:
+    // the same state gives the same answer.
+    private static readonly string[] Digests = ["Content-MD5", "Digest", "Content-Digest", "Repr-Digest"];
+
+    private static readonly string[] TextTypes =
+        ["json", "xml", "javascript", "ecmascript", "yaml", "toml", "x-www-form-urlencoded", "x-ndjson", "ndjson", "graphql", "x-sh"];
+
+    private readonly List<(string Sought, string Shown)> _texts = [];
+
+    /// <summary>The secrets' names, for logs.</summary>
+    public SortedSet<string> Names { get; } = [];
+
+    /// <summary>Has a value shown as its placeholder, in the spellings of fields, queries and JSON.</summary>
+    public void Add(string name, string value, string placeholder)
+    {
+        Names.Add(name);
+        AddText(value, placeholder);
+        AddText(Uri.EscapeDataString(value), placeholder);
+        AddText(value.Replace("/", "\\/", StringComparison.Ordinal), placeholder);
+    }
+
+    /// <summary>Has the credentials of Basic shown as the client sent them.</summary>
+    public void AddBasic(string decoded, string value, string placeholder) =>
+        AddText(Encoded(decoded.Replace(placeholder, value, StringComparison.Ordinal)), Encoded(decoded));
+
+    /// <summary>Longest first, of those that begin at the same place.</summary>
+    public IReadOnlyList<RedactedText> Texts(bool sameLength) =>
+        [.. _texts.OrderByDescending(text => text.Sought.Length).Select(text =>
+            new RedactedText(Encoding.ASCII.GetBytes(text.Sought), Encoding.ASCII.GetBytes(sameLength ? new string('*', text.Sought.Length) : text.Shown)))];
+
+    /// <returns>Whether anything was replaced.</returns>
+    public bool Redact(IHeaderDictionary fields)
+    {
+        var changed = false;
+        if (fields is FieldList list)
+        {
+            for (var i = 0; i < list.Lines.Count; i++)
+            {
+                if (Redacted(list.Lines[i].Value) is { } value)
+                {
+                    list.SetLine(i, value);
+                    changed = true;
+                }
+            }
+
+            return changed;
+        }
+
+        foreach (var (name, values) in fields.ToList())
+        {
+            if (!values.Any(value => Redacted(value ?? "") is not null))
+                continue;
+            fields[name] = values.Select(value => Redacted(value ?? "") ?? value).ToArray();
+            changed = true;
+        }
+
+        return changed;
+    }
+
+    /// <summary>How the body that follows a head is looked into, by which its length and digests are no longer said; null: it is not.</summary>
+    public IReadOnlyList<RedactedText>? OfBody(HttpResponse response)
+    {
+        if (!IsText(response.ContentType) || response.Headers.ContentEncoding.ToString() is not ("" or "identity"))
+            return null;
+        // A part has its place in the whole, so what is replaced in it keeps its length (RFC 9110, 14.4).
+        if (response.StatusCode == StatusCodes.Status206PartialContent)
+            return Texts(sameLength: true);
+        response.ContentLength = null;
+        foreach (var name in Digests)
+            response.Headers.Remove(name);
+        return Texts(sameLength: false);
+    }
+
+    private static bool IsText(string? type)
+    {
+        if (string.IsNullOrWhiteSpace(type))
+            return true;
+        var name = type.Split(';')[0].Trim();
+        return name.StartsWith("text/", StringComparison.OrdinalIgnoreCase)
+            || (name.IndexOf('/', StringComparison.Ordinal) is var slash and > 0 && name[(slash + 1)..] is var kind && !kind.StartsWith("grpc", StringComparison.OrdinalIgnoreCase)
+                && TextTypes.Any(text => kind.Equals(text, StringComparison.OrdinalIgnoreCase) || kind.EndsWith("+" + text, StringComparison.OrdinalIgnoreCase)
+                    || kind.Equals("x-" + text, StringComparison.OrdinalIgnoreCase)));
+    }
+
+    private static string Encoded(string text) => Convert.ToBase64String(Encoding.Latin1.GetBytes(text));
+
+    private void AddText(string sought, string shown)
+    {
+        if (!_texts.Exists(text => text.Sought == sought))
+            _texts.Add((sought, shown));
+    }
+
+    private string? Redacted(string value)
+    {
+        var redacted = value;
+        foreach (var (sought, shown) in _texts)
+            redacted = redacted.Replace(sought, shown, StringComparison.Ordinal);
+        return redacted == value ? null : redacted;
+    }
+}
+
+/// <param name="Sought">What is replaced; not empty.</param>
+/// <param name="Shown">What takes its place.</param>
+internal sealed record RedactedText(byte[] Sought, byte[] Shown);
+
+/// <summary>The stage that shows clients their placeholders where answers hold the secrets. Requests without one pass it untouched.</summary>
+internal sealed partial class AnswerRedaction(RequestDelegate next, ILogger<AnswerRedaction> log)
+{
+    public Task InvokeAsync(HttpContext context) =>
+        context.Features.Get<Redaction>() is { } redaction ? RedactAsync(context, redaction) : next(context);
+
+    private async Task RedactAsync(HttpContext context, Redaction redaction)
+    {
+        var answer = new RedactedAnswer(context, redaction);
+        // The head of a short answer leaves with its end, behind all stages.
+        context.Response.OnCompleted(() =>
+        {
+            if (answer.HasRedacted)
+                LogRedacted(ProxiedRequest.Of(context).Target.Host, string.Join(", ", redaction.Names), ProxiedRequest.Of(context).Id);
+            return Task.CompletedTask;
+        });
+        try
+        {
+            await next(context);
+        }
+        finally
+        {
+            await answer.EndAsync();
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "credential redacted {Host} {Secrets} {Id}")]
+    private partial void LogRedacted(string host, string secrets, string id);
+}
