@@ -13,6 +13,7 @@ using Discobot.Features.Headers;
 using Discobot.Features.Interception;
 using Discobot.Features.Packages;
 using Discobot.Features.Socks5;
+using Discobot.Features.Telemetry;
 using Discobot.Infrastructure.Hosts;
 using Discobot.Infrastructure.Logging;
 using Discobot.Infrastructure.Wire;
@@ -55,6 +56,7 @@ internal static class ProxyProgram
             .AddSocks5(settings.Socks, settings.Proxy.ReadTimeout)
             .AddWayOut(settings, gateway)
             .AddAudit(settings.Audit, settings.Api.TokenFile, sources.Environment.GetValueOrDefault("SESSION_ID", ""))
+            .AddTelemetry(sources.Environment)
             .AddInterception(settings.Proxy, settings.Tls, new OwnListeners([.. proxy, .. api, .. redirected, .. named]), sources.Environment, UpstreamRoots);
 
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration();

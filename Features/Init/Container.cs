@@ -82,6 +82,9 @@ internal sealed class Container(
         var environment = ProxyEnvironment.Without(Environment, proxy.Port);
         foreach (var secret in proxy.SecretVariables)
             environment.Remove(secret);
+        // The collector's key is the proxy's, as a secret of the configuration would be.
+        foreach (var name in environment.Keys.Where(name => name.StartsWith("OTEL_EXPORTER_OTLP_", StringComparison.Ordinal) && name.EndsWith("HEADERS", StringComparison.Ordinal)).ToList())
+            environment.Remove(name);
         if (environment.TryGetValue("WORKSPACE_PATH", out var source))
             environment["WORKSPACE_PATH"] = GitSource.Parse(source).Url;
         return environment;

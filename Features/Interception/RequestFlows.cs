@@ -7,6 +7,9 @@ namespace Discobot.Features.Interception;
 /// <summary>The flow of each request: begun before anything is known of it, ended when its answer is on its way or lost.</summary>
 internal sealed class RequestFlows(FlowRecorder recorder)
 {
+    /// <summary>Characters of a field of the trace that are kept; a tracestate of a trace that is to go on has no more (W3C Trace Context, 3.3.1.5).</summary>
+    private const int MostOfTrace = 512;
+
     /// <summary>Begins the flow of a request, which ends with it.</summary>
     public Flow Begin(HttpContext context)
     {
@@ -15,6 +18,13 @@ internal sealed class RequestFlows(FlowRecorder recorder)
         context.TraceIdentifier = flow.Id;
         flow.Method = context.Request.Method;
         flow.Protocol = "h1";
+        // Of several it is not known which counts (W3C Trace Context, 3.2).
+        if (recorder.KeepsTraceContext && context.Request.Headers.TraceParent is [{ Length: <= MostOfTrace } parent])
+        {
+            flow.TraceParent = parent;
+            flow.TraceState = context.Request.Headers.TraceState is [{ Length: <= MostOfTrace } state] ? state : null;
+        }
+
         if (HttpProtocol.IsHttp2(context.Request.Protocol))
         {
             flow.Protocol = "h2";

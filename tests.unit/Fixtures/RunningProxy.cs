@@ -16,6 +16,7 @@ internal sealed class RunningProxy : IAsyncDisposable
     private readonly string _directory = Directory.CreateTempSubdirectory("discobot-test-").FullName;
     private WebApplication? _app;
     private ProxySettings _settings = null!;
+    private SettingsSources? _sources;
 
     public int Port { get; } = FreePort();
 
@@ -32,7 +33,8 @@ internal sealed class RunningProxy : IAsyncDisposable
 
     /// <param name="yaml">Further sections, such as <c>allowlist: …</c>; proxy, tls and logging are the fixture's, and cache and api unless they
     /// are here.</param>
-    public static async Task<RunningProxy> StartAsync(string yaml = "", string tls = "", string proxySection = "")
+    /// <param name="variables">Of the environment, beyond those that name directories.</param>
+    public static async Task<RunningProxy> StartAsync(string yaml = "", string tls = "", string proxySection = "", IReadOnlyDictionary<string, string>? variables = null)
     {
         var proxy = new RunningProxy();
         await File.WriteAllTextAsync(Path.Combine(proxy._directory, "extra.pem"), proxy.Upstreams.Pem);
@@ -45,6 +47,9 @@ internal sealed class RunningProxy : IAsyncDisposable
             {{yaml.Replace("{DIR}", proxy._directory, StringComparison.Ordinal)}}
             """;
         var environment = new Dictionary<string, string> { ["HOME"] = proxy._directory, ["XDG_DATA_HOME"] = proxy._directory };
+        foreach (var (name, value) in variables ?? new Dictionary<string, string>())
+            environment[name] = value;
+        proxy._sources = variables is null ? null : SettingsSources.Of(null, environment);
         var settings = SettingsSources.Of(null, environment).Load(ConfigDocument.Parse(text, "test.yaml"));
         proxy._settings = settings.Value ?? throw new InvalidOperationException(settings.ErrorText());
         await proxy.BeginAsync();
@@ -52,7 +57,7 @@ internal sealed class RunningProxy : IAsyncDisposable
     }
 
     /// <summary>Starts it, anew after <see cref="EndAsync"/>: the same ports and files.</summary>
-    public Task BeginAsync() => (_app = ProxyProgram.Build(_settings)).StartAsync();
+    public Task BeginAsync() => (_app = ProxyProgram.Build(_settings, _sources)).StartAsync();
 
     public async Task EndAsync()
     {

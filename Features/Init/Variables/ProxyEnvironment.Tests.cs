@@ -119,6 +119,13 @@ public sealed class ProxyEnvironmentTests : IDisposable
     }
 
     [Fact]
+    public void The_key_of_the_collector_of_telemetry_is_not_in_it()
+    {
+        Use(("OTEL_EXPORTER_OTLP_HEADERS", "key=secret"), ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "key=secret"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example"));
+        Assert.Equal(["OTEL_EXPORTER_OTLP_ENDPOINT"], AgentEnvironment(serves: false).Keys.Where(name => name.StartsWith("OTEL", StringComparison.Ordinal)));
+    }
+
+    [Fact]
     public void The_agent_has_placeholders_in_place_of_secrets()
     {
         Use(("GITHUB_TOKEN", "secret"));

@@ -30,7 +30,7 @@ internal enum FlowVerdict
 
 /// <summary>
 /// One request, tunnel, question for a name or refusal, and what is told of it when it is over. Written by whoever serves it, one at a time, until it is
-/// over; observers see it then, and it does not change any more that matters. Holds no values of fields, no bodies, no values of a query.
+/// over; observers see it then, and it does not change any more that matters. Holds no values of fields but those two of a trace, no bodies, no values of a query.
 /// </summary>
 internal sealed class Flow
 {
@@ -65,6 +65,12 @@ internal sealed class Flow
 
     /// <summary>The names in the query, without their values; null where there is no query.</summary>
     public IReadOnlyList<string>? QueryNames => PathAndQuery is { } sent && sent.IndexOf('?', StringComparison.Ordinal) is var query and >= 0 ? NamesIn(sent[(query + 1)..]) : null;
+
+    /// <summary>The client's <c>traceparent</c> (W3C Trace Context), where somebody wants it; it goes upstream untouched all the same.</summary>
+    public string? TraceParent { get; set; }
+
+    /// <summary>The <c>tracestate</c> beside it.</summary>
+    public string? TraceState { get; set; }
 
     /// <summary><c>h1</c>, <c>h2</c>, <c>ws</c>, <c>grpc</c>, and <c>tcp</c>, <c>tls</c>, <c>udp</c> of what is not HTTP.</summary>
     public string? Protocol { get; set; }

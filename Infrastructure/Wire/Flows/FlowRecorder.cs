@@ -8,6 +8,9 @@ namespace Discobot.Infrastructure.Wire.Flows;
 internal interface IFlowObserver
 {
     void Ended(Flow flow);
+
+    /// <summary>Whether it wants to know to which trace a request belongs; nobody reads the fields otherwise.</summary>
+    bool WantsTraceContext => false;
 }
 
 /// <summary>Finds whose a client's connection is.</summary>
@@ -24,6 +27,9 @@ internal sealed class FlowRecorder(IEnumerable<IFlowObserver> observers, IClient
 
     // Unique also among those of earlier starts, whose flows are in the same files.
     private long _lastId = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() << 20;
+
+    /// <summary>Whether flows should say to which trace they belong.</summary>
+    public bool KeepsTraceContext { get; } = observers.Any(observer => observer.WantsTraceContext);
 
     /// <summary>A number of its own, for what is no flow itself.</summary>
     public string NextId() => Interlocked.Increment(ref _lastId).ToString("x", CultureInfo.InvariantCulture);
