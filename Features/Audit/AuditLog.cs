@@ -179,7 +179,7 @@ internal sealed partial class AuditLog : IFlowObserver, IDisposable
             Directory.CreateDirectory(Path.GetDirectoryName(_path)!);
             return new LogFile(_path, _options.MaxSize, _options.Keep);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             Tell(e.Message);
             return null;

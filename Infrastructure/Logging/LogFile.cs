@@ -153,7 +153,7 @@ internal sealed class LogFile : Stream
             else
                 File.Delete(_path);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             // It goes on growing: better than losing lines.
         }

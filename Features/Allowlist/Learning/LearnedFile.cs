@@ -52,7 +52,7 @@ internal sealed class LearnedFile(string path, LearnedTraffic learned, ILogger<L
             if (JsonSerializer.Deserialize(RegularFile.ReadAllBytes(path), LearnedJson.Default.LearnedReport) is { Hosts: not null, Addresses: not null } report)
                 learned.Restore(report);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+        catch (Exception e) when (e is JsonException || DiskFailure.Is(e))
         {
             log.LogWarning("what was learned before is not known file={File} reason={Reason}", path, e.Message);
         }
@@ -71,7 +71,7 @@ internal sealed class LearnedFile(string path, LearnedTraffic learned, ILogger<L
             _written = changes;
             _failed = false;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             if (!_failed)
                 log.LogWarning("what is learned will be forgotten at the end file={File} reason={Reason}", path, e.Message);

@@ -188,10 +188,9 @@ internal sealed partial class Fill
         {
             if (chunk.End > _request.Options.MaxSize)
                 throw new IOException("it is larger than the cache (cache.max_size)");
-            RandomAccess.Write(_temporary.File, content, chunk.Start);
+            DiskFailure.Write(_temporary.File, content, chunk.Start);
         }
-        // What .NET makes of EFBIG (`ulimit -f`) is no IOException.
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             LogNotStored(_context.Log, Path, e.Message, _request.Client.Id);
             _body.GoDirect();

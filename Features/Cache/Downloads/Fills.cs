@@ -167,7 +167,7 @@ internal sealed class Fills : IDisposable
             _ = FollowAsync(fill, flight, request);
             return fill;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             _log.LogWarning("cache passes through without storing {Path} {Reason}", request.Target.Key.Address, e.Message);
             return null;

@@ -110,7 +110,7 @@ internal sealed partial class IndexHashes(TimeProvider time)
         {
             await Task.Run(() => Remember(ecosystem, request, document));
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException or InvalidDataException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException or InvalidDataException || DiskFailure.Is(e))
         {
             // An index that cannot be read says nothing.
         }

@@ -86,13 +86,13 @@ internal sealed partial class CacheDirectory(string path)
             var (path, file) = CreateTemporary();
             using (file)
             {
-                RandomAccess.Write(file, key, 0);
+                DiskFailure.Write(file, key, 0);
                 RandomAccess.FlushToDisk(file);
             }
 
             File.Move(path, CredentialKeyPath, overwrite: true);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             // A directory that is another's, or a full disk.
         }
@@ -107,7 +107,7 @@ internal sealed partial class CacheDirectory(string path)
         {
             File.Delete(path);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
         }
     }
@@ -120,7 +120,7 @@ internal sealed partial class CacheDirectory(string path)
         {
             using (file)
             {
-                RandomAccess.Write(file, metadata.ToJson(), 0);
+                DiskFailure.Write(file, metadata.ToJson(), 0);
                 RandomAccess.FlushToDisk(file);
             }
 

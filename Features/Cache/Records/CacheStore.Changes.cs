@@ -59,7 +59,7 @@ internal sealed partial class CacheStore
         {
             await Task.Run(() => Update(stored, metadata));
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             LogDiskFailed("update a record", e.Message);
         }
@@ -181,7 +181,7 @@ internal sealed partial class CacheStore
                     _directory.Delete(key);
             }
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             LogDiskFailed("delete an entry", e.Message);
         }
@@ -234,7 +234,7 @@ internal sealed partial class CacheStore
             if (isEnded)
                 Remove(entry);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             LogDiskFailed("store a record", e.Message);
         }
@@ -269,7 +269,7 @@ internal sealed partial class CacheStore
 
             ShareBody(entry);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             LogDiskFailed("store an entry", e.Message);
             Drop(entry, e.Message);

@@ -27,7 +27,7 @@ internal sealed partial class CacheStore
             else
                 Drop(entry, "a check of the disk found its body altered");
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             LogDiskFailed("check an entry", e.Message);
         }
@@ -47,7 +47,7 @@ internal sealed partial class CacheStore
                 hash.AppendData(buffer, 0, read);
             return hash.GetHashAndReset();
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             LogDiskFailed("read an entry", e.Message);
             return null;

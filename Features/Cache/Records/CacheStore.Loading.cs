@@ -22,7 +22,7 @@ internal sealed partial class CacheStore
         {
             _directory.Prepare();
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             LogDiskFailed("use its directory", e.Message);
             return false;
@@ -45,7 +45,7 @@ internal sealed partial class CacheStore
                 CacheSnapshot.Write(_directory.SnapshotPath, Index.ToArray());
                 _snapshotAt = changes;
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            catch (Exception e) when (DiskFailure.Is(e))
             {
                 LogDiskFailed("save its index", e.Message);
             }
@@ -72,7 +72,7 @@ internal sealed partial class CacheStore
             Index.AddNewer(CollectionsMarshal.AsSpan(Unknown(files)));
             Sweep(files);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             LogDiskFailed("read its directory", e.Message);
         }
@@ -103,7 +103,7 @@ internal sealed partial class CacheStore
                     Index.AddNewer([entry]);
             }
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             LogDiskFailed("look for an entry", e.Message);
         }
@@ -154,7 +154,7 @@ internal sealed partial class CacheStore
                 var entry = _directory.ReadMetadata(keys[i], headers: false)?.ToEntry();
                 read[i] = entry?.Key == keys[i] ? entry : null;
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            catch (Exception e) when (DiskFailure.Is(e))
             {
                 unreadable.Add(keys[i]);
             }

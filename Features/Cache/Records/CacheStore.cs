@@ -76,7 +76,7 @@ internal sealed partial class CacheStore
         {
             return _directory.ReadMetadata(entry.Key) is { } record && record.Digest == entry.Digest && Hash256.Of(record.Key) == entry.Key ? record : null;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             return null;
         }
@@ -134,7 +134,7 @@ internal sealed partial class CacheStore
                 _open.Remove(entry);
             return body is not null;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             // No descriptor left, no permission, a disk that stumbled: none of these says anything about the body.
             LogDiskFailed("read an entry", e.Message);

@@ -57,7 +57,7 @@ internal sealed class DirectoryLock : IDisposable
             var owner = File.ReadAllText(Path.Join(directory, Owner)).Trim();
             return owner.Length is > 0 and < 200 && !owner.Any(char.IsControl) ? owner : "another process";
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             return "another process";
         }

@@ -109,7 +109,7 @@ internal sealed class PackageRedirects(CacheStore store, Variants variants, Fill
                 store.Evict(body.Entry);
             body.Release();
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             // A full disk: then it is not kept.
         }

@@ -125,7 +125,7 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
         {
             temporary = store.CreateTemporary();
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             return false;
         }

@@ -35,7 +35,7 @@ internal sealed partial class WarmAtStart(CacheWarmer warmer, Live<CacheRules> r
         {
             return WarmFiles.Read(name);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (DiskFailure.Is(e))
         {
             LogFailed(name, e.Message);
             return [];

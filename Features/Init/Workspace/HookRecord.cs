@@ -35,7 +35,7 @@ internal sealed class HookRecord(Container container, SessionHook hook) : IDispo
         if (_log is null)
             return;
         var bytes = Encoding.UTF8.GetBytes(line + "\n");
-        RandomAccess.Write(_log, bytes, _length);
+        DiskFailure.Write(_log, bytes, _length);
         _length += bytes.Length;
     });
 

@@ -26,9 +26,11 @@ internal static partial class AtomicFile
             WriteNew(temporary, content, mode);
             File.Move(temporary, path, overwrite: true);
         }
-        catch
+        catch (Exception e)
         {
             File.Delete(temporary);
+            if (DiskFailure.IsTooLarge(e))
+                throw new IOException($"write {path}: the file is larger than may be", e);
             throw;
         }
 

@@ -95,7 +95,7 @@ internal sealed partial class DirectoryHandle
         try
         {
             using (var handle = CreateFile(temporary, permissions, owner))
-                RandomAccess.Write(handle, content, 0);
+                DiskFailure.Write(handle, content, 0);
             Rename(temporary, this, name);
         }
         catch (IOException)
@@ -147,7 +147,7 @@ internal sealed partial class DirectoryHandle
         long offset = 0;
         for (int read; (read = RandomAccess.Read(source, buffer, offset)) > 0; offset += read)
         {
-            RandomAccess.Write(target, buffer.AsSpan(0, read), offset);
+            DiskFailure.Write(target, buffer.AsSpan(0, read), offset);
             cancellationToken.ThrowIfCancellationRequested();
         }
     }
