@@ -16,7 +16,7 @@ internal sealed class ApiAuthorization(RequestDelegate next, ApiToken token, Api
 
     // The page asks for the token itself, and shows nothing without it.
     private bool IsProtected(HttpContext context) => options.IsOpenTo(context.Connection)
-        ? !LivePage.IsPartOf(context.Request.Path) && IsProtected(context.Request, options.Protect)
+        ? !LivePage.IsPartOf(context.Request.Path) && !LoginEndpoints.IsLogin(context.Request.Path) && IsProtected(context.Request, options.Protect)
         : IsProtected(context.Request, ApiProtection.All);
 
     private static bool IsProtected(HttpRequest request, ApiProtection protection) => protection switch
@@ -31,5 +31,5 @@ internal sealed class ApiAuthorization(RequestDelegate next, ApiToken token, Api
     // Emptying the whole cache asks for none: agents that fill a disk may do so.
     private static bool IsChange(PathString path) =>
         path.StartsWithSegments("/api/config") || path.StartsWithSegments("/api/cache/entries") || path.StartsWithSegments("/api/cache/warm")
-        || path.StartsWithSegments("/api/approvals") || path.StartsWithSegments("/api/grants");
+        || path.StartsWithSegments("/api/approvals") || path.StartsWithSegments("/api/grants") || path.StartsWithSegments(LoginEndpoints.Path);
 }

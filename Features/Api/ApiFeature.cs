@@ -15,7 +15,8 @@ internal static class ApiFeature
     /// <summary>Registers the token that changes are protected by.</summary>
     public static IServiceCollection AddApi(this IServiceCollection services, ApiOptions options) => services
         .AddSingleton(options)
-        .AddSingleton<ApiToken>();
+        .AddSingleton<ApiToken>()
+        .AddSingleton<LoginCodes>();
 
     public static void ListenForApi(this KestrelServerOptions kestrel, IEnumerable<IPEndPoint> addresses)
     {
@@ -74,6 +75,8 @@ internal sealed record ApiError(string Error);
 [JsonSerializable(typeof(ApiError))]
 [JsonSerializable(typeof(ConfigRefusal))]
 [JsonSerializable(typeof(IReadOnlyList<ConfigMistake>))]
+[JsonSerializable(typeof(LoginCode))]
+[JsonSerializable(typeof(LoginToken))]
 [JsonSerializable(typeof(Explanation))]
 [JsonSerializable(typeof(TransparentExplanation))]
 [JsonSerializable(typeof(JsonElement))]

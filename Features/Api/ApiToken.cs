@@ -33,6 +33,9 @@ internal sealed class ApiToken
         }
     }
 
+    /// <summary>The token itself, for whoever has proved that they may read it; null: there is none.</summary>
+    public string? Text => _token is null ? null : Encoding.UTF8.GetString(_token);
+
     /// <summary>Whether an Authorization field carries the token. Takes the same time whatever is wrong.</summary>
     public bool IsCarriedBy(string? authorization) =>
         _token is not null

@@ -28,6 +28,7 @@ internal static class LivePage
         endpoints.MapPolicy();
         if (!options.Ui)
             return;
+        endpoints.MapLogin(endpoints.ServiceProvider.GetRequiredService<ApiToken>());
         foreach (var (path, name, type) in Files)
         {
             var content = Read(name);

@@ -1,5 +1,5 @@
 // The page: its tabs, its login, and when which of its views is drawn and asked for anew.
-import { isLoggedIn, json, logIn, logOut, setText } from './shared.js';
+import { isLoggedIn, json, logIn, logInByCode, logOut, setText } from './shared.js';
 import { changed, connection, onChange, reconnect, watch } from './flows.js';
 import { render, start } from './traffic.js';
 import { draw, notice, poll, prepare } from './views.js';
@@ -41,8 +41,8 @@ async function ask(name) {
   try {
     await poll[name]();
   } catch (e) {
-    // The state of the connection says where the proxy is away.
-    if (e.status) notice(e.message, true);
+    // The state of the connection says where the proxy is away, or wants the token.
+    if (e.status && (e.status !== 401 || isLoggedIn())) notice(e.message, true);
   }
 }
 
@@ -66,16 +66,33 @@ function showLogin() {
   byId('token-field').hidden = byId('log-in').hidden = isLoggedIn();
 }
 
+function welcome() {
+  byId('token').value = '';
+  notice('');
+  showLogin();
+  if (connection.state !== 'live') reconnect();
+  refresh();
+}
+
+// The address is shown and kept without the code, though it is good for nothing any more.
+async function openAddress() {
+  const code = /^#login=([0-9a-f]{32})$/.exec(location.hash)?.[1];
+  show(code ? 'traffic' : location.hash.slice(1));
+  if (!code || isLoggedIn()) return;
+  try {
+    if (await logInByCode(code)) welcome();
+    else notice('This address was used, or is older than a minute: `discobot ui` prints another.', true);
+  } catch {
+    notice('The proxy does not answer.', true);
+  }
+}
+
 async function tryLogin() {
   const field = byId('token');
   try {
     if (await logIn(field.value.trim())) {
-      field.value = '';
-      notice('');
-      showLogin();
+      welcome();
       byId('log-out').focus();
-      if (connection.state !== 'live') reconnect();
-      refresh();
     } else {
       notice('This is not the token.', true);
       field.focus();
@@ -97,11 +114,11 @@ tabs.forEach((tab, i) => {
     show(tabs[(next + tabs.length) % tabs.length].getAttribute('aria-controls'), true);
   });
 });
-addEventListener('hashchange', () => show(location.hash.slice(1)));
+addEventListener('hashchange', openAddress);
 onChange(frame);
 start();
 prepare();
-show(location.hash.slice(1));
+openAddress();
 watch();
 repeat(() => 'blocked');
 repeat(() => open === 'blocked' ? '' : open);

@@ -115,3 +115,13 @@ export async function logIn(text) {
   }
   return true;
 }
+
+// A code of `discobot ui`, good once: the token for it, or false.
+export async function logInByCode(code) {
+  try {
+    return await logIn((await json('/api/login', { method: 'POST', body: { code } })).token);
+  } catch (e) {
+    if (e.status === undefined) throw e;
+    return false;
+  }
+}

@@ -34,6 +34,7 @@ internal static class RootCommands
         root.Subcommands.Add(AuditCommand.Create());
         root.Subcommands.Add(TailCommand.Create());
         root.Subcommands.Add(HarCommand.Create());
+        root.Subcommands.Add(UiCommand.Create());
         root.Subcommands.Add(ExplainCommand.Create());
         root.Subcommands.Add(DoctorCommand.Create());
         root.Subcommands.Add(ExecCommand.Create());
