@@ -18,8 +18,6 @@ internal sealed class CacheMiddleware(
     {
         var request = context.Request;
         var current = rules.Value;
-        if (ProxiedRequest.Of(context).HoldsCredential)
-            return next(context);
         if (!HttpMethods.IsGet(request.Method) && !HttpMethods.IsHead(request.Method))
         {
             if (current.Options.Enabled)
@@ -28,6 +26,8 @@ internal sealed class CacheMiddleware(
         }
 
         var proxied = ProxiedRequest.Of(context);
+        if (proxied.HoldsCredential)
+            return next(context);
         var classified = current.Classify(proxied);
         var isPersonal = classified is { Expected: null } && IsPersonal(context, proxied);
         var target = (isPersonal ? null : classified) ?? redirects.Expect(current.Options, proxied, null);
@@ -55,7 +55,7 @@ internal sealed class CacheMiddleware(
     // What an address that names no digest answers to a credential is for that credential.
     private bool IsPersonal(HttpContext context, ProxiedRequest proxied)
     {
-        if (CountedQuery.IsSigned(proxied.PathAndQuery.AsSpan(proxied.Path.Length)))
+        if (CountedQuery.IsSigned(proxied.PathAndQuery.AsSpan(proxied.Path.Length)) || context.Request.Headers.Any(field => CredentialMark.IsIn(field.Value.ToString())))
             return true;
         using var message = requests.Create(context);
         return CredentialFields.AreIn(message);

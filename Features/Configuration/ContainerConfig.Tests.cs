@@ -189,6 +189,20 @@ public sealed class ContainerConfigTests : IDisposable
         Assert.Equal(["PASSWORD", "TOKEN"], choice.SecretVariables.Order());
     }
 
+    /// <summary>With and without a policy.</summary>
+    [Theory]
+    [InlineData("DISCOBOT_PLACEHOLDERS")]
+    [InlineData("DISCOBOT_START_TOKEN")]
+    [InlineData("OTEL_EXPORTER_OTLP_HEADERS")]
+    [InlineData("OTEL_EXPORTER_OTLP_TRACES_HEADERS")]
+    public void What_the_proxy_alone_is_told_no_workspace_may_send_away(string variable)
+    {
+        var text = $"headers: {{h.example: {{set: {{X: \"env:{variable}\"}}}}}}\n";
+        Assert.EndsWith($": env:{variable} is the proxy's own, which no workspace may use", Assert.Single(Choose(text).Refused), StringComparison.Ordinal);
+        Policy("cache: {enabled: true}");
+        Assert.EndsWith($": env:{variable} is the proxy's own, which no workspace may use", Assert.Single(Choose(text).Refused), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Secrets_are_the_policys_to_define_and_their_variables_are_told()
     {

@@ -43,7 +43,13 @@ internal static class WorkspaceRules
             yield return $"api.listen: {address} is not a loopback address";
         foreach (var key in settings.Secrets().Where(s => s.Value.Source == SecretSource.File).Select(s => s.Key).Distinct())
             yield return $"{key}: a workspace cannot name files for secrets; env:NAME takes them from the container's environment";
+        foreach (var (key, value) in settings.Secrets().Where(s => s.Value.Source == SecretSource.Environment && IsWithheld(s.Value.Text)))
+            yield return $"{key}: {value} is the proxy's own, which no workspace may use";
     }
+
+    // What init tells its proxy, the seed of all placeholders among it, and the key of the operator's collector: the agent's environment has none of them.
+    private static bool IsWithheld(string variable) => variable.StartsWith("DISCOBOT_", StringComparison.Ordinal)
+        || (variable.StartsWith("OTEL_EXPORTER_OTLP_", StringComparison.Ordinal) && variable.EndsWith("HEADERS", StringComparison.Ordinal));
 
     /// <summary>What is the operator's where the operator limits what may leave: a parent proxy is dialled whatever the allowlist says, and takes
     /// everything on from there; whom upstreams may be taken for decides who reads what is sent to them.</summary>
