@@ -59,7 +59,7 @@ public sealed class SharedPlacesTests
         Assert.DoesNotContain(waiting, task => task.IsCompleted);
         foreach (var name in (string[])["a", "b", "c", "d"])
             Assert.NotNull(await _places.EnterAsync(name, default));
-        Assert.False(_places.EnterAsync("e", default).IsCompleted);
+        Assert.False(_places.EnterAsync("e", default).AsTask().IsCompleted);
     }
 
     [Fact]

@@ -53,6 +53,24 @@ public sealed class EgressTableTests
         Assert.Equal(destination, OriginalDestination.Of(arrived));
     });
 
+    /// <summary>Also where it never comes back: the rules lead to where nobody listens, and not out.</summary>
+    [Theory, InlineData("redirect"), InlineData("enforce")]
+    public void While_there_is_no_proxy_what_is_led_to_it_is_refused_at_once(string mode) => ScratchNamespace.Run(() =>
+    {
+        using var table = Set(mode, Somebody);
+        foreach (var destination in Elsewhere)
+            Assert.Equal(SocketError.ConnectionRefused, Assert.Throws<SocketException>(() => Connect(destination)).SocketErrorCode);
+        foreach (var address in Elsewhere.Select(destination => destination.Address))
+        {
+            using var question = new Socket(address.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
+            question.Connect(address, 53);
+            question.Send("a name"u8);
+            Assert.Equal(SocketError.ConnectionRefused, Assert.Throws<SocketException>(() => question.Receive(new byte[9])).SocketErrorCode);
+        }
+
+        Assert.Equal(0, ScratchNamespace.Sent());
+    });
+
     [Fact]
     public void Redirected_other_ports_go_out() => ScratchNamespace.Run(() =>
     {

@@ -8,7 +8,7 @@ namespace Discobot.Rules;
 /// examples/kubernetes, as strictly read as an API server does, and then run: each container's own words, by its own user, in a pod of its own as a
 /// kubelet and a network plugin would make it (<see cref="PodNetwork"/>). A cluster itself is not had.
 /// </summary>
-public sealed class KubernetesExample : IDisposable
+public sealed class KubernetesExampleTests : IDisposable
 {
     private static readonly IReadOnlyList<object> Objects =
         [.. Read("gateway.yaml"), .. Read("agent.yaml")];
@@ -76,5 +76,5 @@ public sealed class KubernetesExample : IDisposable
     private static string Name(string? protocol, int port) => $"{(protocol ?? "TCP").ToLowerInvariant()} {port}";
 
     // Strictly: a field that is not of the type is an error.
-    private static IEnumerable<object> Read(string file) => KubernetesYaml.LoadAllFromString(File.ReadAllText(Path.Combine(Checkout.Top(), "examples/kubernetes", file)), null, true);
+    private static List<object> Read(string file) => KubernetesYaml.LoadAllFromString(File.ReadAllText(Path.Combine(Checkout.Top(), "examples/kubernetes", file)), null, true);
 }
