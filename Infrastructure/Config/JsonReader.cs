@@ -3,7 +3,8 @@ using System.Text.Json;
 
 namespace Discobot.Infrastructure.Config;
 
-/// <summary>Turns JSON into the same <see cref="ConfigValue"/>s as YAML, so that one set of options reads both.</summary>
+/// <summary>Turns JSON into the same <see cref="ConfigValue"/>s as YAML, so that one set of options reads both. The library's own documents
+/// (JsonDocument, JsonNode) do not tell where a value stands, which every mistake has to say.</summary>
 internal ref struct JsonReader
 {
     private const int MaxDepth = 32;

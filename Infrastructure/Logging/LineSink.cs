@@ -6,7 +6,8 @@ using Serilog.Parsing;
 namespace Discobot.Infrastructure.Logging;
 
 /// <summary>Writes whole lines from one thread of its own, so that a slow reader of stdout never holds a request. When more than 16 MiB
-/// wait, further lines are counted and the count is logged: memory stays bounded. Disposing writes what waits.</summary>
+/// wait, further lines are counted and the count is logged: memory stays bounded. Disposing writes what waits. Serilog's own sink
+/// for this (Serilog.Sinks.Async) limits a count of events, whatever their size.</summary>
 internal sealed class LineSink : ILogEventSink, IDisposable
 {
     /// <summary>Bytes.</summary>

@@ -14,12 +14,12 @@ internal sealed class ScriptedOrigin : IAsyncDisposable
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly X509Certificate2? _certificate;
     private readonly Func<Peer, Task> _script;
-    private readonly SslApplicationProtocol _protocol;
+    private readonly SslApplicationProtocol[] _protocols;
     private int _connections;
 
-    private ScriptedOrigin(X509Certificate2? certificate, SslApplicationProtocol protocol, Func<Peer, Task> script)
+    private ScriptedOrigin(X509Certificate2? certificate, SslApplicationProtocol[] protocols, Func<Peer, Task> script)
     {
-        (_certificate, _protocol, _script) = (certificate, protocol, script);
+        (_certificate, _protocols, _script) = (certificate, protocols, script);
         _listener.Start();
         _ = _listener.ServeEachAsync(ServeAsync);
     }
@@ -32,7 +32,7 @@ internal sealed class ScriptedOrigin : IAsyncDisposable
 
     public string Authority => $"localhost:{((IPEndPoint)_listener.LocalEndpoint).Port}";
 
-    public static ScriptedOrigin Start(Func<Peer, Task> script, X509Certificate2? certificate = null) => new(certificate, SslApplicationProtocol.Http11, script);
+    public static ScriptedOrigin Start(Func<Peer, Task> script, X509Certificate2? certificate = null) => new(certificate, [SslApplicationProtocol.Http11], script);
 
     /// <summary>One that answers each request by HTTP/2 with these fields, whatever they are, a body and perhaps fields behind it.</summary>
     public static ScriptedOrigin StartHttp2(
@@ -52,26 +52,33 @@ internal sealed class ScriptedOrigin : IAsyncDisposable
     /// <param name="hear">What it does.</param>
     /// <param name="settings">Its SETTINGS (RFC 9113, 6.5.1); none when nothing is said.</param>
     public static ScriptedOrigin StartHttp2(X509Certificate2 certificate, Func<RawHttp2, (byte Type, int Flags, int Stream, byte[] Payload), Task> hear, byte[]? settings = null) =>
-        new(certificate, SslApplicationProtocol.Http2, async peer =>
-        {
-            await peer.Stream.ReadExactlyAsync(new byte["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".Length]);
-            var http2 = RawHttp2.Over(peer.Stream);
-            await http2.SendAsync(RawHttp2.Settings, 0, 0, settings ?? []);
-            while (await http2.ReadAsync(default) is { } frame)
-            {
-                if (frame is { Type: RawHttp2.Settings, Flags: 0 })
-                    await http2.SendAsync(RawHttp2.Settings, RawHttp2.Acknowledged, 0, []);
-                else if (frame is { Type: RawHttp2.Ping, Flags: 0 })
-                    await http2.SendAsync(RawHttp2.Ping, RawHttp2.Acknowledged, 0, frame.Payload);
-                else
-                    await hear(http2, frame);
-            }
-        });
+        new(certificate, [SslApplicationProtocol.Http2], peer => HearAsync(peer, hear, settings));
+
+    /// <summary>One that speaks HTTP/2 so, and HTTP/1.1 by a script.</summary>
+    public static ScriptedOrigin StartBoth(X509Certificate2 certificate, Func<RawHttp2, (byte Type, int Flags, int Stream, byte[] Payload), Task> hear, Func<Peer, Task> script) =>
+        new(certificate, [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11],
+            peer => ((SslStream)peer.Stream).NegotiatedApplicationProtocol == SslApplicationProtocol.Http2 ? HearAsync(peer, hear, null) : script(peer));
 
     public ValueTask DisposeAsync()
     {
         _listener.Dispose();
         return ValueTask.CompletedTask;
+    }
+
+    private static async Task HearAsync(Peer peer, Func<RawHttp2, (byte Type, int Flags, int Stream, byte[] Payload), Task> hear, byte[]? settings)
+    {
+        await peer.Stream.ReadExactlyAsync(new byte["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".Length]);
+        var http2 = RawHttp2.Over(peer.Stream);
+        await http2.SendAsync(RawHttp2.Settings, 0, 0, settings ?? []);
+        while (await http2.ReadAsync(default) is { } frame)
+        {
+            if (frame is { Type: RawHttp2.Settings, Flags: 0 })
+                await http2.SendAsync(RawHttp2.Settings, RawHttp2.Acknowledged, 0, []);
+            else if (frame is { Type: RawHttp2.Ping, Flags: 0 })
+                await http2.SendAsync(RawHttp2.Ping, RawHttp2.Acknowledged, 0, frame.Payload);
+            else
+                await hear(http2, frame);
+        }
     }
 
     private async Task ServeAsync(TcpClient client)
@@ -88,7 +95,7 @@ internal sealed class ScriptedOrigin : IAsyncDisposable
                     await tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions
                     {
                         ServerCertificate = _certificate,
-                        ApplicationProtocols = [_protocol],
+                        ApplicationProtocols = [.. _protocols],
                     });
                     stream = tls;
                 }

@@ -153,6 +153,24 @@ public sealed class Http1ForwardingTests(SmugglingTests.Proxy fixture) : IClassF
         Assert.EndsWith("ok", await AskAsync(client, way, origin, "GET", "", "/next"), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("plain")]
+    [InlineData("tls")]
+    public async Task Fields_that_a_request_names_as_the_connections_end_here(string way)
+    {
+        await using var origin = Start(way, async peer =>
+        {
+            while (await peer.ReadHeadAsync() is not null)
+                await peer.SayAsync(Ok);
+        });
+        await using var client = await Wire.ConnectAsync(fixture.Running, way, origin.Authority);
+        await AskAsync(client, way, origin, "GET", "Connection: keep-alive, x-hop\r\nKeep-Alive: 5\r\nX-Hop: 1\r\nProxy-Connection: keep-alive\r\nX: 1\r\n");
+        var head = Assert.Single(origin.Heads);
+        Assert.Contains("\r\nX: 1", head, StringComparison.Ordinal);
+        Assert.DoesNotContain("hop", head, StringComparison.OrdinalIgnoreCase);
+        Assert.DoesNotContain("keep-alive", head, StringComparison.OrdinalIgnoreCase);
+    }
+
     // An empty value is one (RFC 9110, 5.5), and a section without fields an end like any other.
     [Theory]
     [InlineData("plain", "X-Sum:", "X-Sum:")]

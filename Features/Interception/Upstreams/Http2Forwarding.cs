@@ -12,6 +12,7 @@ namespace Discobot.Features.Interception.Upstreams;
 internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits, StreamIdle streams)
 {
     private const int PieceSize = 256 << 10;
+    private const int Http11Required = 13;
     private readonly Http2Tunnel _tunnel = new(upstream, limits, streams);
 
     // The head with the mark of a request's trailers has to be one frame (RequestTrailers), which takes 16 KiB.
@@ -81,7 +82,7 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
                 return true;
         }
 
-        return failure.HttpRequestError == HttpRequestError.VersionNegotiationError;
+        return failure.HttpRequestError == HttpRequestError.VersionNegotiationError || UpstreamFailures.ResetCode(failure) == Http11Required;
     }
 
     // .NET sends ASCII alone, and nothing without a path (RFC 9112, 3.2.4: OPTIONS *).

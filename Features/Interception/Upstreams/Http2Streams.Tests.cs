@@ -198,6 +198,24 @@ public sealed class Http2StreamsTests(SmugglingTests.Proxy fixture) : IClassFixt
         Assert.Contains(await EndAsync(client, 1), outcomes.Split('|'));
     }
 
+    // RFC 9113, 7: HTTP_1_1_REQUIRED.
+    [Fact]
+    public async Task A_server_that_wants_a_request_by_HTTP_1_1_gets_it_so()
+    {
+        await using var origin = ScriptedOrigin.StartBoth(fixture.Certificate,
+            (http2, frame) => frame.Type == RawHttp2.Headers ? http2.SendAsync(RawHttp2.ResetStream, 0, frame.Stream, [0, 0, 0, 13]) : Task.CompletedTask,
+            async peer =>
+            {
+                await peer.ReadHeadAsync();
+                await peer.SayAsync("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            });
+        await using var client = await RawHttp2.OpenAsync(fixture.Running, origin.Authority);
+        await client.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, 1, RawHttp2.Fields([.. Request(origin.Authority, "GET", "/identity"), ("te", "trailers")]));
+
+        Assert.Equal("200 ok", await EndAsync(client, 1));
+        Assert.Equal($"GET /identity HTTP/1.1|Host: {origin.Authority}|TE: trailers|Connection: TE", Assert.Single(origin.Heads).Replace("\r\n", "|", StringComparison.Ordinal), ignoreCase: true);
+    }
+
     // What is refused was not begun (RFC 9113, 8.7): it may be asked again, but only whole. A second head may leave before that is known, and is taken back.
     [Theory]
     [InlineData("reset")]
