@@ -7,7 +7,7 @@ using Microsoft.AspNetCore.Http;
 namespace Discobot.Features.Cache;
 
 /// <summary>The executable, to which the kernel gives no descriptor, or no byte in any file, for a while: what is asked for comes, and nothing is kept.</summary>
-public sealed class DiskFaultsTests : IAsyncLifetime
+public sealed class DiskFaultsTests : IAsyncLifetime, IDisposable
 {
     private const int Size = 300_000;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
@@ -49,13 +49,17 @@ public sealed class DiskFaultsTests : IAsyncLifetime
 
     public async Task DisposeAsync()
     {
-        _client.Dispose();
         _proxy.Kill();
         await _proxy.WaitForExitAsync();
         _proxy.Dispose();
         await _origin.DisposeAsync();
-        _authority.Dispose();
         Directory.Delete(_directory, recursive: true);
+    }
+
+    public void Dispose()
+    {
+        _client.Dispose();
+        _authority.Dispose();
     }
 
     /// <summary>EMFILE: the connections that there are go on, and there is no file for what comes.</summary>
