@@ -11,6 +11,7 @@ using Discobot.Features.Credentials;
 using Discobot.Features.Egress;
 using Discobot.Features.Headers;
 using Discobot.Features.Interception;
+using Discobot.Features.Limits;
 using Discobot.Features.Packages;
 using Discobot.Features.Socks5;
 using Discobot.Features.Telemetry;
@@ -50,6 +51,7 @@ internal static class ProxyProgram
             .AddAllowlist(settings.AllowlistInForce, Path.Combine(Path.GetDirectoryName(settings.Api.TokenFile) ?? "/", "learned.json"))
             .AddCache(settings.Cache, settings.Proxy.UpstreamTimeout)
             .AddPackages(settings.Packages)
+            .AddLimits(settings.Limits)
             .AddWarming(services => OwnClient(settings, proxy[0], services.GetRequiredService<CertificateAuthority>()))
             .AddCredentials(settings.Credentials, new HostSet(settings.Tls.InsecureHosts), sources.Environment.GetValueOrDefault(Placeholders.SeedVariable), settings.Api.TokenFile)
             .AddHeaders(settings.Headers, new HostSet(settings.Tls.InsecureHosts))
@@ -85,6 +87,7 @@ internal static class ProxyProgram
             endpoints.MapPage(settings.Api);
         });
         app.UseRequestGate();
+        app.UseLimits();
         app.UseCredentials();
         app.UseHeaders();
         app.UsePackages();

@@ -3,6 +3,7 @@ using Discobot.Features.Cache;
 using Discobot.Features.Configuration;
 using Discobot.Features.Headers;
 using Discobot.Features.Interception;
+using Discobot.Features.Limits;
 using Discobot.Features.Packages;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Config;
@@ -21,6 +22,7 @@ internal static class RuleUpdates
         var allowlist = services.GetService<Approvals>();
         var cache = services.GetService<Live<CacheRules>>();
         var packages = services.GetService<Live<AgeRules>>();
+        var limits = services.GetService<Live<LimitRules>>();
         var headers = services.GetService<Live<HeaderRules>>();
         var passthrough = services.GetService<Live<PassthroughHosts>>();
         var level = services.GetService<LoggingLevelSwitch>();
@@ -29,6 +31,7 @@ internal static class RuleUpdates
             allowlist?.Follow(next.AllowlistInForce);
             headers?.Replace(new HeaderRules(next.Headers, services.GetRequiredService<SecretFiles>()));
             packages?.Replace(new AgeRules(next.Packages));
+            limits?.Replace(new LimitRules(next.Limits));
             cache?.Replace(new CacheRules(next.Cache));
             passthrough?.Replace(new PassthroughHosts(new HostSet(next.Tls.Passthrough)));
             level?.MinimumLevel = LoggingSetup.ToSerilog(next.Logging.Level);

@@ -186,7 +186,7 @@ public sealed class LiveConfigurationTests : IDisposable
     {
         string[] live =
         [
-            "headers", "allowlist", "cache.max_size", "cache.patterns", "cache.content_aware", "cache.fill_after_abort", "cache.stale_tags",
+            "headers", "limits", "allowlist", "cache.max_size", "cache.patterns", "cache.content_aware", "cache.fill_after_abort", "cache.stale_tags",
             "cache.rules", "cache.packages", "cache.offline", "packages.min_age", "packages.min_age_exclude",
             "tls.passthrough", "logging.level",
         ];

@@ -320,6 +320,8 @@ public sealed class ProxySettingsTests
             env: GITHUB_TOKEN
             allow_plaintext: true
             redact: false
+        limits:
+          "*.example.com": {requests_per_second: 10, bytes_per_day: 1GiB, upload_size: 0}
         headers:
           "*.example.com":
             set: {Authorization: "Bearer s3cret", X-Token: "env:TOKEN"}

@@ -9,6 +9,7 @@ using Discobot.Features.Egress;
 using Discobot.Features.Headers;
 using Discobot.Features.Init;
 using Discobot.Features.Interception;
+using Discobot.Features.Limits;
 using Discobot.Features.Packages;
 using Discobot.Features.Socks5;
 using Discobot.Infrastructure.Config;
@@ -30,6 +31,8 @@ internal sealed record ProxySettings
     public required HeaderOptions Headers { get; init; }
 
     public required CredentialOptions Credentials { get; init; }
+
+    public required LimitOptions Limits { get; init; }
 
     public required AllowlistOptions Allowlist { get; init; }
 
@@ -75,6 +78,7 @@ internal sealed record ProxySettings
         Packages = new PackageOptions(),
         Headers = new HeaderOptions(),
         Credentials = new CredentialOptions(),
+        Limits = new LimitOptions(),
         Allowlist = new AllowlistOptions(),
         Logging = new LoggingOptions(),
         Api = new ApiOptions { TokenFile = Path.Combine(dataDirectory, "api.token") },
@@ -95,6 +99,7 @@ internal sealed record ProxySettings
         Packages = PackageOptions.Read(root["packages"], fallback.Packages),
         Headers = HeaderOptions.Read(root["headers"], fallback.Headers),
         Credentials = CredentialOptions.Read(root["secrets"], fallback.Credentials),
+        Limits = LimitOptions.Read(root["limits"], fallback.Limits),
         Allowlist = AllowlistOptions.Read(root["allowlist"], fallback.Allowlist),
         Logging = LoggingOptions.Read(root["logging"], fallback.Logging),
         Api = ApiOptions.Read(root["api"], root["proxy"]["api_port"], fallback.Api),

@@ -66,6 +66,7 @@ internal static class RestartKeys
         WrittenSecrets = next.WrittenSecrets,
         Allowlist = next.Allowlist,
         Headers = next.Headers,
+        Limits = next.Limits,
         Packages = next.Packages,
         Cache = next.Cache with { Enabled = running.Cache.Enabled, Dir = running.Cache.Dir },
         Tls = running.Tls with { Passthrough = next.Tls.Passthrough },

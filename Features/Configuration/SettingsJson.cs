@@ -17,6 +17,7 @@ internal static class SettingsJson
         Section(json, "packages", settings.Packages.Write);
         Section(json, "headers", settings.Headers.Write);
         Section(json, "secrets", settings.Credentials.Write);
+        Section(json, "limits", settings.Limits.Write);
         Section(json, "allowlist", settings.Allowlist.Write);
         Section(json, "logging", settings.Logging.Write);
         Section(json, "api", settings.Api.Write);

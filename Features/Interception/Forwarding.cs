@@ -60,6 +60,8 @@ internal sealed partial class Forwarding(Upstream upstream, UpstreamRequests req
     {
         for (var e = failure; e is not null; e = e.InnerException)
         {
+            if (e is RefusedBodyException refused)
+                return refused.Error;
             if (e is BadHttpRequestException bad)
                 return new ProxyError(bad.StatusCode, "bad_request", $"The request's body cannot be read: {bad.Message.TrimEnd('.')}.");
         }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.WebUtilities;
@@ -27,6 +28,8 @@ internal static class ProxyErrors
         response.Headers["X-Discobot-Error"] = error.Code;
         response.Headers["X-Discobot-Request-Id"] = id;
         response.Headers.CacheControl = "no-store";
+        if (error.RetryAfter is { } wait)
+            response.Headers.RetryAfter = ((long)Math.Ceiling(Math.Max(wait.TotalSeconds, 1))).ToString(CultureInfo.InvariantCulture);
         if (error.Status == StatusCodes.Status407ProxyAuthenticationRequired)
             response.Headers.ProxyAuthenticate = ProxyUsers.Challenge;
         if (!HttpProtocol.IsHttp2(context.Request.Protocol))

@@ -1,0 +1,86 @@
+using System.Net;
+
+namespace Discobot.Features.Limits;
+
+/// <summary>What each client has had of each limit. It outlives changes of the limits, and no restart.</summary>
+internal sealed class ClientUsage(TimeProvider time)
+{
+    /// <summary>Counted each for itself; of further ones, all are counted as one. A client that changes its address gets no memory of ours.</summary>
+    private const int MostCounted = 4096;
+
+    private readonly Dictionary<(string Host, IPAddress Client), Usage> _usages = [];
+    private readonly Lock _gate = new();
+
+    /// <summary>Counts a request.</summary>
+    /// <returns>How long to wait for the next that may come; null: this one may.</returns>
+    public TimeSpan? Request(HostLimit limit, IPAddress client)
+    {
+        if (limit.RequestsPerSecond is not { } rate)
+            return null;
+        lock (_gate)
+        {
+            // A bucket that fills with the rate, and holds what may come at once (as nginx's limit_req with a burst).
+            var usage = Of(limit, client);
+            var now = time.GetTimestamp();
+            usage.Requests = Math.Max(0, usage.Requests - time.GetElapsedTime(usage.CountedAt, now).TotalSeconds * rate);
+            usage.CountedAt = now;
+            if (usage.Requests + 1 > rate)
+                return TimeSpan.FromSeconds((usage.Requests + 1 - rate) / rate);
+            usage.Requests++;
+            return null;
+        }
+    }
+
+    /// <summary>Counts bytes that were sent either way.</summary>
+    public void Count(HostLimit limit, IPAddress client, long bytes)
+    {
+        lock (_gate)
+            Of(limit, client).Bytes += bytes;
+    }
+
+    /// <returns>How long to wait for the day on which there are bytes again; null: there are some.</returns>
+    public TimeSpan? Exhausted(HostLimit limit, IPAddress client)
+    {
+        if (limit.BytesPerDay is not { } most)
+            return null;
+        lock (_gate)
+        {
+            var now = time.GetUtcNow();
+            return Of(limit, client).Bytes >= most ? now.Date.AddDays(1) - now.UtcDateTime : null;
+        }
+    }
+
+    private Usage Of(HostLimit limit, IPAddress client)
+    {
+        var today = DateOnly.FromDateTime(time.GetUtcNow().UtcDateTime);
+        var key = (limit.Host.Text, client.IsIPv4MappedToIPv6 ? client.MapToIPv4() : client);
+        if (!_usages.TryGetValue(key, out var usage))
+        {
+            if (_usages.Count >= MostCounted)
+            {
+                foreach (var (old, _) in _usages.Where(one => one.Value.Day != today).ToList())
+                    _usages.Remove(old);
+            }
+
+            if (_usages.Count >= MostCounted)
+                key = (limit.Host.Text, IPAddress.None);
+            if (!_usages.TryGetValue(key, out usage))
+                _usages[key] = usage = new Usage { Day = today, CountedAt = time.GetTimestamp() };
+        }
+
+        if (usage.Day != today)
+            (usage.Day, usage.Bytes) = (today, 0);
+        return usage;
+    }
+
+    private sealed class Usage
+    {
+        public double Requests { get; set; }
+
+        public long CountedAt { get; set; }
+
+        public long Bytes { get; set; }
+
+        public DateOnly Day { get; set; }
+    }
+}
