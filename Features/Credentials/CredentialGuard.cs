@@ -26,8 +26,6 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
                 await secret.RefreshAsync(context.RequestAborted);
                 var (value, problem) = secret.Read();
                 error = value is null ? Unavailable(secret, problem!) : null;
-                if (value is not null && secret.Redacts)
-                    Redact(context, secret, value);
                 if (value is not null && carries.Value.HasFlag(CredentialPositions.Query))
                     sent = Replace(sent ?? request.PathAndQuery, secret.Placeholder, value);
             }
@@ -37,22 +35,29 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
                 LogRefused(request.Target.Host, secret.Name, error.Reason, request.Id);
                 return (Hidden(request), error);
             }
+
+            // Whatever the request carries: a server may have kept what it was sent with another, and a cache what it answered.
+            if (secret.Redacts && secret.Read().Value is { } held && secret.WhyNot(context.Request.Method, request.Scheme, request.Target.Host) is null)
+                Redaction.Of(context).Add(secret.Name, held, secret.Placeholder, isSent: carries is not null);
         }
 
         if (sent is not null)
             request.Send(sent);
+        if (context.Features.Get<Redaction>() is { IsSent: true } redaction)
+            AddBasic(redaction, context.Request.Headers);
         return (request, null);
     }
 
-    private static void Redact(HttpContext context, HeldSecret secret, string value)
+    // User and password may both be placeholders: what is sent, and may come back, is one text of both.
+    private void AddBasic(Redaction redaction, IHeaderDictionary fields)
     {
-        if (context.Features.Get<Redaction>() is not { } redaction)
-            context.Features.Set(redaction = new Redaction());
-        redaction.Add(secret.Name, value, secret.Placeholder);
-        foreach (var (name, field) in Lines(context.Request.Headers))
+        foreach (var (name, field) in Lines(fields))
         {
-            if (BasicCredentials.Decode(name, field) is { } basic && basic.Contains(secret.Placeholder, StringComparison.Ordinal))
-                redaction.AddBasic(basic, value, secret.Placeholder);
+            if (BasicCredentials.Decode(name, field) is not { } basic)
+                continue;
+            var sent = secrets.Aggregate(basic, (text, secret) => secret.Read().Value is { } value ? text.Replace(secret.Placeholder, value, StringComparison.Ordinal) : text);
+            if (sent != basic)
+                redaction.AddBasic(sent, basic);
         }
     }
 
@@ -74,7 +79,7 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
         var (value, placeholder) = (secret.Read().Value, secret.Placeholder);
         var carries = CredentialPositions.None;
         var holdsValue = value is not null && Holds(request.PathAndQuery, value);
-        var isElsewhere = Holds(request.Path, placeholder) || (holdsValue && IsShown(request, value!));
+        var isElsewhere = Holds(request.Path, placeholder) || IsShown(request, placeholder) || (holdsValue && IsShown(request, value!));
         if (Holds(request.PathAndQuery, placeholder))
             carries |= CredentialPositions.Query;
         foreach (var (name, field) in Lines(sent.Headers))
@@ -119,7 +124,9 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
 
     // In what logs and the audit tell of an address: its path, and the names in its query.
     private static bool IsShown(ProxiedRequest request, string value) => Holds(request.Path, value)
-        || request.PathAndQuery[request.Path.Length..].Split('&').Any(part => Holds(part.Split('=')[0], value));
+        || request.PathAndQuery[request.Path.Length..].TrimStart('?').Split('&').Any(part => Holds(part.Split('=')[0], value)
+            // A name that goes on behind its first "=" is shown up to there.
+            || (value.Contains('=') && Holds(part, value) && !Holds(part[(part.IndexOf('=', StringComparison.Ordinal) + 1)..], value)));
 
     private static bool Holds(string text, string sought) =>
         text.Contains(sought, StringComparison.Ordinal) || (text.Contains('%') && Uri.UnescapeDataString(text).Contains(sought, StringComparison.Ordinal));

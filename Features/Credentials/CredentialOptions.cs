@@ -91,11 +91,9 @@ internal sealed record Credential(
             node["value"].Error("is needed: env:NAME, or file:/path");
         else if (value is { Source: SecretSource.Literal })
             node["value"].Error("must be env:NAME or file:/path: written out here, everybody who reads this file would have it");
-        var hosts = node["hosts"].AsList<HostPattern>([], static host => host.AsHostPattern());
+        var hosts = node["hosts"].AsList<HostPattern>([], ReadHost);
         if (node["hosts"].IsAbsent || (node["hosts"].IsList && !node["hosts"].Items().Any()))
             node["hosts"].Error("is needed: the hosts that may have it, as in [api.github.com]");
-        foreach (var host in node["hosts"].Items().Where(host => host.Written == "*"))
-            host.Error("must name hosts: any host would get it");
         var positions = ReadPositions(node["in"]);
         var variable = node["env"].AsString();
         if (variable is not null && (char.IsAsciiDigit(variable[0]) || !variable.All(c => char.IsAsciiLetterOrDigit(c) || c == '_')))
@@ -122,6 +120,17 @@ internal sealed record Credential(
         json.WriteBoolean("allow_plaintext", AllowPlaintext);
         json.WriteBoolean("redact", Redact);
         json.WriteEndObject();
+    }
+
+    // What begins with a name may be anybody's, and so may what is below a name of one label.
+    private static HostPattern? ReadHost(ConfigNode node)
+    {
+        if (node.AsHostPattern() is not { } pattern)
+            return null;
+        if (pattern.Kind is HostPatternKind.Exact || (pattern.Kind == HostPatternKind.Suffix && pattern.Name.Contains('.')))
+            return pattern;
+        node.Error("must name whose the hosts are, as in api.example.com or *.example.com: others could have it here");
+        return null;
     }
 
     private static CredentialPositions ReadPositions(ConfigNode node)

@@ -11,6 +11,16 @@ internal sealed class CredentialRewriter(IReadOnlyList<HeldSecret> secrets) : IR
 {
     public void Rewrite(HttpRequest request, string scheme, string host, FieldList fields)
     {
+        // A server that repeats what it was sent says so in bytes that can be looked into.
+        if (request.HttpContext.Features.Get<Redaction>() is { IsSent: true } && fields.Contains("Accept-Encoding"))
+        {
+            for (var i = fields.Lines.Count - 1; i >= 0; i--)
+            {
+                if (fields.Lines[i].Key.Equals("Accept-Encoding", StringComparison.OrdinalIgnoreCase))
+                    fields.SetLine(i, "identity");
+            }
+        }
+
         foreach (var secret in secrets)
         {
             for (var i = fields.Lines.Count - 1; i >= 0; i--)

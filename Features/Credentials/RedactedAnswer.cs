@@ -81,8 +81,11 @@ internal sealed class RedactedAnswer : PipeWriter, IHttpResponseBodyFeature
         return _inner.StartAsync(cancellationToken);
     }
 
-    public Task SendFileAsync(string path, long offset, long? count, CancellationToken cancellationToken = default) =>
-        SendFileFallback.SendFileAsync(Stream, path, offset, count, cancellationToken);
+    public Task SendFileAsync(string path, long offset, long? count, CancellationToken cancellationToken = default)
+    {
+        Decide();
+        return _texts is null ? _inner.SendFileAsync(path, offset, count, cancellationToken) : SendFileFallback.SendFileAsync(Stream, path, offset, count, cancellationToken);
+    }
 
     public async Task CompleteAsync()
     {
@@ -109,6 +112,8 @@ internal sealed class RedactedAnswer : PipeWriter, IHttpResponseBodyFeature
     {
         Decide();
         HasRedacted |= _redaction.Redact(_context.Response.Headers);
+        if (_context.Features.Get<IHttpResponseFeature>() is { ReasonPhrase: { } reason } answer && _redaction.Filter(reason) is var shown && shown != reason)
+            (answer.ReasonPhrase, HasRedacted) = (shown, true);
         return Task.CompletedTask;
     }
 

@@ -10,6 +10,8 @@ public sealed class RedactionTests : IAsyncLifetime
 {
     private const string Secret = "gh/s3cret+of=the~operator";
 
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+
     private readonly TaskCompletionSource _goOn = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<HttpClient> _clients = [];
     private RunningProxy _proxy = null!;
@@ -85,11 +87,56 @@ public sealed class RedactionTests : IAsyncLifetime
     [Theory]
     [InlineData("1.1")]
     [InlineData("2.0")]
-    public async Task Requests_without_a_placeholder_get_what_the_server_says(string version)
+    public async Task Requests_without_a_placeholder_see_it_as_little(string version)
     {
         using var answer = await AskAsync("/own", version, carries: false);
-        Assert.Equal($"its own {Secret}", await answer.Content.ReadAsStringAsync());
+        Assert.Equal($"its own {_placeholder}", await answer.Content.ReadAsStringAsync());
+    }
+
+    /// <summary>Length and digests are those of an answer to GET, which registries' clients read here.</summary>
+    [Fact]
+    public async Task Of_what_has_no_body_the_length_is_the_servers()
+    {
+        using var answer = await AskAsync("/own", "1.1", method: "HEAD");
         Assert.Equal($"its own {Secret}".Length, answer.Content.Headers.ContentLength);
+    }
+
+    [Fact]
+    public async Task Several_parts_are_looked_into_as_one_is()
+    {
+        using var answer = await AskAsync("/parts", "1.1");
+        Assert.Equal($"--b\r\n\r\ngot Bearer {new string('*', Secret.Length)}\r\n--b--", await answer.Content.ReadAsStringAsync());
+    }
+
+    /// <summary>As do servers that say in words why a token is none, or which page goes with it.</summary>
+    [Fact]
+    public async Task The_words_behind_a_status_and_interim_answers_tell_it_as_little()
+    {
+        await DisposeAsync();
+        await StartAsync("", ", allow_plaintext: true");
+        await using var server = ScriptedOrigin.Start(async peer =>
+        {
+            await peer.ReadHeadAsync();
+            await peer.SayAsync($"HTTP/1.1 103 Early Hints\r\nLink: </{Secret}>\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </page>\r\n\r\nHTTP/1.1 401 No token {Secret}\r\nContent-Length: 0\r\n\r\n");
+        });
+        await using var client = await Wire.ConnectAsync(_proxy, "plain", server.Authority);
+        await client.WriteAsync(Encoding.ASCII.GetBytes($"GET http://{server.Authority}/ HTTP/1.1\r\nHost: {server.Authority}\r\nAuthorization: Bearer {_placeholder}\r\nAccept-Encoding: gzip\r\n\r\n"));
+        Assert.Equal("HTTP/1.1 103 Early Hints\r\nLink: </page>\r\n\r\n", await Wire.ReadUntilAsync(client, "\r\n\r\n").WaitAsync(Limit));
+        Assert.Equal($"HTTP/1.1 401 No token {_placeholder}", (await Wire.ReadUntilAsync(client, "\r\n\r\n").WaitAsync(Limit)).Split("\r\n")[0]);
+        // What it repeats is to be text that can be looked into.
+        Assert.Contains("Accept-Encoding: identity\r\n", server.Heads.Single(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task User_and_password_that_come_back_together_are_what_was_sent()
+    {
+        Environment.SetEnvironmentVariable("DISCOBOT_TEST_USER", "the-user-name");
+        await DisposeAsync();
+        await StartAsync("\n  user: {value: \"env:DISCOBOT_TEST_USER\", hosts: [localhost]}\n");
+        var user = (await File.ReadAllLinesAsync(Path.Combine(Path.GetDirectoryName(_proxy.LogFile)!, "placeholders.env"))).Single(line => line.StartsWith("# user=", StringComparison.Ordinal))["# user=".Length..];
+        var sent = $"Basic {Convert.ToBase64String(Encoding.ASCII.GetBytes($"{user}:{_placeholder}"))}";
+        using var answer = await AskAsync("/text?key=1", "1.1", credential: sent);
+        Assert.StartsWith($"got {sent}, 1, ", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -147,7 +194,7 @@ public sealed class RedactionTests : IAsyncLifetime
               own: {value: "env:DISCOBOT_TEST_REPEATED", hosts: [localhost], in: [header, basic, query], env: TOKEN{{redact}} }
             """ + more);
         _origin = await TestOrigin.StartAsync(_proxy.Upstreams.Issue(["localhost"]), AnswerAsync);
-        _placeholder = (await File.ReadAllTextAsync(Path.Combine(Path.GetDirectoryName(_proxy.LogFile)!, "placeholders.env"))).Trim()["TOKEN=".Length..];
+        _placeholder = (await File.ReadAllTextAsync(Path.Combine(Path.GetDirectoryName(_proxy.LogFile)!, "placeholders.env"))).Split('\n')[0]["TOKEN=".Length..];
     }
 
     private async Task AnswerAsync(HttpContext context)
@@ -155,6 +202,12 @@ public sealed class RedactionTests : IAsyncLifetime
         var (response, sent) = (context.Response, context.Request.Headers.Authorization.ToString());
         response.ContentType = context.Request.Path.Value switch { "/binary" => "application/octet-stream", "/grpc" => "application/grpc+json", _ => "text/plain; charset=utf-8" };
         response.Headers["Repr-Digest"] = "x";
+        if (HttpMethods.IsHead(context.Request.Method))
+        {
+            response.ContentLength = $"its own {Secret}".Length;
+            return;
+        }
+
         if (context.Request.Path == "/stream")
         {
             await response.WriteAsync($"first {Secret[..5]}");
@@ -179,6 +232,11 @@ public sealed class RedactionTests : IAsyncLifetime
             case "/coded":
                 response.Headers.ContentEncoding = "x-kept";
                 break;
+            case "/parts":
+                response.StatusCode = StatusCodes.Status206PartialContent;
+                response.ContentType = "multipart/byteranges; boundary=b";
+                body = $"--b\r\n\r\n{body}\r\n--b--";
+                break;
             case "/part":
                 response.StatusCode = StatusCodes.Status206PartialContent;
                 response.Headers.ContentRange = $"bytes 0-{body.Length - 1}/1000";
@@ -189,12 +247,13 @@ public sealed class RedactionTests : IAsyncLifetime
         await response.WriteAsync(body);
     }
 
-    private async Task<HttpResponseMessage> AskAsync(string path, string version, HttpCompletionOption until = HttpCompletionOption.ResponseContentRead, bool carries = true)
+    private async Task<HttpResponseMessage> AskAsync(string path, string version, HttpCompletionOption until = HttpCompletionOption.ResponseContentRead, bool carries = true, string method = "GET",
+        string? credential = null)
     {
         _clients.Add(_proxy.Client(Version.Parse(version)));
-        using var request = new HttpRequestMessage(HttpMethod.Get, $"{_origin.Https}{path}") { Version = Version.Parse(version) };
+        using var request = new HttpRequestMessage(new HttpMethod(method), $"{_origin.Https}{path}") { Version = Version.Parse(version) };
         if (carries)
-            request.Headers.TryAddWithoutValidation(path == "/own" ? "X-Key" : "Authorization", path == "/own" ? _placeholder : $"Bearer {_placeholder}");
+            request.Headers.TryAddWithoutValidation(path == "/own" ? "X-Key" : "Authorization", path == "/own" ? _placeholder : credential ?? $"Bearer {_placeholder}");
         return await _clients[^1].SendAsync(request, until);
     }
 }

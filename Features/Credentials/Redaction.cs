@@ -5,8 +5,8 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace Discobot.Features.Credentials;
 
-/// <summary>The secrets that a request was given, on their way back: in its answer the client sees what it sent in their place.</summary>
-internal sealed class Redaction
+/// <summary>The secrets that a host may have, on their way back: in its answers the client sees their placeholders.</summary>
+internal sealed class Redaction : IAnswerFilter
 {
     // They are about the bytes that the server sent, and the client gets others (RFC 9530; RFC 1864). Its names for the state of the resource stay:
     // the same state gives the same answer.
@@ -20,9 +20,25 @@ internal sealed class Redaction
     /// <summary>The secrets' names, for logs.</summary>
     public SortedSet<string> Names { get; } = [];
 
-    /// <summary>Has a value shown as its placeholder, in the spellings of fields, queries and JSON.</summary>
-    public void Add(string name, string value, string placeholder)
+    /// <summary>Whether the request itself carries a placeholder.</summary>
+    public bool IsSent { get; private set; }
+
+    /// <summary>That of a request.</summary>
+    public static Redaction Of(HttpContext context)
     {
+        if (context.Features.Get<Redaction>() is not { } redaction)
+        {
+            context.Features.Set(redaction = new Redaction());
+            context.Features.Set<IAnswerFilter>(redaction);
+        }
+
+        return redaction;
+    }
+
+    /// <summary>Has a value shown as its placeholder, in the spellings of fields, queries and JSON.</summary>
+    public void Add(string name, string value, string placeholder, bool isSent = false)
+    {
+        IsSent |= isSent;
         Names.Add(name);
         AddText(value, placeholder);
         AddText(Uri.EscapeDataString(value), placeholder);
@@ -30,8 +46,10 @@ internal sealed class Redaction
     }
 
     /// <summary>Has the credentials of Basic shown as the client sent them.</summary>
-    public void AddBasic(string decoded, string value, string placeholder) =>
-        AddText(Encoded(decoded.Replace(placeholder, value, StringComparison.Ordinal)), Encoded(decoded));
+    public void AddBasic(string sent, string shown) => AddText(Encoded(sent), Encoded(shown));
+
+    /// <inheritdoc/>
+    public string Filter(string text) => Redacted(text) ?? text;
 
     /// <summary>Longest first, of those that begin at the same place.</summary>
     public IReadOnlyList<RedactedText> Texts(bool sameLength) =>
@@ -70,11 +88,15 @@ internal sealed class Redaction
     /// <summary>How the body that follows a head is looked into, by which its length and digests are no longer said; null: it is not.</summary>
     public IReadOnlyList<RedactedText>? OfBody(HttpResponse response)
     {
-        if (!IsText(response.ContentType) || response.Headers.ContentEncoding.ToString() is not ("" or "identity"))
+        // Of what has no body the length and the digests are those of another answer, which is not changed here.
+        if (HttpMethods.IsHead(response.HttpContext.Request.Method) || response.StatusCode is StatusCodes.Status204NoContent or StatusCodes.Status304NotModified
+            || response.Headers.ContentEncoding.ToString() is not ("" or "identity"))
             return null;
-        // A part has its place in the whole, so what is replaced in it keeps its length (RFC 9110, 14.4).
+        // A part has its place in the whole, so what is replaced in it keeps its length (RFC 9110, 14.4). Several say of each what it is.
         if (response.StatusCode == StatusCodes.Status206PartialContent)
-            return Texts(sameLength: true);
+            return IsText(response.ContentType) || response.ContentType!.StartsWith("multipart/", StringComparison.OrdinalIgnoreCase) ? Texts(sameLength: true) : null;
+        if (!IsText(response.ContentType))
+            return null;
         response.ContentLength = null;
         foreach (var name in Digests)
             response.Headers.Remove(name);
@@ -113,7 +135,7 @@ internal sealed class Redaction
 /// <param name="Shown">What takes its place.</param>
 internal sealed record RedactedText(byte[] Sought, byte[] Shown);
 
-/// <summary>The stage that shows clients their placeholders where answers hold the secrets. Requests without one pass it untouched.</summary>
+/// <summary>The stage that shows clients the placeholders where answers hold the secrets. Requests to hosts that may have none pass it untouched.</summary>
 internal sealed partial class AnswerRedaction(RequestDelegate next, ILogger<AnswerRedaction> log)
 {
     public Task InvokeAsync(HttpContext context) =>

@@ -22,7 +22,7 @@ internal sealed class Http1Forwarding(Upstream upstream)
             Target = proxied.Sent,
             Fields = fields,
             Body = socket is null ? BodyOf(context, fields) : null,
-            Interim = client is null ? null : client.SendInterimAsync,
+            Interim = client is null ? null : context.Features.Get<IAnswerFilter>() is { } filter ? head => Shows(head, filter) ? ValueTask.CompletedTask : client.SendInterimAsync(head) : client.SendInterimAsync,
             Client = client,
         };
         Frame(context, request, socket);
@@ -34,6 +34,15 @@ internal sealed class Http1Forwarding(Upstream upstream)
             await UpgradeAsync(context, exchange, socket);
         else
             await AnswerAsync(context, client, answer);
+    }
+
+    // An interim answer is advice, which a client can do without.
+    private static bool Shows(ResponseHead head, IAnswerFilter filter)
+    {
+        var shows = filter.Filter(head.Reason) != head.Reason;
+        for (var line = 0; line < head.Fields.Count && !shows; line++)
+            shows = Encoding.Latin1.GetString(head.Fields.Value(line)) is var value && filter.Filter(value) != value;
+        return shows;
     }
 
     private static Http1RequestBody? BodyOf(HttpContext context, FieldList fields)
