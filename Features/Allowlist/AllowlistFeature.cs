@@ -1,3 +1,4 @@
+using System.Security.Cryptography.X509Certificates;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Wire;
 
@@ -21,6 +22,14 @@ internal static class AllowlistFeature
         .AddSingleton<BlockMetrics>()
         .AddSingleton<IEgressPolicy, AllowlistPolicy>()
         .AddSingleton(CreateTraffic);
+
+    /// <summary>Posts questions to the operator's address, where there is one.</summary>
+    /// <param name="services">Where it is registered.</param>
+    /// <param name="options">The <c>ask</c> section.</param>
+    /// <param name="roots">Whom the receiver may be signed by.</param>
+    public static IServiceCollection AddWebhook(this IServiceCollection services, AskOptions options, Func<IServiceProvider, Task<X509Certificate2Collection>> roots) =>
+        options.Webhook is null ? services : services.AddHostedService(provider => new ApprovalWebhook(
+            options, provider.GetRequiredService<Approvals>(), provider.GetRequiredService<TimeProvider>(), () => roots(provider), provider.GetRequiredService<ILogger<ApprovalWebhook>>()));
 
     private static Approvals CreateApprovals(IServiceProvider provider, AllowlistOptions options)
     {

@@ -49,6 +49,7 @@ internal static class ProxyProgram
             .AddRoutingCore()
             .AddCertificates(settings.Tls.CertDir, settings.Api.Port)
             .AddAllowlist(settings.AllowlistInForce, Path.Combine(Path.GetDirectoryName(settings.Api.TokenFile) ?? "/", "learned.json"))
+            .AddWebhook(settings.Ask, UpstreamRoots)
             .AddCache(settings.Cache, settings.Proxy.UpstreamTimeout)
             .AddPackages(settings.Packages)
             .AddLimits(settings.Limits)

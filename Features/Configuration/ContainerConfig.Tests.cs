@@ -43,6 +43,7 @@ public sealed class ContainerConfigTests : IDisposable
     [InlineData("logging:\n  file: /.data/proxy/certs/ca.key\n")]
     [InlineData("logging:\n  file: /.data/proxy/config.yaml\n")]
     [InlineData("audit:\n  enabled: false\n")]
+    [InlineData("ask:\n  webhook: https://evil.example/\n  webhook_secret: 0123456789abcdef01234567\n")]
     [InlineData("audit:\n  file: /etc/cron.d/x\n")]
     [InlineData("api:\n  token_file: /.data/proxy/certs/ca.crt\n")]
     [InlineData("api:\n  listen: [0.0.0.0]\n")]

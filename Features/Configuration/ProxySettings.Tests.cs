@@ -340,6 +340,9 @@ public sealed class ProxySettingsTests
           presets: [pypi]
           ips: [10.0.0.0/8, "::1"]
           deny: [{host: evil.example, methods: [post]}]
+        ask:
+          webhook: https://bot.example/hook
+          webhook_secret: env:HOOK_KEY
         logging:
           level: debug
           format: json

@@ -36,6 +36,8 @@ internal sealed record ProxySettings
 
     public required AllowlistOptions Allowlist { get; init; }
 
+    public required AskOptions Ask { get; init; }
+
     public required LoggingOptions Logging { get; init; }
 
     public required ApiOptions Api { get; init; }
@@ -67,7 +69,7 @@ internal sealed record ProxySettings
     public ImmutableArray<SecretPlace> WrittenSecrets { get; init; } = [];
 
     /// <summary>All values that are kept elsewhere or must not be shown, and the key of each.</summary>
-    public IEnumerable<(string Key, SecretText Value)> Secrets() => [.. Headers.Secrets(), .. Socks.Secrets(), .. Proxy.Secrets(), .. Credentials.Sources()];
+    public IEnumerable<(string Key, SecretText Value)> Secrets() => [.. Headers.Secrets(), .. Socks.Secrets(), .. Proxy.Secrets(), .. Credentials.Sources(), .. Ask.Secrets()];
 
     /// <summary>What holds when nothing is written anywhere: default.yaml, with its paths below <paramref name="dataDirectory"/>.</summary>
     public static ProxySettings Default(string dataDirectory) => new()
@@ -80,6 +82,7 @@ internal sealed record ProxySettings
         Credentials = new CredentialOptions(),
         Limits = new LimitOptions(),
         Allowlist = new AllowlistOptions(),
+        Ask = new AskOptions(),
         Logging = new LoggingOptions(),
         Api = new ApiOptions { TokenFile = Path.Combine(dataDirectory, "api.token") },
         Audit = new AuditOptions(),
@@ -101,6 +104,7 @@ internal sealed record ProxySettings
         Credentials = CredentialOptions.Read(root["secrets"], fallback.Credentials),
         Limits = LimitOptions.Read(root["limits"], fallback.Limits),
         Allowlist = AllowlistOptions.Read(root["allowlist"], fallback.Allowlist),
+        Ask = AskOptions.Read(root["ask"], fallback.Ask),
         Logging = LoggingOptions.Read(root["logging"], fallback.Logging),
         Api = ApiOptions.Read(root["api"], root["proxy"]["api_port"], fallback.Api),
         Audit = AuditOptions.Read(root["audit"], fallback.Audit),

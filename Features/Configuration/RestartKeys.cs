@@ -21,6 +21,8 @@ internal static class RestartKeys
         ("cache.enabled", s => s.Cache.Enabled),
         ("cache.dir", s => s.Cache.Dir),
         ("cache.warm", s => string.Join('\n', s.Cache.Warm)),
+        ("ask.webhook", s => s.Ask.Webhook),
+        ("ask.webhook_secret", s => s.Ask.WebhookSecret),
         ("logging.format", s => s.Logging.Format),
         ("logging.file", s => s.Logging.File),
         ("logging.max_size", s => s.Logging.MaxSize),

@@ -19,6 +19,7 @@ internal static class SettingsJson
         Section(json, "secrets", settings.Credentials.Write);
         Section(json, "limits", settings.Limits.Write);
         Section(json, "allowlist", settings.Allowlist.Write);
+        Section(json, "ask", settings.Ask.Write);
         Section(json, "logging", settings.Logging.Write);
         Section(json, "api", settings.Api.Write);
         Section(json, "audit", j => settings.Audit.Write(j, settings.Api.TokenFile));

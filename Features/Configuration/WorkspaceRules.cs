@@ -31,6 +31,8 @@ internal static class WorkspaceRules
             yield return "secrets: are the operator's to define, in the policy";
         if (!settings.Limits.IsEmpty)
             yield return "limits: are the operator's to set, in the policy";
+        if (settings.Ask != new AskOptions())
+            yield return "ask: who is asked, and may answer, is the operator's to say, in the policy";
         if (settings.Egress.TrustAgent || !settings.Egress.NoNewPrivileges)
             yield return "egress: trust_agent and no_new_privs are the operator's to change";
         if (settings.Docker.Guard == false)

@@ -11,6 +11,9 @@ internal static class ApprovalEndpoints
     private const int MaxBody = 4096;
     private const int MaxName = 64;
 
+    /// <summary>What is wrong with a body that says nothing.</summary>
+    public const string NoDecision = "the body must say the \"decision\"";
+
     private static readonly string Allowed = "\"decision\" must be once, session, deny, or a time as in 2h, for which it is allowed";
 
     /// <summary>
@@ -59,14 +62,23 @@ internal static class ApprovalEndpoints
     {
         if (request.ContentLength > MaxBody)
             return (null, $"the body must be at most {MaxBody} bytes");
+        var body = new byte[MaxBody + 1];
+        var length = await request.Body.ReadAtLeastAsync(body, body.Length, throwOnEndOfStream: false, request.HttpContext.RequestAborted);
+        if (length > MaxBody)
+            return (null, $"the body must be at most {MaxBody} bytes");
+        var (answer, problem) = Parse(body.AsSpan(0, length), "the API");
+        return (answer, problem == NoDecision ? Allowed : problem);
+    }
+
+    /// <summary>Reads an answer (<see cref="ApprovalRequest"/>).</summary>
+    /// <param name="body">UTF-8.</param>
+    /// <param name="unnamed">Who says so where the body does not.</param>
+    public static (Answer? Answer, string? Problem) Parse(ReadOnlySpan<byte> body, string unnamed)
+    {
         try
         {
-            var body = new byte[MaxBody + 1];
-            var length = await request.Body.ReadAtLeastAsync(body, body.Length, throwOnEndOfStream: false, request.HttpContext.RequestAborted);
-            if (length > MaxBody)
-                return (null, $"the body must be at most {MaxBody} bytes");
-            var wish = JsonSerializer.Deserialize(body.AsSpan(0, length), ApprovalJson.Default.ApprovalRequest);
-            return wish?.Decision is { } decision && Read(decision, wish.By) is { } answer ? (answer, null) : (null, Allowed);
+            var wish = JsonSerializer.Deserialize(body, ApprovalJson.Default.ApprovalRequest);
+            return wish?.Decision is not { } decision ? (null, NoDecision) : Read(decision, wish.By, unnamed) is { } answer ? (answer, null) : (null, Allowed);
         }
         catch (JsonException)
         {
@@ -74,10 +86,10 @@ internal static class ApprovalEndpoints
         }
     }
 
-    private static Answer? Read(string decision, string? by)
+    private static Answer? Read(string decision, string? by, string unnamed)
     {
         var name = string.Concat((by ?? "").Where(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_' or '@').Take(MaxName));
-        name = name.Length == 0 ? "the API" : name;
+        name = name.Length == 0 ? unnamed : name;
         return decision switch
         {
             "once" => new Answer(true, GrantScope.Once, default, name),
@@ -123,6 +135,7 @@ internal sealed record ApprovalRefusal(string Error);
 [JsonSerializable(typeof(IReadOnlyList<GrantReport>))]
 [JsonSerializable(typeof(ApprovalRequest))]
 [JsonSerializable(typeof(ApprovalRefusal))]
+[JsonSerializable(typeof(AskedEvent))]
 internal sealed partial class ApprovalJson : JsonSerializerContext
 {
     /// <summary>For people in terminals.</summary>

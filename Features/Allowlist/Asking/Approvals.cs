@@ -41,6 +41,9 @@ internal sealed partial class Approvals : IDisposable
         _expiry = time.CreateTimer(_ => Expire(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
+    /// <summary>A question has opened. Told under the lock: whoever hears of it notes it and returns.</summary>
+    public event Action<OpenQuestion>? Asked;
+
     /// <summary>The questions that are open, the oldest first.</summary>
     public IReadOnlyList<OpenQuestion> Questions()
     {
@@ -191,7 +194,8 @@ internal sealed partial class Approvals : IDisposable
     {
         Forget();
         var now = _time.GetUtcNow();
-        if (!_questions.TryGetValue((host, port), out var question))
+        var isNew = !_questions.TryGetValue((host, port), out var question);
+        if (question is null)
         {
             if (_questions.Count >= MaxQuestions)
                 return null;
@@ -205,6 +209,8 @@ internal sealed partial class Approvals : IDisposable
         question.Waiting++;
         question.Requests++;
         question.Expires = now + _options.AskTimeout;
+        if (isNew)
+            Asked?.Invoke(question.Report());
         return question;
     }
 
