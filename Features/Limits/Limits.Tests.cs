@@ -171,7 +171,7 @@ public sealed class LimitsTests : IAsyncLifetime
             flow.TryGetProperty("error", out var told) && told.GetString() == error && flow.GetProperty("rule").GetString()!.StartsWith("limits.", StringComparison.Ordinal)));
     }
 
-    private static IEnumerable<JsonElement> Flows(string json)
+    private static JsonElement.ArrayEnumerator Flows(string json)
     {
         var root = JsonDocument.Parse(json).RootElement;
         return root.ValueKind == JsonValueKind.Array ? root.EnumerateArray() : root.EnumerateObject().First(property => property.Value.ValueKind == JsonValueKind.Array).Value.EnumerateArray();
