@@ -304,6 +304,7 @@ public sealed class Http1ForwardingTests(SmugglingTests.Proxy fixture) : IClassF
     [Fact]
     public async Task An_HTTP_2_client_reaches_a_server_that_speaks_HTTP_1_1_alone_over_one_connection()
     {
+        // Its end comes behind the head, and yet it has a length: in chunks it would be another request to servers that take none.
         await using var origin = Start("tls", ServeAsync);
         using var client = fixture.Running.Client(HttpVersion.Version20);
         for (var i = 0; i < 2; i++)
@@ -313,6 +314,7 @@ public sealed class Http1ForwardingTests(SmugglingTests.Proxy fixture) : IClassF
         }
 
         Assert.Equal(1, origin.Connections);
+        Assert.All(origin.Heads, head => Assert.Contains("Content-Length: 0\r\n", head + "\r\n", StringComparison.Ordinal));
     }
 
     [Theory]

@@ -50,7 +50,7 @@ internal sealed class Http1Forwarding(Upstream upstream)
         var request = context.Request;
         var chunked = request.Headers.TransferEncoding.Count > 0;
         if (HttpProtocol.IsHttp2(request.Protocol)
-            && (request.Headers.ContainsKey(HeaderNames.Trailer) || TrailersOf(context) is not null || (request.ContentLength == 0 && HasBody(context))))
+            && (request.Headers.ContainsKey(HeaderNames.Trailer) || TrailersOf(context) is not null))
         {
             // HTTP/1.1 has fields behind the body with chunks alone. Behind one that has a length and announces none nobody waits for them.
             chunked = true;
