@@ -80,6 +80,22 @@ public sealed class MissingSecretsTests
         File.Delete(file + ".yaml");
     }
 
+    /// <summary>With it every request that carries the placeholder would be refused, and the secret itself would pass to any host.</summary>
+    [Theory]
+    [InlineData("short", "is shorter than 8 characters")]
+    [InlineData("with a blank", "holds blanks, line breaks or characters beyond ASCII")]
+    public async Task What_cannot_be_a_credential_is_told_at_the_start_and_by_the_check(string value, string problem)
+    {
+        var file = Path.GetTempFileName();
+        await File.WriteAllTextAsync(file, value);
+        var text = $"secrets: {{own: {{value: \"file:{file}\", hosts: [a.example]}}}}";
+        Assert.StartsWith($"c.yaml:1:24: secrets.own.value: file:{file} {problem}", Assert.Single(await Of(text, "c.yaml").FindAsync(CancellationToken.None)).ToString(), StringComparison.Ordinal);
+        await File.WriteAllTextAsync(file + ".yaml", text);
+        Assert.Equal((2, $"{file}.yaml:1:24: secrets.own.value: file:{file} {problem}\n1 mistake\n"), await CheckAsync(file + ".yaml"));
+        File.Delete(file);
+        File.Delete(file + ".yaml");
+    }
+
     /// <summary>As pipes that nobody writes to; 5 s for each would be 20.</summary>
     [Fact]
     public async Task Files_that_do_not_answer_are_waited_for_at_the_same_time_and_the_parents_address_is_left_alone()

@@ -92,7 +92,7 @@ internal sealed record SettingsSources(
             NamedFiles.CheckForStart(root, certDir, logFile, settings, files);
         if (files == FileChecks.All)
             NamedFiles.CheckForUse(root, certDir, logFile, settings);
-        return settings with { Fingerprint = document.Fingerprint, WrittenSecrets = [.. WrittenSecret.Of(root).Select(found => new SecretPlace(found.Node.Path, found.Node.Place, found.Secret, found.IsHeader))] };
+        return settings with { Fingerprint = document.Fingerprint, WrittenSecrets = [.. WrittenSecret.Of(root).Select(found => new SecretPlace(found.Node.Path, found.Node.Place, found.Secret, found.Use))] };
     });
 
     /// <param name="Variable">Empty where there is none.</param>

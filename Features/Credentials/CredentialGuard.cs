@@ -26,6 +26,8 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
                 await secret.RefreshAsync(context.RequestAborted);
                 var (value, problem) = secret.Read();
                 error = value is null ? Unavailable(secret, problem!) : null;
+                if (value is not null)
+                    (request.Replacements ??= [])[secret.Placeholder] = value;
                 if (value is not null && carries.Value.HasFlag(CredentialPositions.Query))
                     sent = Replace(sent ?? request.PathAndQuery, secret.Placeholder, value);
             }
@@ -37,25 +39,25 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
             }
 
             // Whatever the request carries: a server may have kept what it was sent with another, and a cache what it answered.
-            if (secret.Redacts && secret.Read().Value is { } held && secret.WhyNot(context.Request.Method, request.Scheme, request.Target.Host) is null)
-                Redaction.Of(context).Add(secret.Name, held, secret.Placeholder, isSent: carries is not null);
+            if (secret.Redacts && (request.Replacements?.GetValueOrDefault(secret.Placeholder) ?? secret.Read().Value) is { } held && secret.WhyNot(context.Request.Method, request.Scheme, request.Target.Host) is null)
+                Redaction.Of(context).Add(secret.Name, held, secret.Placeholder);
         }
 
         if (sent is not null)
             request.Send(sent);
-        if (context.Features.Get<Redaction>() is { IsSent: true } redaction)
-            AddBasic(redaction, context.Request.Headers);
+        if (request.Replacements is { } replaced && context.Features.Get<Redaction>() is { } redaction)
+            AddBasic(redaction, context.Request.Headers, replaced);
         return (request, null);
     }
 
     // User and password may both be placeholders: what is sent, and may come back, is one text of both.
-    private void AddBasic(Redaction redaction, IHeaderDictionary fields)
+    private static void AddBasic(Redaction redaction, IHeaderDictionary fields, Dictionary<string, string> replaced)
     {
         foreach (var (name, field) in Lines(fields))
         {
             if (BasicCredentials.Decode(name, field) is not { } basic)
                 continue;
-            var sent = secrets.Aggregate(basic, (text, secret) => secret.Read().Value is { } value ? text.Replace(secret.Placeholder, value, StringComparison.Ordinal) : text);
+            var sent = replaced.Aggregate(basic, static (text, pair) => text.Replace(pair.Key, pair.Value, StringComparison.Ordinal));
             if (sent != basic)
                 redaction.AddBasic(sent, basic);
         }

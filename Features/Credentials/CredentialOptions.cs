@@ -46,6 +46,15 @@ internal sealed record CredentialOptions
         return new CredentialOptions { Secrets = secrets.ToImmutable() };
     }
 
+    /// <summary>Shorter values stand in requests by chance, and guessing them takes no proxy.</summary>
+    public const int LeastLength = 8;
+
+    /// <summary>Why a value cannot be one; null: it can. Repeats no part of it.</summary>
+    /// <remarks>Beyond visible ASCII it would have one spelling in a field, another in Basic and a third in a query.</remarks>
+    public static string? ValueProblem(SecretText secret, string value) =>
+        value.Length < LeastLength ? $"{secret} is shorter than {LeastLength} characters"
+        : value.Any(c => c is <= ' ' or > '~') ? $"{secret} holds blanks, line breaks or characters beyond ASCII" : null;
+
     /// <summary>Where the values are, and the key of each.</summary>
     public IEnumerable<(string Key, SecretText Value)> Sources() => Secrets.Select(s => ($"secrets.{s.Name}", s.Value));
 

@@ -4,8 +4,11 @@ using System.Net.Http.Headers;
 using System.Net.WebSockets;
 using System.Text;
 using System.Text.Json;
+using Discobot.Infrastructure.Http1;
+using Discobot.Infrastructure.Wire;
 using Discobot.Tests.Fixtures;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Discobot.Features.Credentials;
 
@@ -236,6 +239,25 @@ public sealed class CredentialsTests : IAsyncLifetime
         }
 
         await AssertShownNowhereAsync("\"path\":\"/cached\"");
+    }
+
+    /// <summary>A request may wait long after it was judged, as for an approval, and a file that is written anew holds half a value or none meanwhile.</summary>
+    [Fact]
+    public async Task What_was_judged_is_what_is_sent()
+    {
+        var secret = _proxy.Services.GetRequiredService<IReadOnlyList<HeldSecret>>().Single(s => s.Name == "github");
+        var context = new DefaultHttpContext();
+        context.Request.Method = "GET";
+        context.Request.Headers.Authorization = $"Bearer {secret.Placeholder}";
+        var request = new ProxiedRequest { Id = "1", Scheme = "https", Target = new ConnectTarget("localhost", 443), PathAndQuery = $"/?key={secret.Placeholder}" };
+        context.Features.Set(request);
+        Assert.Null((await _proxy.Services.GetRequiredService<ICredentialGuard>().JudgeAsync(context, request)).Error);
+        await File.WriteAllTextAsync(Path.Combine(Directory, "token"), "");
+        await Eventually.TrueAsync(() => Task.FromResult(secret.Read().Value is null));
+        var fields = new FieldList();
+        fields.Add("Authorization", $"Bearer {secret.Placeholder}");
+        new CredentialRewriter([secret]).Rewrite(context.Request, "https", "localhost", fields);
+        Assert.Equal(($"Bearer {Secret}", $"/?key={Uri.EscapeDataString(Secret)}"), (fields.Lines[0].Value, request.Sent));
     }
 
     [Fact]

@@ -7,9 +7,6 @@ namespace Discobot.Features.Credentials;
 /// <summary>One secret at work: its placeholder, its value as it is now, and where it may go.</summary>
 internal sealed class HeldSecret(Credential credential, string placeholder, SecretFiles files, HostSet unverified)
 {
-    /// <summary>Shorter values stand in requests by chance, and guessing them takes no proxy.</summary>
-    public const int LeastLength = 8;
-
     private readonly HostSet _hosts = new(credential.Hosts);
 
     public string Name => credential.Name;
@@ -37,14 +34,9 @@ internal sealed class HeldSecret(Credential credential, string placeholder, Secr
     public (string? Value, string? Problem) Read()
     {
         var held = files.Get(credential.Value);
-        var problem = held.Problem ?? Unusable(held.Value);
+        var problem = held.Problem ?? CredentialOptions.ValueProblem(credential.Value, held.Value);
         return problem is null ? (held.Value, null) : (null, problem);
     }
-
-    // Beyond visible ASCII it would have one spelling in a field, another in Basic and a third in a query.
-    private string? Unusable(string value) =>
-        value.Length < LeastLength ? $"{credential.Value} is shorter than {LeastLength} characters"
-        : value.Any(c => c is <= ' ' or > '~') ? $"{credential.Value} holds blanks, line breaks or characters beyond ASCII" : null;
 }
 
 /// <summary>The credentials of RFC 7617: user and password behind Basic.</summary>

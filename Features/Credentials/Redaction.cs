@@ -20,9 +20,6 @@ internal sealed class Redaction : IAnswerFilter
     /// <summary>The secrets' names, for logs.</summary>
     public SortedSet<string> Names { get; } = [];
 
-    /// <summary>Whether the request itself carries a placeholder.</summary>
-    public bool IsSent { get; private set; }
-
     /// <summary>That of a request.</summary>
     public static Redaction Of(HttpContext context)
     {
@@ -36,9 +33,8 @@ internal sealed class Redaction : IAnswerFilter
     }
 
     /// <summary>Has a value shown as its placeholder, in the spellings of fields, queries and JSON.</summary>
-    public void Add(string name, string value, string placeholder, bool isSent = false)
+    public void Add(string name, string value, string placeholder)
     {
-        IsSent |= isSent;
         Names.Add(name);
         AddText(value, placeholder);
         AddText(Uri.EscapeDataString(value), placeholder);
