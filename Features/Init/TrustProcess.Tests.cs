@@ -29,7 +29,7 @@ public sealed class TrustProcessTests : IDisposable
         _inside.Prepare(prepare);
         _inside.Before = before;
         Assert.True(await _inside.RunAsync() == 0, _inside.Output);
-        Assert.Contains($"\nbundle={bundle}\nrequests={bundle}\n", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains($"\nbundle={bundle}\nrequests={bundle}\n", _inside.Said, StringComparison.Ordinal);
         Assert.Contains("\nproxy=http://localhost:17080\n/.data/proxy/certs/ca.crt: OK\n", _inside.Said, StringComparison.Ordinal);
         Assert.Contains($"; clients are pointed at {bundle}\n", _inside.Output, StringComparison.Ordinal);
         var roots = Read("/tmp/bundle");
