@@ -1,12 +1,14 @@
 # The images of all distributions. From source to image in one go: docker build -t discobot .
-# images/build.sh names the distribution's base and packages, and its context has the executable in it: then nothing is compiled.
+# images/build.sh names the distribution's base and packages. Where the context has discobot-linux-amd64 or -arm64, as that of images/build.sh and a
+# release have, it is taken and nothing is compiled: docker buildx build --platform linux/amd64,linux/arm64 -f Dockerfile artifacts/dist
 ARG SDK=mcr.microsoft.com/dotnet/sdk:10.0
 ARG BASE=debian:12-slim
 
 FROM ${SDK} AS executable
+ARG TARGETARCH
 WORKDIR /source
 COPY . .
-RUN [ -e discobot ] || { build/binary.sh && mv artifacts/discobot discobot; }
+RUN if [ -e "discobot-linux-$TARGETARCH" ]; then mv "discobot-linux-$TARGETARCH" discobot; else build/binary.sh && mv artifacts/discobot discobot; fi
 
 FROM ${BASE}
 ARG INSTALL="apt-get update && apt-get install -y --no-install-recommends"

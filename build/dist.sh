@@ -21,7 +21,7 @@ for machine in "${machines[@]}"; do
     build/binary.sh "$machine"
     cp "artifacts/release/$machine/discobot" "$dist/discobot-linux-$machine"
     build/smoke.sh "$machine" "$dist/discobot-linux-$machine"
-    version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' Directory.Build.props)
+    version=$(dotnet msbuild Discobot.csproj -getProperty:Version)
     python3 build/sbom.py artifacts/obj/Discobot/project.assets.json "$machine" "$version" "$dist/discobot-linux-$machine.cdx.json" >artifacts/licences
     while IFS=$'\t' read -r package file; do keep_licence "$package" "$file"; done <artifacts/licences
     for made in "$dist"/licenses/*.new; do [ ! -e "$made" ] || mv "$made" "${made%.new}"; done

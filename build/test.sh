@@ -21,7 +21,7 @@ if [ "$suite" = unit ]; then
     # What tests start as a process is what is shipped, and starts ten times as fast as what was built with them.
     export DISCOBOT_EXECUTABLE=$PWD/artifacts/native/discobot
 else
-    need_programs chromium:chromium curl:curl
+    need_programs chromium:chromium curl:curl systemd-analyze:systemd
     docker compose version >/dev/null 2>&1 || need_programs docker-compose:docker-compose
     [ -e /dev/fuse ] || modprobe fuse 2>/dev/null || say "there is no /dev/fuse: the tests of AgentFS will fail"
     trap sweep EXIT

@@ -7,14 +7,17 @@
 [ -x artifacts/discobot ] || die "artifacts/discobot is missing; run: make binary"
 export DOCKER_BUILDKIT=0
 
-# The build context is one folder with the executable in it, so nothing else of the checkout is sent to the engine.
+# The build context is one folder with the executable in it, by the name that it has in a release, so nothing else of the checkout is sent to the
+# engine. BuildKit says by itself which machine an image is for; the engine's own builder has to be told.
+case $(uname -m) in x86_64) machine=amd64 ;; *) machine=arm64 ;; esac
 context=artifacts/image
+rm -rf $context
 mkdir -p $context
-cp -u artifacts/discobot $context/discobot
+cp --reflink=auto -p artifacts/discobot $context/discobot-linux-$machine
 
 image() {
     local name=$1; shift
-    docker build -q -t "$name" "$@" >artifacts/image.log 2>&1 || { cat artifacts/image.log >&2; die "$name could not be built"; }
+    docker build -q --build-arg TARGETARCH=$machine -t "$name" "$@" >artifacts/image.log 2>&1 || { cat artifacts/image.log >&2; die "$name could not be built"; }
 }
 
 stand_in() { docker image inspect -f '{{with .Config.Labels}}{{index . "discobot.stand-in"}}{{end}}' "$1"; }

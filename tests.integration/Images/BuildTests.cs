@@ -34,6 +34,31 @@ public sealed class BuildTests
         }
     }
 
+    /// <summary>From what a release has: for each machine its own executable, without a compiler.</summary>
+    [Theory]
+    [InlineData("amd64")]
+    [InlineData("arm64")]
+    public async Task An_image_for_another_machine_has_the_executable_of_that_machine(string machine)
+    {
+        var release = Directory.CreateTempSubdirectory("release-").FullName;
+        var name = $"discobot-test-release-{Guid.NewGuid():N}";
+        try
+        {
+            foreach (var one in new[] { "amd64", "arm64" })
+                await File.WriteAllTextAsync(Path.Combine(release, $"discobot-linux-{one}"), one);
+            await Engine.DockerAsync("build", "-q", "--label", Engine.Label, "--build-arg", $"TARGETARCH={machine}", "-t", name, "-f", Path.Combine(Binary.Checkout, "images/scratch/Dockerfile"), release);
+            var container = (await Engine.DockerAsync("create", "--label", Engine.Label, name)).Trim();
+            await Engine.DockerAsync("cp", $"{container}:/discobot", Path.Combine(release, "out"));
+            await Engine.DockerAsync("rm", container);
+            Assert.Equal(machine, await File.ReadAllTextAsync(Path.Combine(release, "out")));
+        }
+        finally
+        {
+            await Engine.DockerAsync("image", "rm", name);
+            Directory.Delete(release, true);
+        }
+    }
+
     private static string[] Words(JsonElement list) => [.. list.EnumerateArray().Select(word => word.GetString()!)];
 
     private static async Task<string> BuildAsync()
