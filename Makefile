@@ -52,6 +52,14 @@ bench: artifacts/discobot ## Measure speed against other proxies (docs/bench.md)
 bench-quick: artifacts/discobot ## Look whether a main speed has halved
 	@bench/run.sh --quick
 
+.PHONY: soak
+soak: artifacts/discobot ## Mixed load with faults for MINUTES (MINUTES=20; docs/reliability.md); needs root
+	@MINUTES=$(MINUTES) bench/soak.sh
+
+.PHONY: upgrade
+upgrade: artifacts/discobot ## Start with what the version BEFORE (a commit) has written, and the other way round; needs root
+	@build/upgrade.sh $(BEFORE)
+
 .PHONY: cache-conformance
 cache-conformance: artifacts/discobot ## Run the public suite for HTTP caches (docs/caching.md); needs npm and its registry
 	@build/conformance.sh
