@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-SERVER, CLIENT, DNS, PROXY, API, TRANSPARENT, NAMES = "198.51.100.1", "198.51.100.77", "198.51.100.53", 17080, 17081, 17090, 17053
+SERVER, CLIENT, DNS, PROXY, API, TRANSPARENT, NAMES = "10.198.51.1", "10.198.51.77", "10.198.51.53", 17080, 17081, 17090, 17053
 HOST = "origin.test"
 GRACE = 10
 work, executable, minutes = pathlib.Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
@@ -29,7 +29,7 @@ unexplained = []
 DISTURBS = {
     "origin away": {"package", "websocket", "socks", "transparent", "pull"},
     "proxy killed": {"package", "websocket", "socks", "transparent", "pull"},
-    "names away": {"package", "websocket", "socks", "pull"},
+    "names away": {"package", "websocket", "socks", "transparent", "pull"},
     "disk full": set(), "reload": set(), "tier away": set(),
 }
 
@@ -335,6 +335,8 @@ async def main():
     stop.set()
     await asyncio.gather(*load)
     await sampler
+    await origin.stop()
+    await asyncio.sleep(1)
     proxy.process.send_signal(signal.SIGTERM)
     code = proxy.process.wait(60)
     print(f"\n{sum(counts.values())} rounds: {dict(counts)}\n\n| load | phase | rounds | p99, ms |\n|---|---|---|---|")

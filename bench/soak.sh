@@ -14,9 +14,9 @@ openssl x509 -req -in "$work/server.csr" -CA "$work/ca.pem" -CAkey "$work/ca.key
 say "soaking for $minutes minutes"
 unshare -m -n -p -f --mount-proc --kill-child bash -ec '
     work=$1; mkdir "$work/disk"; mount -t tmpfs -o size=64m tmpfs "$work/disk"
-    printf "nameserver 198.51.100.53\noptions timeout:1 attempts:1\n" >"$work/resolv.conf"; mount --bind "$work/resolv.conf" /etc/resolv.conf
+    printf "nameserver 10.198.51.53\noptions timeout:1 attempts:1\n" >"$work/resolv.conf"; mount --bind "$work/resolv.conf" /etc/resolv.conf
     ip link set lo up; ip link add soak type veth peer name beyond; ip link set soak up; ip link set beyond up
-    for address in 198.51.100.1 198.51.100.53 198.51.100.77; do ip address add $address/24 dev soak; done
-    nft "add table ip soak; add chain ip soak out { type nat hook output priority -100; }; add rule ip soak out ip saddr 198.51.100.77 tcp dport 80 redirect to :17090"
+    for address in 10.198.51.1 10.198.51.53 10.198.51.77; do ip address add $address/24 dev soak; done
+    nft "add table ip soak; add chain ip soak out { type nat hook output priority -100; }; add rule ip soak out ip saddr 10.198.51.77 tcp dport 80 redirect to :17090"
     exec python3 bench/soak.py "$work" "$2" "$3"' bash "$work" "$PWD/artifacts/native/discobot" "$minutes" | tee artifacts/soak.log
 exit "${PIPESTATUS[0]}"

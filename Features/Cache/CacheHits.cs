@@ -73,7 +73,7 @@ internal sealed partial class CacheHits(CacheStore store, CacheStats stats, ILog
         var hasBody = response.StatusCode is not (204 or 304 or 412 or 416);
         if (hasBody)
             response.ContentLength = end - from;
-        if (hasBody && !HttpMethods.IsHead(request.Method) && from < end)
+        if (hasBody && !Methods.IsHead(request.Method) && from < end)
             return new StoredReader(body, from);
         body.Release();
         return null;
@@ -82,7 +82,7 @@ internal sealed partial class CacheHits(CacheStore store, CacheStats stats, ILog
     private static (long From, long End) ApplyRange(HttpRequest request, HttpResponse response, StoredBody body, EntryMetadata metadata)
     {
         // RFC 9110, 14.2: ranges are defined for GET alone. Of an empty body there is no range, and no client is helped by 416 (as in Go's net/http).
-        if (!HttpMethods.IsGet(request.Method) || body.Length == 0 || RangeRequest.Of(request) is not { } range
+        if (!Methods.IsGet(request.Method) || body.Length == 0 || RangeRequest.Of(request) is not { } range
             || !RangeRequest.IsFor(request, metadata.ETag, metadata.LastModified))
             return (0, body.Length);
         if (range.Within(body.Length) is not var (from, end))

@@ -18,7 +18,7 @@ internal sealed class CacheMiddleware(
     {
         var request = context.Request;
         var current = rules.Value;
-        if (!HttpMethods.IsGet(request.Method) && !HttpMethods.IsHead(request.Method))
+        if (!Methods.IsGet(request.Method) && !Methods.IsHead(request.Method))
         {
             if (current.Options.Enabled)
                 invalidation.Watch(context);
@@ -67,7 +67,7 @@ internal sealed class CacheMiddleware(
             return;
         target = redirects.Expect(options, proxied, target)!;
         // HEAD asks whether it is there, and that is its origin's to say.
-        if (HttpMethods.IsGet(context.Request.Method)
+        if (Methods.IsGet(context.Request.Method)
             && (await proof.TryAnswerAsync(context, target) || await misses.TrySendAsync(context, target, options)))
             return;
         context.Response.OnStarting(() => Mark(context, target, proxied));

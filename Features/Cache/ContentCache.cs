@@ -50,22 +50,22 @@ internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectM
     {
         if (!current.Options.Enabled)
             return CacheExplanation.Bypass("cache.enabled is false");
-        if (!HttpMethods.IsGet(method) && !HttpMethods.IsHead(method))
+        if (!Methods.IsGet(method) && !Methods.IsHead(method))
             return CacheExplanation.Bypass("only GET and HEAD are answered from the cache");
         if ((current.Classify(request) ?? redirects.Expect(current.Options, request, null)) is not { } target)
         {
             // Some addresses are a registry's only for its own clients, and those are not asked here.
             var any = current.RuleOf(request, new HeaderDictionary());
             return (any ?? current.RuleOf(request, null)) is { } rule
-                ? new RuleExplanation(store, hashes, time).Explain(request, rule, isForAll: any is not null, HttpMethods.IsGet(method))
+                ? new RuleExplanation(store, hashes, time).Explain(request, rule, isForAll: any is not null, Methods.IsGet(method))
                 : CacheExplanation.Bypass("the path matches none of cache.patterns and cache.rules, and is no package registry's");
         }
 
         if (!target.Storable)
-            return CacheExplanation.Miss(target, HttpMethods.IsGet(method), isHere: false);
+            return CacheExplanation.Miss(target, Methods.IsGet(method), isHere: false);
         if (store.Index.Peek(target) is { } entry)
             return CacheExplanation.Hit(target, entry);
-        return CacheExplanation.Miss(target, HttpMethods.IsGet(method),
+        return CacheExplanation.Miss(target, Methods.IsGet(method),
             isHere: target is { Provable: true, Digest: { } digest } && store.Index.OfBody(digest.Hash).Count > 0);
     }
 }

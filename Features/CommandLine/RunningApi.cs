@@ -231,7 +231,7 @@ internal sealed class RunningApi(bool withConfig = true)
         try
         {
             if (JsonSerializer.Deserialize(body, ApiJson.Default.ApiError) is { Error.Length: > 0 } told)
-                return told.Error;
+                return told.Error == "not_a_proxy_request" ? "that is the port that the proxy listens on, not its API's (proxy.api_port, 17081)" : told.Error;
         }
         catch (JsonException)
         {

@@ -85,7 +85,7 @@ internal sealed class Redaction : IAnswerFilter
     public IReadOnlyList<RedactedText>? OfBody(HttpResponse response)
     {
         // Of what has no body the length and the digests are those of another answer, which is not changed here.
-        if (HttpMethods.IsHead(response.HttpContext.Request.Method) || response.StatusCode is StatusCodes.Status204NoContent or StatusCodes.Status304NotModified
+        if (Methods.IsHead(response.HttpContext.Request.Method) || response.StatusCode is StatusCodes.Status204NoContent or StatusCodes.Status304NotModified
             || response.Headers.ContentEncoding.ToString() is not ("" or "identity"))
             return null;
         // A part has its place in the whole, so what is replaced in it keeps its length (RFC 9110, 14.4). Several say of each what it is.

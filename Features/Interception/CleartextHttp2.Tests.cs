@@ -40,6 +40,23 @@ public sealed class CleartextHttp2Tests : IAsyncLifetime
         Assert.Equal(status, await RawHttp2.Over(tcp).OutcomeAsync(1));
     }
 
+    /// <summary>A machine may stand still between the two: who says nothing for a while is no client of a protocol whose server speaks first, where no
+    /// rule lets such through.</summary>
+    [Fact]
+    public async Task Inside_CONNECT_a_client_that_was_held_up_is_looked_into_as_any_other()
+    {
+        await using var origin = await TestOrigin.StartAsync(_proxy.Upstreams.Issue(["localhost"]), context => context.Response.WriteAsync("x"));
+        var host = $"localhost:{origin.HttpPort}";
+        using var tcp = new TcpClient("127.0.0.1", _proxy.Port) { NoDelay = true };
+        await tcp.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"CONNECT {host} HTTP/1.1\r\n\r\n"));
+        await tcp.GetStream().ReadExactlyAsync(new byte["HTTP/1.1 200 Connection established\r\n\r\n".Length]);
+        // Longer than the 0.7 s after which a server is listened to; what is tried is that time.
+        Assert.False(tcp.Client.Poll(TimeSpan.FromSeconds(1.5), SelectMode.SelectRead));
+        await tcp.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"GET /open HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+        using var reader = new StreamReader(tcp.GetStream());
+        Assert.StartsWith("HTTP/1.1 200 ", await reader.ReadToEndAsync(), StringComparison.Ordinal);
+    }
+
     /// <summary>As gRPC without TLS: a server that speaks nothing else gets it as it is, one that does not gets HTTP/1.1.</summary>
     [Theory]
     [InlineData(HttpProtocols.Http2, "HTTP/2")]

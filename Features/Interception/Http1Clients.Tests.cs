@@ -45,6 +45,22 @@ public sealed class Http1ClientsTests(SmugglingTests.Proxy fixture) : IClassFixt
         Assert.StartsWith(seen + "\r\n", Assert.Single(origin.Heads), StringComparison.Ordinal);
     }
 
+    /// <summary>A server that is a proxy itself, or thinks so, is the client's own affair.</summary>
+    [Theory]
+    [InlineData("tunnel")]
+    [InlineData("plain")]
+    public async Task What_a_server_says_of_a_proxys_authentication_is_its_clients(string way)
+    {
+        await using var origin = ScriptedOrigin.Start(async peer =>
+        {
+            await peer.ReadHeadAsync();
+            await peer.SayAsync("HTTP/1.1 407 Who\r\nProxy-Authenticate: Digest realm=\"there\"\r\nProxy-Authentication-Info: x\r\nContent-Length: 0\r\n\r\n");
+        });
+        await using var client = await Wire.ConnectAsync(fixture.Running, way, origin.Authority);
+        await client.WriteAsync(Encoding.ASCII.GetBytes($"GET {(way == "plain" ? $"http://{origin.Authority}" : "")}/ HTTP/1.1\r\nHost: {origin.Authority}\r\nConnection: close\r\n\r\n"));
+        Assert.Contains("\r\nProxy-Authenticate: Digest realm=\"there\"\r\nProxy-Authentication-Info: x\r\n", await Wire.ReadUntilAsync(client, null).WaitAsync(Limit), StringComparison.Ordinal);
+    }
+
     /// <summary>RFC 3986, 3.2.3: digits, as many as there are.</summary>
     [Theory]
     [InlineData("{host}:")]

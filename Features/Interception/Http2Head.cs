@@ -17,6 +17,9 @@ internal static class Http2Head
     {
         if (rawTarget.AsSpan().ContainsAnyExcept(Visible))
             return Malformed("a control character or a blank in its target");
+        // One reader takes what stands behind it for a part of the path, and the next one drops it. In a query it passes, as by HTTP/1.1.
+        if (rawTarget.AsSpan(0, rawTarget.IndexOf('?', StringComparison.Ordinal) is var query and >= 0 ? query : rawTarget.Length).Contains('#'))
+            return Malformed("a # in its target's path");
         foreach (var (name, _) in request.Headers)
         {
             if (!HttpToken.IsValid(name.AsSpan(name[0] == ':' ? 1 : 0)))

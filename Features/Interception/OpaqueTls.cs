@@ -17,9 +17,6 @@ namespace Discobot.Features.Interception;
 internal sealed partial class OpaqueTls(
     IEgressPolicy policy, Dialer dialer, OpenTraffic traffic, UpstreamTls tls, StreamIdle idle, FlowRecorder flows, ILogger<OpaqueTls> log)
 {
-    /// <summary>How long the client may be silent before the server is asked whether it speaks first.</summary>
-    private static readonly TimeSpan ServerFirst = TimeSpan.FromMilliseconds(700);
-
     /// <summary>How long both may be silent, as for HTTP connections that are kept.</summary>
     private static readonly TimeSpan LongestSilence = TimeSpan.FromMinutes(2);
 
@@ -45,7 +42,7 @@ internal sealed partial class OpaqueTls(
     private async Task LookAsync(ConnectionContext connection, Tunnel tunnel, ConnectionDelegate next)
     {
         var closing = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? connection.ConnectionClosed;
-        var first = await SniffAsync(connection, ServerFirst, closing);
+        var first = await SniffAsync(connection, ProtocolSniffer.ServerFirst, closing);
         if (first is FirstByte.Silent)
             first = await WaitAsync(connection, tunnel, closing);
         switch (first)
@@ -66,7 +63,7 @@ internal sealed partial class OpaqueTls(
     {
         var input = connection.Transport.Input;
         var first = await ProtocolSniffer.PeekAsync(input, limit, cancellation);
-        return first is FirstByte.Http && !await ProtocolSniffer.IsRequestAsync(input, ServerFirst, cancellation) ? FirstByte.Unknown : first;
+        return first is FirstByte.Http && !await ProtocolSniffer.IsRequestAsync(input, ProtocolSniffer.ServerFirst, cancellation) ? FirstByte.Unknown : first;
     }
 
     /// <returns>What the client begins with; Unknown also when the server speaks first.</returns>

@@ -76,6 +76,21 @@ public sealed class RefusalsTests : IAsyncLifetime
         Assert.StartsWith("Forbidden (proxy: no.test is not in allowlist.domains; ", response.ReasonPhrase, StringComparison.Ordinal);
     }
 
+    /// <summary>"head" is another method than HEAD (RFC 9110, 9.1): what it gets has a body, by HTTP/2 as well.</summary>
+    [Fact]
+    public async Task A_method_that_looks_like_HEAD_gets_it_with_its_body()
+    {
+        await using var http2 = await RawHttp2.OpenAsync(_proxy, "localhost:443");
+        await http2.SendAsync(RawHttp2.Headers, RawHttp2.EndHeaders | RawHttp2.EndStream, 1, RawHttp2.Fields([(":method", "head"), (":scheme", "https"), (":authority", "localhost"), (":path", "/")]));
+        Assert.Equal("403", await http2.OutcomeAsync(1));
+
+        using var client = new System.Net.Sockets.TcpClient("127.0.0.1", _proxy.Port);
+        await client.GetStream().WriteAsync("head http://no.test/ HTTP/1.1\r\nHost: no.test\r\nConnection: close\r\n\r\n"u8.ToArray());
+        var answer = await Wire.ReadUntilAsync(client.GetStream(), null).WaitAsync(TimeSpan.FromSeconds(20));
+        Assert.StartsWith("HTTP/1.1 403 ", answer, StringComparison.Ordinal);
+        Assert.Contains("\r\n\r\n{\"error\":\"blocked\"", answer, StringComparison.Ordinal);
+    }
+
     private static void AssertFields(JsonElement json)
     {
         Assert.Equal("blocked", json.GetProperty("error").GetString());

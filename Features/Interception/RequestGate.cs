@@ -115,7 +115,7 @@ internal sealed partial class RequestGate(
     private ProxyError? Judge(HttpContext context, ProxiedRequest request, out IDisposable? watch, out EgressVerdict verdict)
     {
         (watch, verdict) = (null, default);
-        if (HttpMethods.IsConnect(context.Request.Method) && context.Features.Get<IHttpExtendedConnectFeature>()?.IsExtendedConnect != true)
+        if (Methods.IsConnect(context.Request.Method) && context.Features.Get<IHttpExtendedConnectFeature>()?.IsExtendedConnect != true)
             return new ProxyError(501, "nested_connect", "CONNECT inside a tunnel is not supported; open a connection of its own for it.");
         verdict = traffic.Admit(request, context, out watch);
         return verdict.Asks is null ? Conclude(context, request, verdict) : null;
@@ -143,7 +143,7 @@ internal sealed partial class RequestGate(
 
     // RFC 9112, 3.2.4: an OPTIONS whose address has neither path nor query asks about the server.
     private static (ProxiedRequest? Request, ProxyError? Error) OfTheServer(string method, string raw, (ProxiedRequest? Request, ProxyError? Error) resolved) =>
-        resolved.Request is { } request && HttpMethods.IsOptions(method) && raw.AsSpan(raw.IndexOf("://", StringComparison.Ordinal) + 3).IndexOfAny('/', '?') < 0
+        resolved.Request is { } request && Methods.IsOptions(method) && raw.AsSpan(raw.IndexOf("://", StringComparison.Ordinal) + 3).IndexOfAny('/', '?') < 0
             ? (new ProxiedRequest { Id = request.Id, Target = request.Target, Scheme = request.Scheme, PathAndQuery = "*" }, resolved.Error) : resolved;
 
     private static (ProxiedRequest?, ProxyError?) ResolveTunnelled(HttpContext context, Tunnel tunnel, string raw, string id)

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Discobot.Infrastructure.Wire;
 using Microsoft.Net.Http.Headers;
 
 namespace Discobot.Features.Packages;
@@ -62,7 +63,7 @@ internal static class AnswerFields
         }
 
         response.Headers.AcceptRanges = "bytes";
-        if (HttpMethods.IsGet(request.Method) && RangeRequest.Of(request) is { } range && RangeRequest.IsFor(request, tag, changed))
+        if (Methods.IsGet(request.Method) && RangeRequest.Of(request) is { } range && RangeRequest.IsFor(request, tag, changed))
         {
             if (range.Within(body.Length) is not var (from, end))
             {
@@ -85,7 +86,7 @@ internal static class AnswerFields
         if (client.Response.StatusCode is 204 or 304)
             return;
         client.Response.ContentLength = body.Length;
-        if (!HttpMethods.IsHead(client.Request.Method) && body.Length > 0)
+        if (!Methods.IsHead(client.Request.Method) && body.Length > 0)
             await client.Response.Body.WriteAsync(body, client.RequestAborted);
     }
 }

@@ -28,7 +28,7 @@ internal static class PackagesFeature
         var live = app.ApplicationServices.GetRequiredService<Live<AgeRules>>();
         IRegistryProtocol[] protocols = [.. app.ApplicationServices.GetServices<IRegistryProtocol>()];
         return app.Use(next => context =>
-            live.Value is { IsOn: true } rules && (HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method))
+            live.Value is { IsOn: true } rules && (Methods.IsGet(context.Request.Method) || Methods.IsHead(context.Request.Method))
                 ? AnswerAsync(protocols, rules, context, next) : next(context));
     }
 

@@ -3,12 +3,13 @@ using Microsoft.Extensions.Primitives;
 
 namespace Discobot.Infrastructure.Wire;
 
-/// <summary>Header fields that belong to one connection and end at it (RFC 9110, 7.6.1).</summary>
+/// <summary>Header fields that belong to one connection and end at it (RFC 9110, 7.6.1). What a server says of a proxy's authentication is no such field: a
+/// parent's is dealt with where it is spoken to, and an origin's belongs to the client that asked it.</summary>
 internal static class HopByHop
 {
     private static readonly FrozenSet<string> Names = new[]
     {
-        "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info",
+        "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization",
         "TE", "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings",
     }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 

@@ -29,7 +29,7 @@ internal static class UpstreamRelay
                 Flow.Of(context)?.Cache = FlowCache.Miss;
             }
 
-            if (isEmpty || HttpMethods.IsHead(context.Request.Method))
+            if (isEmpty || Methods.IsHead(context.Request.Method))
                 return;
             try
             {

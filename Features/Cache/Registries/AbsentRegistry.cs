@@ -56,7 +56,7 @@ internal sealed partial class AbsentRegistry(
     /// </summary>
     public async Task<bool> TryAnswerAsync(HttpContext context, CacheTarget target, Exception failure)
     {
-        if (!target.Provable || !ConnectionFailure.Is(failure) || !HttpMethods.IsGet(context.Request.Method))
+        if (!target.Provable || !ConnectionFailure.Is(failure) || !Methods.IsGet(context.Request.Method))
             return false;
         var digest = target.Digest!.Value.Hash;
         if (await Task.Run(() => store.FindBody(digest, target.Key.Origin)) is not { } body)
@@ -83,7 +83,7 @@ internal sealed partial class AbsentRegistry(
         response.Headers["X-Cache"] = "HIT";
         response.ContentType = "application/json";
         response.ContentLength = 2;
-        if (HttpMethods.IsGet(context.Request.Method))
+        if (Methods.IsGet(context.Request.Method))
             await response.BodyWriter.WriteAsync(Encoding.ASCII.GetBytes("{}"));
     }
 

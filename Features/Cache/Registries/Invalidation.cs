@@ -14,7 +14,7 @@ internal sealed class Invalidation(CacheStore store, Fills fills, StaleTags tags
     public void Watch(HttpContext context)
     {
         var method = context.Request.Method;
-        if (!HttpMethods.IsOptions(method) && !HttpMethods.IsTrace(method) && !HttpMethods.IsConnect(method))
+        if (!Methods.IsOptions(method) && !HttpMethods.IsTrace(method) && !Methods.IsConnect(method))
             context.Response.OnStarting(() => Apply(context));
     }
 

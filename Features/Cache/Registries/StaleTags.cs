@@ -94,7 +94,7 @@ internal sealed partial class StaleTags
         if (status == StatusCodes.Status404NotFound || (status == StatusCodes.Status200OK && forbidden))
             Forget(tag.Key);
         return status != StatusCodes.Status200OK || forbidden ? UpstreamRelay.SendAsync(context, response, missed: false)
-            : HttpMethods.IsHead(context.Request.Method) ? RememberAsync(context, tag, response, asked)
+            : Methods.IsHead(context.Request.Method) ? RememberAsync(context, tag, response, asked)
             : StoreAsync(context, tag, response, options, asked);
     }
 

@@ -74,7 +74,7 @@ internal sealed partial class Revalidator(
 
     // What asks for a part, or for the head alone, is not stored; a record answers it while it is fresh.
     private static bool IsPlainGet(HttpRequest request) =>
-        HttpMethods.IsGet(request.Method) && !request.Headers.ContainsKey("Range") && request.Headers.IfMatch.Count == 0 && request.Headers.IfUnmodifiedSince.Count == 0;
+        Methods.IsGet(request.Method) && !request.Headers.ContainsKey("Range") && request.Headers.IfMatch.Count == 0 && request.Headers.IfUnmodifiedSince.Count == 0;
 
     // What is answered to a credential is for that credential alone and stands under a digest of it, unless its origin says that it is for all.
     private async ValueTask<Question> AskedByAsync(HttpContext context, CacheRule rule, CacheOptions options)

@@ -15,9 +15,6 @@ internal sealed partial class ConnectTunnel(
     /// <summary>Limit on the first byte of a connection, as the issue says.</summary>
     private static readonly TimeSpan FirstByteLimit = TimeSpan.FromSeconds(5);
 
-    /// <summary>How long the client's side of a tunnel may be silent before we take it for a protocol whose server speaks first.</summary>
-    private static readonly TimeSpan ServerFirst = TimeSpan.FromMilliseconds(700);
-
     private static readonly byte[] ConnectMethod = "CONNECT "u8.ToArray();
     private static readonly byte[] Http2Preface = "PRI * HTTP/2.0\r\n"u8.ToArray();
 
@@ -154,8 +151,8 @@ internal sealed partial class ConnectTunnel(
             return;
         }
 
-        var first = await ProtocolSniffer.PeekAsync(connection.Transport.Input, ServerFirst, closing);
-        if (first is FirstByte.Http && !await ProtocolSniffer.IsRequestAsync(connection.Transport.Input, ServerFirst, closing))
+        var first = await ProtocolSniffer.AwaitClientAsync(connection.Transport.Input, () => policy.WouldPassRaw(target), closing);
+        if (first is FirstByte.Http && !await ProtocolSniffer.IsRequestAsync(connection.Transport.Input, ProtocolSniffer.ServerFirst, closing))
             first = FirstByte.Unknown;
         if (first is FirstByte.Tls or FirstByte.Http)
             await InterceptAsync(connection, tunnel, first, next, closing);

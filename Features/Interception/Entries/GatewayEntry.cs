@@ -12,9 +12,6 @@ namespace Discobot.Features.Interception.Entries;
 internal sealed partial class GatewayEntry(
     ConnectTunnel tunnel, IEgressPolicy policy, IAskedNames names, ConnectionMetrics metrics, FlowRecorder flows, ILogger<GatewayEntry> log)
 {
-    /// <summary>As at the transparent entry.</summary>
-    private static readonly TimeSpan ServerFirst = TimeSpan.FromMilliseconds(700);
-
     private static readonly TimeSpan HelloLimit = TimeSpan.FromSeconds(10);
 
     /// <summary>Handles one accepted connection; <paramref name="next"/> is TLS and Kestrel's HTTP.</summary>
@@ -51,7 +48,7 @@ internal sealed partial class GatewayEntry(
     {
         var input = connection.Transport.Input;
         var own = (IPEndPoint)connection.LocalEndPoint!;
-        switch (await ProtocolSniffer.PeekAsync(input, ServerFirst, closing))
+        switch (await ProtocolSniffer.AwaitClientAsync(input, () => AskedBy(connection, own.Port).Exists(policy.WouldPassRaw), closing))
         {
             case FirstByte.Tls:
                 using (var limit = CancellationTokenSource.CreateLinkedTokenSource(closing))
@@ -63,7 +60,7 @@ internal sealed partial class GatewayEntry(
                 }
 
                 return OnlyOne(connection, own.Port, static _ => true);
-            case FirstByte.Http when await ProtocolSniffer.IsRequestAsync(input, ServerFirst, closing):
+            case FirstByte.Http when await ProtocolSniffer.IsRequestAsync(input, ProtocolSniffer.ServerFirst, closing):
                 // Each request says whom it is for; one that does not is for us, and answered as a loop.
                 return new ConnectTarget(ConnectTarget.Normalize(own.Address.ToString()), own.Port);
             default:
@@ -73,7 +70,7 @@ internal sealed partial class GatewayEntry(
 
     private ConnectTarget? OnlyOne(ConnectionContext connection, int port, Func<ConnectTarget, bool> isMeant)
     {
-        var asked = names.AskedBy(((IPEndPoint)connection.RemoteEndPoint!).Address).Select(name => new ConnectTarget(name, port)).ToList();
+        var asked = AskedBy(connection, port);
         var meant = asked.FindAll(target => isMeant(target));
         if (meant.Count == 1)
             return meant[0];
@@ -83,6 +80,9 @@ internal sealed partial class GatewayEntry(
             LogUnknown(connection.RemoteEndPoint, port, string.Join(' ', asked.Select(target => target.Host).Order(StringComparer.Ordinal).Take(10)));
         return null;
     }
+
+    private List<ConnectTarget> AskedBy(ConnectionContext connection, int port) =>
+        [.. names.AskedBy(((IPEndPoint)connection.RemoteEndPoint!).Address).Select(name => new ConnectTarget(name, port))];
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "connection refused, it names no host and the client has asked for several that may be meant: use SOCKS5 or CONNECT {Client} {Port} {Asked}")]
     private partial void LogAmbiguous(EndPoint? client, int port, string asked);

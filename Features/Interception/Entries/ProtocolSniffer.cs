@@ -43,6 +43,22 @@ internal static class ProtocolSniffer
     private static readonly SearchValues<byte> Token =
         SearchValues.Create("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"u8);
 
+    /// <summary>How long a client may be silent before it is taken for one of a protocol whose server speaks first.</summary>
+    public static readonly TimeSpan ServerFirst = TimeSpan.FromMilliseconds(700);
+
+    // The same where no rule lets such a protocol through: its client may have been held up, and begin yet with what can be looked into.
+    private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(5);
+
+    /// <summary>Waits for what a client of a tunnel begins with.</summary>
+    /// <param name="input">Keeps the byte.</param>
+    /// <param name="passesUnseen">Whether a client that says nothing would be let through; asked when it has said nothing.</param>
+    /// <param name="cancellation">Ends the wait with <see cref="FirstByte.None"/>.</param>
+    public static async ValueTask<FirstByte> AwaitClientAsync(PipeReader input, Func<bool> passesUnseen, CancellationToken cancellation)
+    {
+        var first = await PeekAsync(input, ServerFirst, cancellation);
+        return first is FirstByte.Silent && !passesUnseen() ? await PeekAsync(input, LongestSilence, cancellation) : first;
+    }
+
     /// <summary>Waits for the first byte.</summary>
     /// <param name="limit">How long to wait; <see cref="FirstByte.Silent"/> afterwards.</param>
     /// <param name="cancellation">Ends the wait with <see cref="FirstByte.None"/>.</param>

@@ -13,9 +13,6 @@ namespace Discobot.Features.Interception.Entries;
 internal sealed partial class TransparentEntry(
     ConnectTunnel tunnel, IEgressPolicy policy, IAddressNames names, ConnectionMetrics metrics, FlowRecorder flows, ILogger<TransparentEntry> log)
 {
-    /// <summary>How long a client may be silent before we take it for a protocol whose server speaks first.</summary>
-    private static readonly TimeSpan ServerFirst = TimeSpan.FromMilliseconds(700);
-
     /// <summary>Limit on a hello that has begun, as for the handshake itself.</summary>
     private static readonly TimeSpan HelloLimit = TimeSpan.FromSeconds(10);
 
@@ -52,7 +49,9 @@ internal sealed partial class TransparentEntry(
     private async Task<ConnectTarget> TargetOfAsync(ConnectionContext connection, IPEndPoint destination, CancellationToken closing)
     {
         var input = connection.Transport.Input;
-        var isTls = await ProtocolSniffer.PeekAsync(input, ServerFirst, closing) is FirstByte.Tls;
+        ConnectTarget Of(bool isTls, string? asked) =>
+            TargetOf(destination, isTls, asked, names.Find(destination.Address), literal => policy.JudgeTunnel(literal).Allowed);
+        var isTls = await ProtocolSniffer.AwaitClientAsync(input, () => policy.WouldPassRaw(Of(false, null)), closing) is FirstByte.Tls;
         string? asked = null;
         if (isTls)
         {
@@ -61,7 +60,7 @@ internal sealed partial class TransparentEntry(
             asked = (await ClientHello.PeekAsync(input, limit.Token))?.ServerName;
         }
 
-        return TargetOf(destination, isTls, asked, names.Find(destination.Address), literal => policy.JudgeTunnel(literal).Allowed);
+        return Of(isTls, asked);
     }
 
     /// <summary>Whom a redirected connection is for, as long as no Host field has said it.</summary>

@@ -117,7 +117,7 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
         var writer = context.Response.BodyWriter;
         try
         {
-            await CopyAsync(body, writer, silence, HttpMethods.IsHead(context.Request.Method) || context.Response.StatusCode == StatusCodes.Status304NotModified ? null : context.Response.ContentLength);
+            await CopyAsync(body, writer, silence, Methods.IsHead(context.Request.Method) || context.Response.StatusCode == StatusCodes.Status304NotModified ? null : context.Response.ContentLength);
         }
         catch when (writer.UnflushedBytes > 0)
         {

@@ -40,7 +40,7 @@ internal static class ProxyErrors
                 response.Headers.Connection = "close";
         }
 
-        if (!HttpMethods.IsHead(context.Request.Method))
+        if (!Methods.IsHead(context.Request.Method))
             await response.Body.WriteAsync(answer.Bytes, context.RequestAborted);
     }
 
