@@ -23,6 +23,19 @@ public sealed class LogFileTests : IDisposable
         Assert.Equal("second\n", File.ReadAllText(Log));
     }
 
+    [Theory]
+    [InlineData("whole\nto", "whole\nto\nnext\n")]
+    [InlineData("whole\n", "whole\nnext\n")]
+    [InlineData("", "next\n")]
+    public void What_a_killed_process_left_in_the_middle_of_a_line_spoils_no_other(string left, string expected)
+    {
+        File.WriteAllText(Log, left);
+        using var file = new LogFile(Log, 0, 0);
+        Write(file, "next\n");
+
+        Assert.Equal(expected, File.ReadAllText(Log));
+    }
+
     [Fact]
     public void Two_that_write_to_one_file_overwrite_nothing_of_each_other()
     {

@@ -20,6 +20,9 @@ internal sealed class LogFile : Stream
     private readonly int _keep;
     private SafeFileHandle _file;
     private bool _hasLength;
+
+    // What was written last did not end its line: a killed process, a full disk. The next line begins on one of its own, or both would be lost to readers.
+    private bool _isTorn;
     private volatile bool _reopens;
 
     /// <param name="maxSize">Bytes; zero is no limit.</param>
@@ -57,6 +60,8 @@ internal sealed class LogFile : Stream
             Replace();
         }
 
+        if (_isTorn)
+            WriteWhole("\n"u8);
         WriteWhole(buffer);
     }
 
@@ -68,7 +73,10 @@ internal sealed class LogFile : Stream
         {
             var written = Libc.Write((int)_file.DangerousGetHandle(), bytes, (nuint)bytes.Length);
             if (written >= 0)
+            {
                 bytes = bytes[(int)written..];
+                _isTorn = !bytes.IsEmpty;
+            }
             else if (Marshal.GetLastPInvokeError() != Interrupted)
                 throw LibcException.Last("write", _path);
         }
@@ -102,12 +110,28 @@ internal sealed class LogFile : Stream
         {
             Libc.SetStatusFlags(file, Append);
             _hasLength = HasLength(file);
+            _isTorn = _hasLength && EndsInTheMiddle();
             return file;
         }
 
         var error = LibcException.Last("open", _path);
         file.Dispose();
         throw error;
+    }
+
+    private bool EndsInTheMiddle()
+    {
+        try
+        {
+            using var file = File.OpenHandle(_path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            Span<byte> last = stackalloc byte[1];
+            return RandomAccess.GetLength(file) is > 0 and var length && RandomAccess.Read(file, last, length - 1) == 1 && last[0] != '\n';
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Who may write it and not read it goes on as it is.
+            return false;
+        }
     }
 
     // A pipe or a terminal has none, and is never renamed.

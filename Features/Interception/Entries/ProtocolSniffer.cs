@@ -39,6 +39,10 @@ internal static class ProtocolSniffer
     // The longest registered method is UPDATEREDIRECTREF.
     private const int MaxMethod = 64;
 
+    // What servers skip before a request and between its words, though only CRLF and a blank may stand there (RFC 9112, 2.2 and 3): what is a request to
+    // one of them must not pass as another protocol. Whoever reads it refuses it.
+    private static readonly SearchValues<byte> Blank = SearchValues.Create("\t\n\v\f\r "u8);
+
     // RFC 9110, 5.6.2.
     private static readonly SearchValues<byte> Token =
         SearchValues.Create("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"u8);
@@ -88,13 +92,14 @@ internal static class ProtocolSniffer
         return first;
     }
 
-    /// <summary>RFC 1928 (5), SOCKS4 (4), RFC 8446 handshake record (22), RFC 9110 method token (a letter), RFC 9112 2.2 (line ends before it).</summary>
+    /// <summary>RFC 1928 (5), SOCKS4 (4), RFC 8446 handshake record (22), RFC 9110 method token (a letter), RFC 9112 2.2 (line ends before it, and what
+    /// servers take for such).</summary>
     public static FirstByte Classify(byte first) => first switch
     {
         0x05 => FirstByte.Socks5,
         0x04 => FirstByte.Socks4,
         0x16 => FirstByte.Tls,
-        (byte)'\r' or >= (byte)'A' and <= (byte)'Z' or >= (byte)'a' and <= (byte)'z' => FirstByte.Http,
+        >= (byte)'\t' and <= (byte)'\r' or (byte)' ' or >= (byte)'A' and <= (byte)'Z' or >= (byte)'a' and <= (byte)'z' => FirstByte.Http,
         _ => FirstByte.Unknown,
     };
 
@@ -180,29 +185,46 @@ internal static class ProtocolSniffer
     /// <returns>Null when more bytes are needed to tell.</returns>
     internal static bool? IsRequest(in ReadOnlySequence<byte> bytes)
     {
-        var blankLines = BlankLinesOf(bytes);
-        if (blankLines > RequestHead.MaxBlankLines)
+        var reader = new SequenceReader<byte>(bytes);
+        if (SkipBlank(ref reader) > 2 * RequestHead.MaxBlankLines)
             return true;
-        var request = bytes.Slice(2 * blankLines);
-        Span<byte> head = stackalloc byte[(int)Math.Min(request.Length, MaxMethod + 5)];
-        request.Slice(0, head.Length).CopyTo(head);
-        if (head.IsEmpty || head is [(byte)'\r'])
-            return null;
+        Span<byte> head = stackalloc byte[(int)Math.Min(reader.Remaining, MaxMethod + 1)];
+        reader.UnreadSequence.Slice(0, head.Length).CopyTo(head);
         var end = head.IndexOfAnyExcept(Token);
         if (end < 0)
             return head.Length > MaxMethod ? false : null;
-        if (head[end] != (byte)' ')
+        // A word that ends its line asks for nothing. Anything else than a blank behind it is no request.
+        if (head[end] is (byte)'\n' or (byte)'\r' || !Blank.Contains(head[end]))
             return false;
-        var target = head[(end + 1)..];
-        if (target.IsEmpty)
+        reader.Advance(end);
+        SkipBlank(ref reader);
+        if (!reader.TryPeek(out var first))
             return null;
         // CONNECT names an authority, which may begin with anything a host does.
-        if (target[0] is (byte)'/' or (byte)'*' || head[..end].SequenceEqual("CONNECT"u8))
+        if (first is (byte)'/' or (byte)'*' || head[..end].SequenceEqual("CONNECT"u8))
             return true;
-        var scheme = target[..Math.Min(4, target.Length)];
-        if (!Ascii.EqualsIgnoreCase(scheme, "http"u8[..scheme.Length]))
-            return false;
-        return scheme.Length == 4 ? true : null;
+        var target = reader.UnreadSequence;
+        Span<byte> scheme = stackalloc byte[(int)Math.Min(target.Length, 4)];
+        target.Slice(0, scheme.Length).CopyTo(scheme);
+        if (Ascii.EqualsIgnoreCase(scheme, "http"u8[..scheme.Length]))
+            return scheme.Length == 4 ? true : null;
+        // Servers take any word for a target where a version of HTTP stands behind it.
+        if (!reader.TryReadTo(out ReadOnlySequence<byte> line, (byte)'\n'))
+            return target.Length > RequestHead.MaxLine ? true : null;
+        return Encoding.Latin1.GetString(line).Contains(" HTTP/", StringComparison.OrdinalIgnoreCase);
+    }
+
+    // How many, up to more than may stand before a request.
+    private static long SkipBlank(ref SequenceReader<byte> reader)
+    {
+        var skipped = 0;
+        while (skipped <= 2 * RequestHead.MaxBlankLines && reader.TryPeek(out var next) && Blank.Contains(next))
+        {
+            reader.Advance(1);
+            skipped++;
+        }
+
+        return skipped;
     }
 
     // One more than are allowed, and no further.
