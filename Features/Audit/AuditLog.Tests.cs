@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Net.WebSockets;
 using System.Text;
@@ -130,6 +132,37 @@ public sealed class AuditLogTests : IAsyncLifetime
 
         var line = await LineAsync(l => Text(l, "verdict") == "refused");
         Assert.Equal((entry, error), (Text(line, "entry"), Text(line, "error")));
+    }
+
+    /// <summary>Above all those of clients that do not trust the authority, or pin a certificate.</summary>
+    [Theory]
+    [InlineData("localhost:1", "leaves", "allowed", "tcp", "the client asked for nothing")]
+    [InlineData("localhost:1", "distrusts", "allowed", "tls", "the client ended TLS before it was agreed on")]
+    [InlineData("localhost:1", "trusts", "allowed", "tls", "the client asked for nothing")]
+    [InlineData("elsewhere.example:443", "leaves", "blocked", "tcp", "blocked")]
+    [InlineData("elsewhere.example:443", "distrusts", "blocked", "tls", "blocked")]
+    public async Task A_tunnel_in_which_nothing_is_asked_is_told_too(string authority, string client, string verdict, string protocol, string error)
+    {
+        if (client == "distrusts")
+        {
+            // It ends the handshake by an alert, as most do; some end it first, and then close.
+            using var curl = Process.Start("curl", ["-s", "-o", "/dev/null", "--cacert", "/dev/null", "-x", $"http://127.0.0.1:{_proxy.Port}", $"https://{authority}/"]);
+            await curl.WaitForExitAsync();
+            Assert.NotEqual(0, curl.ExitCode);
+        }
+        else
+        {
+            using var tcp = new TcpClient("127.0.0.1", _proxy.Port);
+            await tcp.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
+            await Wire.ReadUntilAsync(tcp.GetStream(), "\r\n\r\n");
+            await using var tls = new SslStream(tcp.GetStream());
+            if (client == "trusts")
+                await tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = authority.Split(':')[0], CertificateChainPolicy = _proxy.TrustOnlyOurCa() });
+        }
+
+        var line = await LineAsync(l => Text(l, "entry") == "connect");
+        Assert.Equal((verdict, protocol, error), (Text(line, "verdict"), Text(line, "protocol"), Text(line, "error")));
+        Assert.Equal((authority.Split(':')[0], false), (Text(line, "host"), line.GetProperty("complete").GetBoolean()));
     }
 
     [Fact]

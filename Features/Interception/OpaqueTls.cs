@@ -34,10 +34,13 @@ internal sealed partial class OpaqueTls(
             : [];
 
     /// <summary>Handles a connection whose TLS is established; <paramref name="next"/> is HTTP.</summary>
-    public Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next) =>
-        connection.Features.Get<Tunnel>() is { } tunnel && MayBe(tunnel) && connection.Features.Get<ISslStreamFeature>() is not null
-            ? LookAsync(connection, tunnel, next)
-            : next(connection);
+    public Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next)
+    {
+        if (connection.Features.Get<Tunnel>() is not { } tunnel || connection.Features.Get<ISslStreamFeature>() is null)
+            return next(connection);
+        tunnel.IsSecured = true;
+        return MayBe(tunnel) ? LookAsync(connection, tunnel, next) : next(connection);
+    }
 
     private async Task LookAsync(ConnectionContext connection, Tunnel tunnel, ConnectionDelegate next)
     {
@@ -94,6 +97,7 @@ internal sealed partial class OpaqueTls(
     private async Task RelayAsync(ConnectionContext connection, Tunnel tunnel, CancellationToken closing)
     {
         var target = tunnel.Target;
+        tunnel.IsUsed = true;
         var verdict = policy.JudgeRawTunnel(target);
         var flow = flows.Begin(connection, target, "tls");
         using var approval = await policy.AskAsync(verdict, new EgressQuestion(target, flow.Client, "CONNECT"), closing);

@@ -133,6 +133,8 @@ internal sealed partial class RequestGate(
     private static (ProxiedRequest? Request, ProxyError? Error) Resolve(HttpContext context, string id)
     {
         var raw = context.Features.GetRequiredFeature<IHttpRequestFeature>().RawTarget;
+        if (TunnelOf(context) is { } used)
+            used.IsUsed = true;
         // Found while it was read: by us for HTTP/1.1, by what Kestrel leaves to us for HTTP/2.
         if ((context.Features.Get<ProxyError>() ?? (HttpProtocol.IsHttp2(context.Request.Protocol) ? Http2Head.Check(context.Request, raw) : null)) is { } malformed)
             return (null, malformed);

@@ -156,7 +156,9 @@ internal sealed partial class ConnectTunnel(
             first = FirstByte.Unknown;
         if (first is FirstByte.Tls or FirstByte.Http)
             await InterceptAsync(connection, tunnel, first, next, closing);
-        else if (first is not FirstByte.None || tunnel.IsTransparent)
+        else if (first is FirstByte.None && !tunnel.IsTransparent)
+            TellUnused(connection, tunnel, isTls: false);
+        else
             await RelayAsync(connection, target, policy.JudgeRawTunnel(target), first is FirstByte.Silent ? next : null, closing);
     }
 
@@ -190,9 +192,26 @@ internal sealed partial class ConnectTunnel(
         }
         finally
         {
+            if (!tunnel.IsUsed)
+                TellUnused(connection, tunnel, first is FirstByte.Tls);
             if (tunnel.Server is { } server)
                 await server.DisposeAsync();
         }
+    }
+
+    // The commonest trouble of all is seen nowhere else: a client that does not trust the authority, or pins a certificate, ends the tunnel before it has asked.
+    private void TellUnused(ConnectionContext connection, Tunnel tunnel, bool isTls)
+    {
+        var flow = flows.Begin(connection, tunnel.Target, isTls ? "tls" : "tcp");
+        var verdict = policy.JudgeTunnel(tunnel.Target);
+        flow.Decide(verdict);
+        flow.IsComplete = false;
+        flow.Error = !verdict.Allowed ? "blocked" : isTls && !tunnel.IsSecured ? "the client ended TLS before it was agreed on" : "the client asked for nothing";
+        if (!verdict.Allowed)
+            LogBlocked(tunnel.Target, verdict.Rule, verdict.Reason, flow.Id);
+        else if (isTls && !tunnel.IsSecured)
+            LogNotTrusted(tunnel.Target, flow.Id);
+        flows.End(flow);
     }
 
     // False when it did not come. One that is malformed is left to the TLS stage, which answers with an alert.
@@ -288,6 +307,9 @@ internal sealed partial class ConnectTunnel(
         flows.End(flow);
         await connection.Transport.Output.WriteAsync(ProxyErrors.ToMessage(error, flow.Id), closing);
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "the client ended TLS before it was agreed on: as a rule it does not trust the proxy's CA (`discobot doctor`), or pins a certificate (tls.passthrough) {Target} {Id}")]
+    private partial void LogNotTrusted(ConnectTarget target, string id);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "connection refused {Client} {Reason} {Id}")]
     private partial void LogRefused(System.Net.EndPoint? client, string reason, string id);

@@ -23,6 +23,12 @@ internal sealed class Tunnel(ConnectTarget target)
     /// <summary>The address that the client itself dialled, where the target is the name found for it.</summary>
     public string? Dialled { get; init; }
 
+    /// <summary>Whether TLS with the client has been agreed on.</summary>
+    public bool IsSecured { get; set; }
+
+    /// <summary>Whether a request or a relay in it tells of itself. One in which nobody asks anything is told of when it is over.</summary>
+    public bool IsUsed { get; set; }
+
     /// <summary><c>https</c>, or <c>http</c> when plain HTTP was spoken inside the tunnel.</summary>
     public string Scheme { get; set; } = "https";
 }
