@@ -62,7 +62,7 @@ public sealed class Sniffing : FuzzTarget
         '\x05' => "Socks5",
         '\x04' => "Socks4",
         '\x16' => "Tls",
-        var c when "\rABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".Contains(c) => "Http",
+        var c when "\t\n\v\f\r ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".Contains(c) => "Http",
         _ => "Unknown",
     };
 

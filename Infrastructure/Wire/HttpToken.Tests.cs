@@ -3,7 +3,7 @@ using Discobot.Tests.Fixtures;
 
 namespace Discobot.Infrastructure.Wire;
 
-public sealed partial class MethodsTests
+public sealed partial class HttpTokenTests
 {
     [Fact]
     public void The_case_of_a_method_counts()
