@@ -30,12 +30,8 @@ DISTURBS = {
     "origin away": {"package", "websocket", "socks", "transparent", "pull"},
     "proxy killed": {"package", "websocket", "socks", "transparent", "pull"},
     "names away": {"package", "websocket", "socks", "transparent", "pull"},
-    "disk full": set(), "reload": set(), "tier away": set(),
+    "disk full": set(), "reload": set(),
 }
-
-
-def sh(*words):
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
 
 class Origin:
@@ -145,27 +141,23 @@ async def connected(tls=None):
     return reader, writer
 
 
-async def pull(tls):
+async def fetch(tls, wanted):
     reader, writer = await connected(tls)
     try:
-        for i in random.sample(range(len(BLOBS)), 4):
-            status, body = await request(reader, writer, f"/v2/app/blobs/{DIGESTS[i]}")
-            if status != 200 or body != BLOBS[i]:
-                raise ValueError(f"{status}, {len(body)} of {len(BLOBS[i])} bytes")
+        for path, expected in wanted:
+            status, body = await request(reader, writer, path)
+            if status != 200 or body != expected:
+                raise ValueError(f"{status}, {len(body)} of {len(expected)} bytes")
     finally:
         writer.transport.abort()
+
+
+async def pull(tls):
+    await fetch(tls, [(f"/v2/app/blobs/{DIGESTS[i]}", BLOBS[i]) for i in random.sample(range(len(BLOBS)), 4)])
 
 
 async def package(tls):
-    reader, writer = await connected(tls)
-    try:
-        for _ in range(4):
-            path = f"/package/{random.randrange(200)}"
-            status, body = await request(reader, writer, path)
-            if status != 200 or body != path.encode() * 200:
-                raise ValueError(f"{status}, {len(body)} bytes")
-    finally:
-        writer.transport.abort()
+    await fetch(tls, [(path, path.encode() * 200) for path in (f"/package/{random.randrange(200)}" for _ in range(4))])
 
 
 async def websocket(tls):

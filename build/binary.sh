@@ -4,11 +4,7 @@
 . "$(dirname "$0")/common.sh"
 
 limit=$((36 * 1000 * 1000))
-case $(uname -m) in
-    x86_64) own=amd64 ;;
-    aarch64) own=arm64 ;;
-    *) die "no native compiler for $(uname -m)" ;;
-esac
+own=$(own_machine)
 machine=${1:-$own} tools=
 case $machine in
     amd64) rid=linux-x64 ;;

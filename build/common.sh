@@ -8,6 +8,15 @@ native_packages=(binutils clang cmake libssl-dev lld make zlib1g-dev)
 say() { printf '==> %s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
+# own_machine — this machine, as executables and images are named: amd64 or arm64.
+own_machine() {
+    case $(uname -m) in
+        x86_64) echo amd64 ;;
+        aarch64) echo arm64 ;;
+        *) die "no native compiler for $(uname -m)" ;;
+    esac
+}
+
 # missing PACKAGE... — prints those of the Debian packages that are not installed.
 missing() {
     local package

@@ -27,7 +27,7 @@ for machine in "${machines[@]}"; do
     for made in "$dist"/licenses/*.new; do [ ! -e "$made" ] || mv "$made" "${made%.new}"; done
 done
 
-own=$dist/discobot-linux-$(case $(uname -m) in x86_64) echo amd64 ;; *) echo arm64 ;; esac)
+own=$dist/discobot-linux-$(own_machine)
 "$own" completion bash >$dist/completions/discobot.bash
 "$own" completion zsh >$dist/completions/_discobot
 "$own" completion fish >$dist/completions/discobot.fish

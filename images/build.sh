@@ -9,7 +9,7 @@ export DOCKER_BUILDKIT=0
 
 # The build context is one folder with the executable in it, by the name that it has in a release, so nothing else of the checkout is sent to the
 # engine. BuildKit says by itself which machine an image is for; the engine's own builder has to be told.
-case $(uname -m) in x86_64) machine=amd64 ;; *) machine=arm64 ;; esac
+machine=$(own_machine)
 context=artifacts/image
 rm -rf $context
 mkdir -p $context

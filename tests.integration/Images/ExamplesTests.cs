@@ -167,7 +167,7 @@ public sealed class ExamplesTests : IDisposable
     {
         for (var watch = Stopwatch.StartNew(); ; await Task.Delay(100))
         {
-            var (_, said) = await RunAsync($"docker logs {name} 2>&1", "/");
+            var (_, said) = await Shell.RunAsync($"docker logs {name} 2>&1");
             if (said.Contains("startup completed", StringComparison.Ordinal))
                 return;
             Assert.True(watch.Elapsed < SessionContainer.Patience, said);
@@ -196,13 +196,5 @@ public sealed class ExamplesTests : IDisposable
 
     private string In(string name) => Path.Combine(_directory, name);
 
-    private Task<(int Code, string Output)> RunAsync(string script) => RunAsync(script, _directory);
-
-    private static async Task<(int Code, string Output)> RunAsync(string script, string directory)
-    {
-        using var shell = Process.Start(new ProcessStartInfo("bash", ["-c", $"exec 2>&1; {script}"]) { WorkingDirectory = directory, RedirectStandardOutput = true })!;
-        var said = await shell.StandardOutput.ReadToEndAsync();
-        await shell.WaitForExitAsync();
-        return (shell.ExitCode, said);
-    }
+    private Task<(int Code, string Output)> RunAsync(string script) => Shell.RunAsync(script, _directory);
 }

@@ -30,13 +30,13 @@ public sealed partial class OwnImageTests : IDisposable
             await RunAsync(await NamedAsync(blocks[0], page, name, volume));
             Assert.Contains("discobot in /home/discobot/workspace via http://localhost:17080\n", await StartedAsync(name), StringComparison.Ordinal);
             // Whether a client reaches the internet is not the image's business; everything else is.
-            var (_, said) = await TryAsync(await NamedAsync(blocks[1], page, name, volume));
+            var (_, said) = await Shell.RunAsync(await NamedAsync(blocks[1], page, name, volume));
             Assert.Matches("ok +port +proxy ", said);
             Assert.DoesNotMatch("FAIL +(step|port|trust) ", said);
         }
         finally
         {
-            await TryAsync($"docker rm -fv {name}; docker image rm {name}");
+            await Shell.RunAsync($"docker rm -fv {name}; docker image rm {name}");
         }
     }
 
@@ -49,12 +49,12 @@ public sealed partial class OwnImageTests : IDisposable
         if (Array.FindIndex(others, line => line.StartsWith($"FROM {distro.Name}:", StringComparison.Ordinal)) is >= 0 and var first)
             (lines[0], lines[1]) = (others[first], others[first + 1]);
         Assert.StartsWith($"FROM {distro.Name}:", lines[0], StringComparison.Ordinal);
-        var (_, said) = await TryAsync($"{Binary.Checkout}/images/base.sh {distro.Name} 2>/dev/null");
+        var (_, said) = await Shell.RunAsync($"{Binary.Checkout}/images/base.sh {distro.Name} 2>/dev/null");
         lines[0] = $"FROM {said.Trim()}";
         // Without a package manager, or without a server that it could ask, the base has what it has.
         var asks = Package().Match(lines[1]);
         Assert.True(asks.Success, lines[1]);
-        if ((await TryAsync($"docker run --rm --label {Engine.Label} {said.Trim()} sh -c '{Reach(distro)}'")).Code != 0)
+        if ((await Shell.RunAsync($"docker run --rm --label {Engine.Label} {said.Trim()} sh -c '{Reach(distro)}'")).Code != 0)
             lines[1] = $"RUN {lines[1][asks.Length..]}";
         return string.Join('\n', lines);
     }
@@ -68,7 +68,7 @@ public sealed partial class OwnImageTests : IDisposable
 
     private static async Task<string> NamedAsync(string block, string page, string name, DataVolume volume)
     {
-        var granted = (await TryAsync($"docker run --rm --label {Engine.Label} --privileged --entrypoint /bin/true {Distro.Debian.Image}")).Code == 0;
+        var granted = (await Shell.RunAsync($"docker run --rm --label {Engine.Label} --privileged --entrypoint /bin/true {Distro.Debian.Image}")).Code == 0;
         var instead = Regex.Replace(Unprivileged().Match(page).Groups["options"].Value, @"\s+", " ");
         Assert.NotEmpty(instead);
         return block.Replace("docker run ", $"docker run --label {Engine.Label} ", StringComparison.Ordinal)
@@ -83,7 +83,7 @@ public sealed partial class OwnImageTests : IDisposable
         var watch = Stopwatch.StartNew();
         for (; ; await Task.Delay(100))
         {
-            var (_, said) = await TryAsync($"docker logs {name} 2>&1");
+            var (_, said) = await Shell.RunAsync($"docker logs {name} 2>&1");
             // The agent is the last that is started; its line may follow.
             if (said.Contains("startup completed", StringComparison.Ordinal) && said.Contains(" via ", StringComparison.Ordinal))
                 return said;
@@ -93,16 +93,8 @@ public sealed partial class OwnImageTests : IDisposable
 
     private async Task RunAsync(string script)
     {
-        var (code, said) = await TryAsync(script, _directory);
+        var (code, said) = await Shell.RunAsync(script, _directory);
         Assert.True(code == 0, $"{script}\n{said}");
-    }
-
-    private static async Task<(int Code, string Output)> TryAsync(string script, string? directory = null)
-    {
-        using var shell = Process.Start(new ProcessStartInfo("bash", ["-ec", $"exec 2>&1; {script}"]) { WorkingDirectory = directory ?? "/", RedirectStandardOutput = true })!;
-        var said = await shell.StandardOutput.ReadToEndAsync();
-        await shell.WaitForExitAsync();
-        return (shell.ExitCode, said);
     }
 
     [GeneratedRegex("```dockerfile\n(?<lines>[^`]*)```")]
