@@ -28,7 +28,9 @@ internal sealed partial record AllowlistOptions
         => Covers(limit.Host, rule.Host)
             && (limit.Ports.IsEmpty ? !needsPorts || rule.Ports.IsEmpty : (!rule.Ports.IsEmpty && rule.Ports.All(p => limit.Ports.Contains(p))))
             && (limit.Methods.IsEmpty || (!rule.Methods.IsEmpty && rule.Methods.All(m => limit.Methods.Contains(m))))
-            && (limit.Paths.IsEmpty || (!rule.Paths.IsEmpty && rule.Paths.All(p => limit.Paths.Contains(p))));
+            && (limit.Paths.IsEmpty || (!rule.Paths.IsEmpty && rule.Paths.All(p => limit.Paths.Contains(p))))
+            && limit.Query.All(asked => rule.Query.Any(asked.Covers))
+            && (limit.Clients.IsEmpty || (!rule.Clients.IsEmpty && rule.Clients.All(c => limit.Clients.Contains(c))));
 
     private static bool Covers(HostPattern limit, HostPattern host) => limit.Kind switch
     {

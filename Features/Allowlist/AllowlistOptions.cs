@@ -79,7 +79,7 @@ internal sealed partial record AllowlistOptions
             Domains = section["domains"].AsList(fallback.Domains, DomainRule.Read),
             Presets = section["presets"].AsStrings(fallback.Presets, AllowlistPreset.Problem),
             Ips = section["ips"].AsRanges(fallback.Ips),
-            Deny = section["deny"].AsList(fallback.Deny, DomainRule.Read),
+            Deny = section["deny"].AsList(fallback.Deny, DomainRule.ReadDenied),
         };
     }
 

@@ -9,38 +9,38 @@ namespace Discobot.Features.Allowlist;
 /// what passes is remembered.</summary>
 internal sealed class AllowlistPolicy(Live<AllowlistRules> live, Approvals approvals, LearnedTraffic learned, BlockMetrics blocks) : IEgressPolicy
 {
-    public EgressVerdict JudgeTunnel(ConnectTarget target)
+    public EgressVerdict JudgeTunnel(ConnectTarget target, string? client = null)
     {
         var rules = live.Value;
         if (rules.Learns && CanonicalHost.TryParse(target.Host, out var seen))
             learned.RecordTunnel(seen);
-        return blocks.Count(rules.JudgeTunnel(target), "no_entry");
+        return blocks.Count(rules.JudgeTunnel(target, client), "no_entry");
     }
 
-    public EgressVerdict JudgeBlindTunnel(ConnectTarget target)
+    public EgressVerdict JudgeBlindTunnel(ConnectTarget target, string? client = null)
     {
         var rules = live.Value;
         if (rules.Learns && CanonicalHost.TryParse(target.Host, out var seen))
             learned.RecordBlindTunnel(seen);
-        return blocks.Count(rules.JudgeBlindTunnel(target), "not_inspected");
+        return blocks.Count(rules.JudgeBlindTunnel(target, client), "not_inspected");
     }
 
-    public EgressVerdict JudgeRawTunnel(ConnectTarget target)
+    public EgressVerdict JudgeRawTunnel(ConnectTarget target, string? client = null)
     {
         var rules = live.Value;
         if (rules.Learns && CanonicalHost.TryParse(target.Host, out var seen))
             learned.RecordRawTunnel(seen, target.Port);
-        return blocks.Count(rules.JudgeRawTunnel(target), "not_inspected");
+        return blocks.Count(rules.JudgeRawTunnel(target, client), "not_inspected");
     }
 
-    public bool WouldPassRaw(ConnectTarget target) => live.Value.JudgeRawTunnel(target).Allowed;
+    public bool WouldPassRaw(ConnectTarget target, string? client = null) => live.Value.JudgeRawTunnel(target, client).Allowed;
 
-    public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path)
+    public EgressVerdict JudgeRequest(ConnectTarget target, string method, string pathAndQuery, string? client = null)
     {
         var rules = live.Value;
         if (rules.Learns && CanonicalHost.TryParse(target.Host, out var seen))
-            learned.RecordRequest(seen, method, path);
-        return blocks.Count(rules.JudgeRequest(target, method, path), "method_or_path");
+            learned.RecordRequest(seen, method, pathAndQuery.Split('?', 2)[0]);
+        return blocks.Count(rules.JudgeRequest(target, method, pathAndQuery, client), "method_or_path");
     }
 
     public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address)

@@ -23,6 +23,9 @@ internal sealed partial class AllowlistRules
         ? $"{host} is not in allowlist.ips; the entry \"{host}\" there would allow it."
         : $"{host} is not in allowlist.domains; the entry \"{host}\" there would allow it.");
 
+    private static EgressVerdict RefuseClient(in CanonicalHost host, string? client, string rule) => EgressVerdict.Refuse(
+        rule, $"{host} is allowed for other clients; this one is {client ?? ProxyUsers.Unnamed}, and the entry {{host: \"{host}\", clients: [{client ?? ProxyUsers.Unnamed}]}} in allowlist.domains would allow it.");
+
     private static EgressVerdict RefusePort(in CanonicalHost host, int port, string rule) => EgressVerdict.Refuse(
         rule, $"port {port} of {host} is not among those that allowlist.domains allows; the entry {{host: \"{host}\", ports: [{port}]}} there would allow it.");
 
@@ -33,13 +36,13 @@ internal sealed partial class AllowlistRules
 
     private static EgressVerdict RefuseBlind(in CanonicalHost host, string rule) => EgressVerdict.Refuse(
         rule,
-        $"{host} is allowed for certain methods or paths only, which cannot be checked in a tunnel that is not intercepted; "
+        $"{host} is allowed for certain methods, paths or queries only, which cannot be checked in a tunnel that is not intercepted; "
         + $"the entry \"{host}\" in allowlist.{(host.IsLiteral ? "ips" : "domains")} would allow it.");
 
-    private static EgressVerdict RefuseRequest(in CanonicalHost host, string method, string path, string rule) => EgressVerdict.Refuse(
+    private static EgressVerdict RefuseRequest(in CanonicalHost host, string method, AskedPath asked, string rule) => EgressVerdict.Refuse(
         rule,
-        $"{Shown(method)} {Shown(path)} is not among what allowlist.domains allows for {host}; the entry {{host: \"{host}\", "
-        + $"methods: [{Shown(method)}]{ShownPaths(path)}}} there would allow it.");
+        $"{Shown(method)} {Shown(asked.Text)} is not among what allowlist.domains allows for {host}; the entry {{host: \"{host}\", "
+        + $"methods: [{Shown(method)}]{ShownPaths(asked.Text)}}} there would allow it.");
 
     // A path that no glob can say needs an entry for all paths.
     private static string ShownPaths(string path)

@@ -13,25 +13,27 @@ internal sealed partial class AllowlistRules
     private EgressVerdict Unasked => Learns ? Learning : Disabled;
 
     /// <inheritdoc cref="IEgressPolicy.JudgeTunnel"/>
-    public EgressVerdict JudgeTunnel(ConnectTarget target)
+    public EgressVerdict JudgeTunnel(ConnectTarget target, string? client = null)
     {
         if (!AsksHost(target, out var host))
             return Enforces ? RefuseMalformed(target.Host) : Unasked;
-        return _deny?.JudgeHost(host, target.Port) ?? (Enforces ? JudgeHost(host, target.Port) : Unasked);
+        return _deny?.JudgeHost(host, target.Port) ?? (Enforces ? JudgeHost(host, target.Port, client) : Unasked);
     }
 
     /// <inheritdoc cref="IEgressPolicy.JudgeBlindTunnel"/>
-    public EgressVerdict JudgeBlindTunnel(ConnectTarget target) => JudgeBlind(target, isKnownRaw: false);
+    public EgressVerdict JudgeBlindTunnel(ConnectTarget target, string? client = null) => JudgeBlind(target, isKnownRaw: false, client);
 
     /// <inheritdoc cref="IEgressPolicy.JudgeRawTunnel"/>
-    public EgressVerdict JudgeRawTunnel(ConnectTarget target) => JudgeBlind(target, isKnownRaw: true);
+    public EgressVerdict JudgeRawTunnel(ConnectTarget target, string? client = null) => JudgeBlind(target, isKnownRaw: true, client);
 
     /// <inheritdoc cref="IEgressPolicy.JudgeRequest"/>
-    public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path)
+    public EgressVerdict JudgeRequest(ConnectTarget target, string method, string pathAndQuery, string? client = null)
     {
         if (!AsksHost(target, out var host))
             return Enforces ? RefuseMalformed(target.Host) : Unasked;
-        return _deny?.JudgeRequest(host, target.Port, method, path) ?? (Enforces ? JudgeRequest(host, target.Port, method, path) : Unasked);
+        var query = pathAndQuery.IndexOf('?', StringComparison.Ordinal);
+        var asked = new AskedPath(query < 0 ? pathAndQuery : pathAndQuery[..query], query < 0 ? "" : pathAndQuery[(query + 1)..]);
+        return _deny?.JudgeRequest(host, target.Port, method, asked) ?? (Enforces ? JudgeRequest(host, target.Port, method, asked, client) : Unasked);
     }
 
     /// <inheritdoc cref="IEgressPolicy.JudgeAddress"/>
@@ -43,11 +45,11 @@ internal sealed partial class AllowlistRules
             ?? (Enforces ? JudgeAddress(host, target.Port, address) : Unasked);
     }
 
-    private EgressVerdict JudgeBlind(ConnectTarget target, bool isKnownRaw)
+    private EgressVerdict JudgeBlind(ConnectTarget target, bool isKnownRaw, string? client)
     {
         if (!AsksHost(target, out var host))
             return Enforces ? RefuseMalformed(target.Host) : Unasked;
-        return _deny?.JudgeBlind(host, target.Port) ?? (Enforces ? JudgeBlind(host, target.Port, isKnownRaw) : Unasked);
+        return _deny?.JudgeBlind(host, target.Port) ?? (Enforces ? JudgeBlind(host, target.Port, isKnownRaw, client) : Unasked);
     }
 
     // False where there is no host to judge, or nobody wants to know it.

@@ -13,6 +13,7 @@ internal sealed partial class AllowlistRules
     private readonly IpRangeSet _ips;
     private readonly DenyRules? _deny;
     private readonly bool _hasPorts;
+    private readonly bool _hasClients;
 
     /// <param name="options">What is written.</param>
     /// <param name="grants">What somebody allowed beyond.</param>
@@ -26,6 +27,7 @@ internal sealed partial class AllowlistRules
         _ips = new IpRangeSet(options.Ips);
         _deny = options.Deny.IsEmpty ? null : new DenyRules(options.Deny);
         _hasPorts = options.AllDomains.Concat(grants.Select(g => g.Entry)).Any(d => !d.Ports.IsEmpty);
+        _hasClients = options.AllDomains.Concat(grants.Select(g => g.Entry)).Any(d => !d.Clients.IsEmpty);
     }
 
     /// <summary>False: whatever is asked is allowed.</summary>
@@ -42,24 +44,26 @@ internal sealed partial class AllowlistRules
     /// <summary>Whether anything at all may go to this host.</summary>
     /// <param name="host">Who.</param>
     /// <param name="port">Where; <see cref="ConnectTarget.AnyPort"/> asks for any.</param>
-    public EgressVerdict JudgeHost(in CanonicalHost host, int port)
+    /// <param name="client">Who asks, by name.</param>
+    public EgressVerdict JudgeHost(in CanonicalHost host, int port, string? client = null)
     {
         if (host.Address is { } literal && PermitsLiteral(literal, out var range))
             return EgressVerdict.Allow(range);
-        var rules = RulesFor(host, port);
-        return rules.Count > 0 ? EgressVerdict.Allow(rules[0].Text) : Refuse(host, port);
+        var rules = RulesFor(host, port, client);
+        return rules.Count > 0 ? EgressVerdict.Allow(rules[0].Text) : Refuse(host, port, client);
     }
 
     /// <summary>Whether everything may go to this host.</summary>
     /// <param name="host">Who.</param>
     /// <param name="port">Where.</param>
     /// <param name="isKnownRaw">Whether it was seen to be neither HTTP nor TLS; else nobody knows.</param>
-    public EgressVerdict JudgeBlind(in CanonicalHost host, int port, bool isKnownRaw)
+    /// <param name="client">Who asks, by name.</param>
+    public EgressVerdict JudgeBlind(in CanonicalHost host, int port, bool isKnownRaw, string? client = null)
     {
         var needsPort = _options.NeedsPorts && (isKnownRaw || port is not (80 or 443));
         if (!needsPort && host.Address is { } literal && PermitsLiteral(literal, out var range))
             return EgressVerdict.Allow(range);
-        var rules = RulesFor(host, port);
+        var rules = RulesFor(host, port, client);
         foreach (var rule in rules)
         {
             if (!rule.IsRestricted && (rule.HasPorts || !needsPort))
@@ -67,32 +71,29 @@ internal sealed partial class AllowlistRules
         }
 
         return needsPort ? RefuseRaw(host, port, rules.Count > 0 ? rules[0].Text : Default) with { Asks = Asks && rules.All(r => r.IsGrant) && port != ConnectTarget.AnyPort ? port : null }
-            : rules.Count > 0 ? RefuseBlind(host, rules[0].Text) : Refuse(host, port);
+            : rules.Count > 0 ? RefuseBlind(host, rules[0].Text) : Refuse(host, port, client);
     }
 
     /// <summary>Whether this request may go to this host. Any matching entry may allow it: entries add up.</summary>
-    public EgressVerdict JudgeRequest(in CanonicalHost host, int port, string method, string path)
+    public EgressVerdict JudgeRequest(in CanonicalHost host, int port, string method, AskedPath asked, string? client = null)
     {
         if (host.Address is { } literal && PermitsLiteral(literal, out var range))
             return EgressVerdict.Allow(range);
-        var rules = RulesFor(host, port);
-        RequestPath? forms = null;
+        var rules = RulesFor(host, port, client);
         foreach (var rule in rules)
         {
-            if (!rule.AllowsMethod(method))
-                continue;
-            if (rule.AllowsAnyPath || rule.AllowsPath(forms ??= RequestPath.Of(path)))
+            if (rule.AllowsMethod(method) && (rule.AllowsAnyPath || rule.AllowsPath(asked.Path)) && rule.AllowsQuery(asked))
                 return EgressVerdict.Allow(rule.Text);
         }
 
-        return rules.Count > 0 ? RefuseRequest(host, method, path, rules[0].Text) : Refuse(host, port);
+        return rules.Count > 0 ? RefuseRequest(host, method, asked, rules[0].Text) : Refuse(host, port, client);
     }
 
     /// <summary>Whether this address, to which the name resolved, may be dialled.</summary>
     public EgressVerdict JudgeAddress(in CanonicalHost host, int port, IPAddress address)
     {
         // The name is judged again: rules may have changed since the tunnel began.
-        var verdict = JudgeHost(host, port);
+        var verdict = JudgeHost(host, port, ProxyUsers.Anyone);
         if (!verdict.Allowed || host.IsLiteral || NeedsEntry(address) is not { } closed)
             return verdict;
         return RefuseAddress(host, address, closed);
@@ -133,16 +134,17 @@ internal sealed partial class AllowlistRules
     }
 
     // Wildcards speak of names; an address literal needs a range, or to be written out.
-    private IReadOnlyList<CompiledRule> RulesFor(in CanonicalHost host, int port)
+    private IReadOnlyList<CompiledRule> RulesFor(in CanonicalHost host, int port, string? client)
     {
         var rules = _domains.FindAll(host);
         var isLiteral = host.IsLiteral;
-        return rules.Count > 0 && (isLiteral || (_hasPorts && port != ConnectTarget.AnyPort))
-            ? [.. rules.Where(r => (r.IsExact || !isLiteral) && r.AllowsPort(port))] : rules;
+        return rules.Count > 0 && (isLiteral || _hasClients || (_hasPorts && port != ConnectTarget.AnyPort))
+            ? [.. rules.Where(r => (r.IsExact || !isLiteral) && r.AllowsPort(port) && r.AllowsClient(client))] : rules;
     }
 
-    private EgressVerdict Refuse(in CanonicalHost host, int port)
-        => RulesFor(host, ConnectTarget.AnyPort).FirstOrDefault(r => !r.IsGrant) is { } other ? RefusePort(host, port, other.Text) : RefuseHost(host) with { Asks = Asks ? 0 : null };
+    private EgressVerdict Refuse(in CanonicalHost host, int port, string? client) =>
+        RulesFor(host, ConnectTarget.AnyPort, client).FirstOrDefault(r => !r.IsGrant) is { } other ? RefusePort(host, port, other.Text)
+        : (_hasClients && RulesFor(host, port, ProxyUsers.Anyone).FirstOrDefault(r => !r.IsGrant) is { } others ? RefuseClient(host, client, others.Text) : RefuseHost(host)) with { Asks = Asks ? 0 : null };
 
     /// <param name="rule">The entry.</param>
     /// <param name="text">As it is told.</param>
@@ -164,7 +166,12 @@ internal sealed partial class AllowlistRules
 
         public bool AllowsPort(int port) => rule.Ports.IsEmpty || port == ConnectTarget.AnyPort || rule.Ports.Contains(port);
 
+        public bool AllowsClient(string? client) =>
+            rule.Clients.IsEmpty || client == ProxyUsers.Anyone || rule.Clients.Contains(client ?? ProxyUsers.Unnamed);
+
         public bool AllowsAnyPath => _paths.Length == 0;
+
+        public bool AllowsQuery(AskedPath asked) => rule.Query.All(parameter => parameter.Matches(asked.Query));
 
         // HEAD is GET without the body (RFC 9110, 9.3.2). CONNECT inside a tunnel is how a WebSocket begins over HTTP/2 (RFC 8441),
         // where HTTP/1.1 has GET.

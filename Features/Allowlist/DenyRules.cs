@@ -22,11 +22,8 @@ internal sealed class DenyRules
     /// <summary>Whether an entry may deny some of what goes to a host, and nobody sees what it is.</summary>
     public EgressVerdict? JudgeBlind(in CanonicalHost host, int port) => Find(host, e => e.IsFor(port));
 
-    public EgressVerdict? JudgeRequest(in CanonicalHost host, int port, string method, string path)
-    {
-        RequestPath? forms = null;
-        return Find(host, e => e.IsFor(port) && e.IsForMethod(method) && (e.IsForAnyPath || e.IsForPath(forms ??= RequestPath.Of(path))));
-    }
+    public EgressVerdict? JudgeRequest(in CanonicalHost host, int port, string method, AskedPath asked) =>
+        Find(host, e => e.IsFor(port) && e.IsForMethod(method) && (e.IsForAnyPath || e.IsForPath(asked.Path)) && e.IsForQuery(asked));
 
     /// <summary>Whether an entry denies an address that a name has, or one that is embedded in it.</summary>
     public EgressVerdict? JudgeAddress(IPAddress address, int port)
@@ -66,6 +63,8 @@ internal sealed class DenyRules
 
         // As for entries that allow: HEAD is GET without the body, and so begins a WebSocket over HTTP/2.
         public bool IsForMethod(string method) => _methods.Count == 0 || _methods.Contains(method) || (method is "HEAD" or "CONNECT" && _methods.Contains("GET"));
+
+        public bool IsForQuery(AskedPath asked) => rule.Query.All(parameter => parameter.MayMatch(asked.Query));
 
         public bool IsForPath(RequestPath path) => Array.Exists(_paths, glob => glob.MayMatch(path));
     }

@@ -8,7 +8,7 @@ using Discobot.Infrastructure.Hosts;
 
 namespace Discobot.Features.Allowlist;
 
-/// <summary>One entry of <c>domains</c>: a pattern alone, or <c>{host, ports, methods, paths}</c>.</summary>
+/// <summary>One entry of <c>domains</c>: a pattern alone, or <c>{host, ports, methods, paths, query, clients}</c>.</summary>
 /// <param name="Host">Whom it allows.</param>
 /// <param name="Methods">Upper case; empty allows every method.</param>
 /// <param name="Paths">Globs such as <c>/api/**</c> (<c>*</c> within a segment, <c>**</c> across); empty allows every path.</param>
@@ -17,8 +17,16 @@ internal sealed partial record DomainRule(HostPattern Host, ImmutableArray<strin
     /// <summary>The only ports it is for, whatever is spoken there; empty is every port for what is HTTP or TLS.</summary>
     public ImmutableArray<int> Ports { get; init; } = [];
 
-    /// <summary>Whether it speaks of methods or paths, which nobody sees in a tunnel that is not intercepted.</summary>
-    public bool IsRestricted => Methods.Length + Paths.Length > 0;
+    /// <summary>What its query has to be like; empty allows every query.</summary>
+    public ImmutableArray<QueryParameter> Query { get; init; } = [];
+
+    /// <summary>The only clients it is for, by name; empty is every client, with a name or without.</summary>
+    public ImmutableArray<string> Clients { get; init; } = [];
+
+    /// <summary>Whether it speaks of methods, paths or queries, which nobody sees in a tunnel that is not intercepted.</summary>
+    public bool IsRestricted => Methods.Length + Paths.Length + Query.Length > 0;
+
+    private bool IsHostAlone => !IsRestricted && Ports.IsEmpty && Clients.IsEmpty;
 
     // Longer ones would make a line of the log that nobody reads.
     private const int MaxAdvisedPath = 100;
@@ -29,7 +37,9 @@ internal sealed partial record DomainRule(HostPattern Host, ImmutableArray<strin
         var methods = Methods.IsEmpty ? "" : $", methods: [{string.Join(", ", Methods)}]";
         var paths = Paths.IsEmpty ? "" : $", paths: [{string.Join(", ", Paths.Select(p => $"\"{p}\""))}]";
         var ports = Ports.IsEmpty ? "" : $", ports: [{string.Join(", ", Ports)}]";
-        return IsRestricted || !Ports.IsEmpty ? $"{{host: \"{Host}\"{ports}{methods}{paths}}}" : $"\"{Host}\"";
+        var query = Query.IsEmpty ? "" : $", query: {{{string.Join(", ", Query)}}}";
+        var clients = Clients.IsEmpty ? "" : $", clients: [{string.Join(", ", Clients)}]";
+        return IsHostAlone ? $"\"{Host}\"" : $"{{host: \"{Host}\"{ports}{methods}{paths}{query}{clients}}}";
     }
 
     public static DomainRule? Read(ConfigNode node)
@@ -37,15 +47,25 @@ internal sealed partial record DomainRule(HostPattern Host, ImmutableArray<strin
         if (!node.IsMapping)
             return AddressProblem(node.Written) is { } problem ? Refuse(node, problem) : node.AsHostPattern() is { } pattern ? new DomainRule(pattern, [], []) : null;
         var host = node.Needed("host", $"is needed: {HostPattern.Allowed}");
-        var rule = (Host: host.AsHostPattern(), Methods: ReadMethods(node["methods"]), Paths: node["paths"].AsStrings([], PathProblem));
+        var rule = (Host: host.AsHostPattern(), Methods: ReadMethods(node["methods"]), Paths: node["paths"].AsStrings([], PathProblem), Query: QueryParameter.Read(node["query"]), Clients: node["clients"].AsStrings([]));
         ImmutableArray<int> ports = [.. node["ports"].AsStrings([], PortProblem).Select(p => int.Parse(p, CultureInfo.InvariantCulture))];
-        foreach (var key in (string[])["ports", "methods", "paths"])
+        foreach (var key in (string[])["ports", "methods", "paths", "clients"])
         {
             if (node[key].IsList && !node[key].Items().Any())
                 node[key].Error($"must not be empty; leave it out to allow all {key}");
         }
 
-        return rule.Host is null ? null : new DomainRule(rule.Host, rule.Methods, rule.Paths) { Ports = ports };
+        return rule.Host is null ? null : new DomainRule(rule.Host, rule.Methods, rule.Paths) { Ports = ports, Query = rule.Query, Clients = rule.Clients };
+    }
+
+    /// <summary>An entry of <c>deny</c>.</summary>
+    public static DomainRule? ReadDenied(ConfigNode node)
+    {
+        var rule = Read(node);
+        // By the time an address is dialled nobody knows for whom; what denies must not have such a gap.
+        if (rule is { Clients.IsEmpty: false })
+            node["clients"].Error("what is denied is denied to every client; name clients in the entries of domains");
+        return rule;
     }
 
     // What the lists of others take: the address of a page, a name with a port. What is advised would be taken as it stands.
@@ -71,7 +91,7 @@ internal sealed partial record DomainRule(HostPattern Host, ImmutableArray<strin
 
     public void Write(Utf8JsonWriter json)
     {
-        if (!IsRestricted && Ports.IsEmpty)
+        if (IsHostAlone)
         {
             json.WriteStringValue(Host.Text);
             return;
@@ -91,6 +111,16 @@ internal sealed partial record DomainRule(HostPattern Host, ImmutableArray<strin
             json.WriteList("methods", Methods);
         if (!Paths.IsEmpty)
             json.WriteList("paths", Paths);
+        if (!Query.IsEmpty)
+        {
+            json.WriteStartObject("query");
+            foreach (var parameter in Query)
+                parameter.Write(json);
+            json.WriteEndObject();
+        }
+
+        if (!Clients.IsEmpty)
+            json.WriteList("clients", Clients);
         json.WriteEndObject();
     }
 

@@ -46,6 +46,7 @@ internal static class ExplainEndpoint
                 return;
             }
 
+            request.Client = query["client"];
             await explainer.RefreshAsync(request, context.RequestAborted);
             await context.Response.WriteAsJsonAsync(explainer.Explain(method, request), ApiJson.Readable.Explanation);
         };

@@ -22,7 +22,7 @@ internal sealed class Explainer(
         var rules = allowlist.Value;
         var (target, isPlain) = (request.Target, request.Scheme == "http");
         var isBlind = IsBlind(passthrough.Value, request);
-        var verdict = approvals.Foresee(Judge(rules, passthrough.Value, method, request), target.Host);
+        var verdict = approvals.Foresee(Judge(rules, passthrough.Value, method, request), target.Host, request.Client);
         var literal = IPAddress.TryParse(target.Host, out var address) ? address : null;
         var cached = isBlind ? null : cache.Explain(method, request);
         var parent = parents.For(request.Scheme, target);
@@ -46,7 +46,7 @@ internal sealed class Explainer(
 
     /// <summary>Whether a request may leave, as the proxy judges it before a name is resolved.</summary>
     public static EgressVerdict Judge(AllowlistRules rules, PassthroughHosts passthrough, string method, ProxiedRequest request) =>
-        IsBlind(passthrough, request) ? rules.JudgeBlindTunnel(request.Target) : rules.JudgeRequest(request.Target, method, request.Path);
+        IsBlind(passthrough, request) ? rules.JudgeBlindTunnel(request.Target, request.Client) : rules.JudgeRequest(request.Target, method, request.PathAndQuery, request.Client);
 
     private static bool IsBlind(PassthroughHosts passthrough, ProxiedRequest request) => request.Scheme != "http" && passthrough.Hosts.Contains(request.Target.Host);
 }

@@ -124,7 +124,7 @@ public sealed class AuditLogTests : IAsyncLifetime
     [InlineData("CONNECT localhost:1 HTTP/1.1\r\nHost: elsewhere\r\n\r\n", "connect", "bad_request")]
     [InlineData("\x01", "http", "the first byte belongs to no protocol spoken here (HTTP, SOCKS5)")]
     [InlineData("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "http", "not_a_proxy_request")]
-    [InlineData("\x05\x01\x02", "socks5", "the client insists on authentication, and no socks.users are configured")]
+    [InlineData("\x05\x01\x02", "socks5", "the client insists on authentication, and neither clients nor socks.users are configured")]
     public async Task What_is_turned_away_at_the_door_is_told_too(string said, string entry, string error)
     {
         using var tcp = new TcpClient("127.0.0.1", _proxy.Port);

@@ -9,6 +9,9 @@ internal sealed record FlowFilter
 {
     public HostPattern? Host { get; init; }
 
+    /// <summary>By name; <see cref="ProxyUsers.Unnamed"/>: those who have none.</summary>
+    public string? Client { get; init; }
+
     /// <summary>404, or 4xx for all of a class.</summary>
     public string? Status { get; init; }
 
@@ -25,6 +28,8 @@ internal sealed record FlowFilter
     public bool Matches(JsonElement flow)
     {
         if (Host is { } pattern && !(flow.TryGetProperty("host", out var host) && CanonicalHost.TryParse(host.GetString() ?? "", out var name) && pattern.Matches(name)))
+            return false;
+        if (Client is { } client && client != (flow.TryGetProperty("client", out var whose) && whose.TryGetProperty("name", out var told) ? told.GetString() : ProxyUsers.Unnamed))
             return false;
         if (OnlyBlocked && !(flow.TryGetProperty("verdict", out var verdict) && !verdict.ValueEquals("allowed")))
             return false;

@@ -20,7 +20,7 @@ internal sealed class FlowLine(string session)
         json.WriteString("id"u8, flow.Id);
         if (session.Length > 0)
             json.WriteString("session"u8, session);
-        WriteClient(json, flow.Client);
+        WriteClient(json, flow);
         json.WriteString("entry"u8, flow.Entry);
         Write(json, "method"u8, flow.Method);
         Write(json, "scheme"u8, flow.Scheme);
@@ -83,13 +83,14 @@ internal sealed class FlowLine(string session)
         json.WriteRawValue(text[..length], skipInputValidation: true);
     }
 
-    private static void WriteClient(Utf8JsonWriter json, FlowClient? client)
+    private static void WriteClient(Utf8JsonWriter json, Flow flow)
     {
-        if (client?.AddressText is not { } address)
+        if (flow is { Client.AddressText: null, ClientName: null })
             return;
         json.WriteStartObject("client"u8);
-        json.WriteString("address"u8, address);
-        if (client.Program is { } program)
+        Write(json, "name"u8, flow.ClientName);
+        Write(json, "address"u8, flow.Client?.AddressText);
+        if (flow.Client?.Program is { } program)
         {
             json.WriteNumber("uid"u8, program.User);
             if (program.Process > 0)

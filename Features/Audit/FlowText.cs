@@ -64,8 +64,8 @@ internal sealed class FlowText(bool isColoured)
             parts.Add(VisibleText.Of(error));
         if (!IsComplete(flow))
             parts.Add("cut off");
-        if (flow.TryGetProperty("client", out var client) && Word(client, "program") is { Length: > 0 } program)
-            parts.Add(VisibleText.Of(Path.GetFileName(program)));
+        if (flow.TryGetProperty("client", out var client))
+            parts.AddRange(((string[])[Word(client, "name"), Path.GetFileName(Word(client, "program"))]).Where(word => word.Length > 0).Select(VisibleText.Of));
         parts.Add(Word(flow, "id"));
         return string.Join("  ", parts);
     }

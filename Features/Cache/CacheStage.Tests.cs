@@ -300,14 +300,14 @@ internal sealed class CacheStage : IAsyncDisposable
         /// <summary>The beginning of the paths that are forbidden from now on.</summary>
         public string? Forbidden { get; set; }
 
-        public EgressVerdict JudgeTunnel(ConnectTarget target) => EgressVerdict.Allow("test");
+        public EgressVerdict JudgeTunnel(ConnectTarget target, string? client = null) => EgressVerdict.Allow("test");
 
-        public EgressVerdict JudgeBlindTunnel(ConnectTarget target) => EgressVerdict.Allow("test");
+        public EgressVerdict JudgeBlindTunnel(ConnectTarget target, string? client = null) => EgressVerdict.Allow("test");
 
         public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address) => EgressVerdict.Allow("test");
 
-        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path) =>
-            Forbidden is { } forbidden && path.StartsWith(forbidden, StringComparison.Ordinal)
+        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string pathAndQuery, string? client = null) =>
+            Forbidden is { } forbidden && pathAndQuery.StartsWith(forbidden, StringComparison.Ordinal)
                 ? EgressVerdict.Refuse("test", "forbidden by the test")
                 : EgressVerdict.Allow("test");
     }

@@ -12,6 +12,7 @@ namespace Discobot.Features.CommandLine;
 internal sealed class FlowOptions
 {
     private readonly Option<string?> _host = new("--host") { Description = $"Only this host: {HostPattern.Allowed}.", HelpName = "PATTERN" };
+    private readonly Option<string?> _client = new("--client") { Description = $"Only of this client of the configuration; {ProxyUsers.Unnamed}: of those without a name.", HelpName = "NAME" };
     private readonly Option<string?> _status = new("--status") { Description = "Only answers with this status, as 404 or 4xx.", HelpName = "STATUS" };
     private readonly Option<bool> _blocked = new("--blocked") { Description = "Only what was blocked or refused." };
     private readonly Option<string?> _since = new("--since") { Description = "Only what began since then: 1h, 30m, or a time as 2026-01-31T12:00:00Z.", HelpName = "WHEN" };
@@ -28,6 +29,7 @@ internal sealed class FlowOptions
     public void AddTo(Command command, bool withTime = true)
     {
         command.Options.Add(_host);
+        command.Options.Add(_client);
         command.Options.Add(_status);
         command.Options.Add(_blocked);
         if (withTime)
@@ -40,6 +42,7 @@ internal sealed class FlowOptions
     public FlowFilter Filter(ParseResult parsed) => new()
     {
         Host = parsed.GetValue(_host) is { } host && HostPattern.TryParse(host, out var pattern) ? pattern : null,
+        Client = parsed.GetValue(_client),
         Status = parsed.GetValue(_status),
         OnlyBlocked = parsed.GetValue(_blocked),
         Since = parsed.CommandResult.Command.Options.Contains(_since) && parsed.GetValue(_since) is { } since ? Time(since) : null,

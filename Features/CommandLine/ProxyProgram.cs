@@ -6,6 +6,7 @@ using Discobot.Features.Api;
 using Discobot.Features.Audit;
 using Discobot.Features.Cache;
 using Discobot.Features.Certificates;
+using Discobot.Features.Clients;
 using Discobot.Features.Configuration;
 using Discobot.Features.Credentials;
 using Discobot.Features.Egress;
@@ -52,8 +53,9 @@ internal static class ProxyProgram
             .AddWebhook(settings.Ask, UpstreamRoots)
             .AddCache(settings.Cache, settings.Proxy.UpstreamTimeout)
             .AddPackages(settings.Packages)
+            .AddClients(settings.Users)
             .AddLimits(settings.Limits)
-            .AddWarming(services => OwnClient(settings, proxy[0], services.GetRequiredService<CertificateAuthority>()))
+            .AddWarming(services => OwnClient(services.GetRequiredService<ProxyUsers>(), proxy[0], services.GetRequiredService<CertificateAuthority>()))
             .AddCredentials(settings.Credentials, new HostSet(settings.Tls.InsecureHosts), sources.Environment.GetValueOrDefault(Placeholders.SeedVariable), settings.Api.TokenFile)
             .AddHeaders(settings.Headers, new HostSet(settings.Tls.InsecureHosts))
             .AddSocks5(settings.Socks, settings.Proxy.ReadTimeout)
@@ -101,7 +103,7 @@ internal static class ProxyProgram
         gateway is null ? services.AddEgress(settings.Egress) : services.AddGateway(gateway, settings.Egress.Mode ?? EgressMode.Redirect);
 
     // As any client: through the listener, with a name and password where they are asked for, trusting our CA.
-    private static HttpClient OwnClient(ProxySettings settings, IPEndPoint listener, CertificateAuthority authority)
+    private static HttpClient OwnClient(ProxyUsers users, IPEndPoint listener, CertificateAuthority authority)
     {
         var address = listener.Address.Equals(IPAddress.Any) ? IPAddress.Loopback : listener.Address.Equals(IPAddress.IPv6Any) ? IPAddress.IPv6Loopback : listener.Address;
         var trust = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
@@ -110,7 +112,7 @@ internal static class ProxyProgram
         {
             Proxy = new WebProxy($"http://{new IPEndPoint(address, listener.Port)}")
             {
-                Credentials = settings.Socks.Users.Select(user => user.Password.TryResolve(out var password) ? new NetworkCredential(user.Name, password) : null).FirstOrDefault(user => user is not null),
+                Credentials = users.Own,
             },
             SslOptions = { CertificateChainPolicy = trust },
         })

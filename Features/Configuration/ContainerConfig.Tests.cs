@@ -209,6 +209,10 @@ public sealed class ContainerConfigTests : IDisposable
         => Assert.Equal("limits: are the operator's to set, in the policy", Assert.Single(Choose("limits: {h.example: {requests_per_second: 9}}").Refused));
 
     [Fact]
+    public void Clients_are_the_policys_to_name()
+        => Assert.Equal("clients: are the operator's to name, in the policy", Assert.Single(Choose("clients: {ann: \"env:HASH\"}").Refused));
+
+    [Fact]
     public void Secrets_are_the_policys_to_define_and_their_variables_are_told()
     {
         const string Secrets = "secrets: {github: {value: \"env:TOKEN\", hosts: [h.example], env: GITHUB_TOKEN}}\n";

@@ -194,7 +194,7 @@ public sealed class LiveConfigurationTests : IDisposable
         var keys = shown.RootElement.EnumerateObject().SelectMany(section => live.Contains(section.Name)
             ? [section.Name]
             : section.Value.EnumerateObject().Select(key => $"{section.Name}.{key.Name}"));
-        var restart = RestartKeys.All.Select(k => k.Key).Except(["proxy.upstream", "logging.file", "secrets", "ask.webhook", "ask.webhook_secret"]);
+        var restart = RestartKeys.All.Select(k => k.Key).Except(["proxy.upstream", "logging.file", "secrets", "clients", "ask.webhook", "ask.webhook_secret"]);
         Assert.Equal(live.Concat(restart).Order(StringComparer.Ordinal), keys.Order(StringComparer.Ordinal));
     }
 

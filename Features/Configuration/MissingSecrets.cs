@@ -18,7 +18,7 @@ internal sealed partial class MissingSecrets(Live<ProxySettings> settings, Secre
     public async Task<IReadOnlyList<ConfigError>> FindAsync(CancellationToken cancellation)
     {
         var inForce = settings.Value;
-        var used = inForce.Headers.Secrets().Concat(inForce.Socks.Secrets()).Concat(inForce.Credentials.Sources())
+        var used = inForce.Headers.Secrets().Concat(inForce.Socks.Secrets()).Concat(inForce.Clients.Secrets()).Concat(inForce.Credentials.Sources())
             .Where(found => found.Value.Source != SecretSource.Literal).DistinctBy(found => found.Value).ToList();
         var written = inForce.WrittenSecrets.Where(place => place.Key != "proxy.upstream" && used.Exists(found => found.Value == place.Secret)).ToList();
         var places = written.Concat(used.Where(found => !written.Exists(place => place.Secret == found.Value))

@@ -31,6 +31,8 @@ internal sealed class OperatorPolicy(ConfigDocument document, ProxySettings sett
             yield return objection;
         if (settings.Allowlist.Enabled && !workspace.Api.IsProtected)
             yield return "api.protect: none would let any process change what the operator's policy locks";
+        if (!settings.Clients.IsEmpty && !workspace.Socks.Users.IsEmpty && workspace.Socks.UsersIdentity() != settings.Socks.UsersIdentity())
+            yield return "socks.users: the operator's policy names who may use the proxy (clients)";
         foreach (var (key, value) in workspace.Secrets())
         {
             if (value.Source == SecretSource.Environment && SecretVariables.Contains(value.Text))

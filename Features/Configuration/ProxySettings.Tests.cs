@@ -320,6 +320,10 @@ public sealed class ProxySettingsTests
             env: GITHUB_TOKEN
             allow_plaintext: true
             redact: false
+            clients: [build-1, agent]
+        clients:
+          build-1: file:/run/secrets/build-1
+          build-2: env:HASH
         limits:
           "*.example.com": {requests_per_second: 10, bytes_per_day: 1GiB, upload_size: 0}
         headers:
@@ -335,6 +339,7 @@ public sealed class ProxySettingsTests
           allow_private: true
           domains:
             - {host: "*.github.com", methods: [get, HEAD], paths: ["/api/**"]}
+            - {host: "build.example", query: {mode: [list, "get*"], page: "*"}, clients: [build-1, unnamed]}
             - example.com
             - api.*
           presets: [pypi]

@@ -3,6 +3,7 @@ using Discobot.Features.Allowlist;
 using Discobot.Features.Api;
 using Discobot.Features.Audit;
 using Discobot.Features.Cache;
+using Discobot.Features.Clients;
 using Discobot.Features.Credentials;
 using Discobot.Features.DockerGuard;
 using Discobot.Features.Egress;
@@ -31,6 +32,8 @@ internal sealed record ProxySettings
     public required HeaderOptions Headers { get; init; }
 
     public required CredentialOptions Credentials { get; init; }
+
+    public required ClientOptions Clients { get; init; }
 
     public required LimitOptions Limits { get; init; }
 
@@ -69,7 +72,10 @@ internal sealed record ProxySettings
     public ImmutableArray<SecretPlace> WrittenSecrets { get; init; } = [];
 
     /// <summary>All values that are kept elsewhere or must not be shown, and the key of each.</summary>
-    public IEnumerable<(string Key, SecretText Value)> Secrets() => [.. Headers.Secrets(), .. Socks.Secrets(), .. Proxy.Secrets(), .. Credentials.Sources(), .. Ask.Secrets()];
+    public IEnumerable<(string Key, SecretText Value)> Secrets() => [.. Headers.Secrets(), .. Socks.Secrets(), .. Clients.Secrets(), .. Proxy.Secrets(), .. Credentials.Sources(), .. Ask.Secrets()];
+
+    /// <summary>Who may use the proxy; empty: everybody.</summary>
+    public IReadOnlyCollection<ProxyUser> Users => [.. Clients.Users, .. Socks.Users];
 
     /// <summary>What holds when nothing is written anywhere: default.yaml, with its paths below <paramref name="dataDirectory"/>.</summary>
     public static ProxySettings Default(string dataDirectory) => new()
@@ -80,6 +86,7 @@ internal sealed record ProxySettings
         Packages = new PackageOptions(),
         Headers = new HeaderOptions(),
         Credentials = new CredentialOptions(),
+        Clients = new ClientOptions(),
         Limits = new LimitOptions(),
         Allowlist = new AllowlistOptions(),
         Ask = new AskOptions(),
@@ -102,6 +109,7 @@ internal sealed record ProxySettings
         Packages = PackageOptions.Read(root["packages"], fallback.Packages),
         Headers = HeaderOptions.Read(root["headers"], fallback.Headers),
         Credentials = CredentialOptions.Read(root["secrets"], fallback.Credentials),
+        Clients = ClientOptions.Read(root["clients"], fallback.Clients),
         Limits = LimitOptions.Read(root["limits"], fallback.Limits),
         Allowlist = AllowlistOptions.Read(root["allowlist"], fallback.Allowlist),
         Ask = AskOptions.Read(root["ask"], fallback.Ask),

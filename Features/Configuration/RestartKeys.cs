@@ -37,6 +37,7 @@ internal static class RestartKeys
         ("audit.file", s => s.Audit.File),
         ("audit.max_size", s => s.Audit.MaxSize),
         ("audit.keep", s => s.Audit.Keep),
+        ("clients", s => s.Clients.Identity()),
         ("socks.users", s => s.Socks.UsersIdentity()),
         ("socks.inspect", s => s.Socks.Inspect),
         ("socks.udp", s => s.Socks.Udp),

@@ -17,6 +17,7 @@ internal static class SettingsJson
         Section(json, "packages", settings.Packages.Write);
         Section(json, "headers", settings.Headers.Write);
         Section(json, "secrets", settings.Credentials.Write);
+        Section(json, "clients", settings.Clients.Write);
         Section(json, "limits", settings.Limits.Write);
         Section(json, "allowlist", settings.Allowlist.Write);
         Section(json, "ask", settings.Ask.Write);

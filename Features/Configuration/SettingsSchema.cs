@@ -47,7 +47,7 @@ internal static partial class SettingsSchema
             {
                 var name = key.Groups["name"].Value;
                 name = name.StartsWith('.') ? section + name : OwnName().Replace(name, "*");
-                section = name[..name.LastIndexOf('.')];
+                section = name[..Math.Max(0, name.LastIndexOf('.'))];
                 var use = RestartKeys.All.Any(restart => restart.Key == name || name.StartsWith($"{restart.Key}.", StringComparison.Ordinal)) ? "Needs a restart." : "Applies live.";
                 yield return KeyValuePair.Create(name, Plain(meaning) is { Length: > 0 } text ? $"{text}. {use}" : use);
             }

@@ -80,6 +80,7 @@ internal sealed record SettingsSources(
                 logFile = above;
         }
 
+        CheckNames(root, settings);
         if (settings.Proxy.Port == settings.Api.Port)
             root["proxy"]["api_port"].Error($"must differ from proxy.port; both are {settings.Api.Port}");
         if (PathRelation.Overlap(settings.Cache.Dir, settings.Tls.CertDir))
@@ -94,6 +95,24 @@ internal sealed record SettingsSources(
             NamedFiles.CheckForUse(root, certDir, logFile, settings);
         return settings with { Fingerprint = document.Fingerprint, WrittenSecrets = [.. WrittenSecret.Of(root).Select(found => new SecretPlace(found.Node.Path, found.Node.Place, found.Secret, found.Use))] };
     });
+
+    // A name that nobody has opens nothing, and is probably mistyped.
+    private static void CheckNames(ConfigNode root, ProxySettings settings)
+    {
+        var names = settings.Users.Select(user => user.Name).ToHashSet(StringComparer.Ordinal);
+        foreach (var (name, node) in root["socks"]["users"].Entries())
+        {
+            if (settings.Clients.Users.Any(user => user.Name == name))
+                node.Error("is one of clients as well; write it in one place");
+        }
+
+        var lists = root["allowlist"]["domains"].Items().Concat(root["secrets"].Entries().Select(entry => entry.Value)).Where(node => node.IsMapping).Select(node => node["clients"]);
+        foreach (var item in lists.SelectMany(list => list.Items()))
+        {
+            if (item.Written is { } name && name != ProxyUsers.Unnamed && !names.Contains(name))
+                item.Error($"neither clients nor socks.users has the name {ConfigPath.Quote(name)}{NearestWord.Suggestion(name, [.. names])}");
+        }
+    }
 
     /// <param name="Variable">Empty where there is none.</param>
     private sealed record Overlay(string Variable, string Option, Func<ProxySettings, ConfigNode, ProxySettings> Apply);

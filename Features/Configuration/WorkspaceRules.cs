@@ -29,6 +29,8 @@ internal static class WorkspaceRules
             yield return "audit: what is recorded is the operator's to change";
         if (!settings.Credentials.IsEmpty)
             yield return "secrets: are the operator's to define, in the policy";
+        if (!settings.Clients.IsEmpty)
+            yield return "clients: are the operator's to name, in the policy";
         if (!settings.Limits.IsEmpty)
             yield return "limits: are the operator's to set, in the policy";
         if (settings.Ask != new AskOptions())

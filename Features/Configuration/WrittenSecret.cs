@@ -1,3 +1,4 @@
+using Discobot.Features.Clients;
 using Discobot.Features.Credentials;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Native;
@@ -40,6 +41,8 @@ internal sealed record WrittenSecret(ConfigNode Node, SecretText Secret, SecretU
                 yield return (condition["equals"], SecretUse.Text);
         }
 
+        foreach (var (_, hash) in root["clients"].Entries())
+            yield return (hash, SecretUse.PasswordHash);
         foreach (var (_, password) in root["socks"]["users"].Entries())
             yield return (password, SecretUse.Text);
         foreach (var (_, secret) in root["secrets"].Entries().Where(entry => entry.Value.IsMapping))
@@ -60,6 +63,7 @@ internal sealed record SecretPlace(string Key, ConfigPlace Place, SecretText Sec
     {
         SecretUse.Header => secret.HeaderProblem(value),
         SecretUse.Credential => CredentialOptions.ValueProblem(secret, value),
+        SecretUse.PasswordHash => ClientOptions.HashProblem(secret, value),
         _ => null,
     };
 }
@@ -75,4 +79,7 @@ internal enum SecretUse
 
     /// <summary>It is one of <c>secrets</c>.</summary>
     Credential,
+
+    /// <summary>It is the hash of a client's password.</summary>
+    PasswordHash,
 }

@@ -20,16 +20,17 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
         string? sent = null;
         foreach (var secret in secrets)
         {
-            var (error, carries) = Judge(context.Request, request, secret, sent);
+            var (value, problem) = secret.Read();
+            var (error, carries) = Judge(context.Request, request, secret, value, sent);
             if (error is null && carries is not null)
             {
                 await secret.RefreshAsync(context.RequestAborted);
-                var (value, problem) = secret.Read();
-                error = value is null ? Unavailable(secret, problem!) : null;
-                if (value is not null)
-                    (request.Replacements ??= [])[secret.Placeholder] = value;
-                if (value is not null && carries.Value.HasFlag(CredentialPositions.Query))
-                    sent = Replace(sent ?? request.PathAndQuery, secret.Placeholder, value);
+                (value, problem) = secret.Read();
+                error = problem is null ? null : Unavailable(secret, problem);
+                if (error is null)
+                    (request.Replacements ??= [])[secret.Placeholder] = value!;
+                if (error is null && carries.Value.HasFlag(CredentialPositions.Query))
+                    sent = Replace(sent ?? request.PathAndQuery, secret.Placeholder, value!);
             }
 
             if (error is not null)
@@ -39,7 +40,7 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
             }
 
             // Whatever the request carries: a server may have kept what it was sent with another, and a cache what it answered.
-            if (secret.Redacts && (request.Replacements?.GetValueOrDefault(secret.Placeholder) ?? secret.Read().Value) is { } held && secret.WhyNot(context.Request.Method, request.Scheme, request.Target.Host) is null)
+            if (secret.Redacts && value is { } held && secret.WhyNot(context.Request.Method, request.Scheme, request.Target.Host, request.Client) is null)
                 Redaction.Of(context).Add(secret.Name, held, secret.Placeholder);
         }
 
@@ -69,18 +70,19 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
         foreach (var secret in secrets)
         {
             if (secret.Read().Value is { } value && Holds(request.PathAndQuery, value))
-                return new ProxiedRequest { Id = request.Id, Target = request.Target, Scheme = request.Scheme, PathAndQuery = "/***" };
+                return new ProxiedRequest { Id = request.Id, Target = request.Target, Scheme = request.Scheme, PathAndQuery = "/***", Client = request.Client };
         }
 
         return request;
     }
 
     /// <returns>Why the request is refused; else where it carries the placeholder, null: nowhere.</returns>
-    private static (ProxyError? Error, CredentialPositions? Carries) Judge(HttpRequest sent, ProxiedRequest request, HeldSecret secret, string? rewritten)
+    private static (ProxyError? Error, CredentialPositions? Carries) Judge(HttpRequest sent, ProxiedRequest request, HeldSecret secret, string? value, string? rewritten)
     {
-        var (value, placeholder) = (secret.Read().Value, secret.Placeholder);
+        var placeholder = secret.Placeholder;
         var carries = CredentialPositions.None;
-        var holdsValue = value is not null && Holds(request.PathAndQuery, value);
+        var isInAddress = value is not null && Holds(request.PathAndQuery, value);
+        var holdsValue = isInAddress;
         var isElsewhere = Holds(request.Path, placeholder) || IsShown(request, placeholder) || (holdsValue && IsShown(request, value!));
         if (Holds(request.PathAndQuery, placeholder))
             carries |= CredentialPositions.Query;
@@ -89,7 +91,11 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
             if (name[0] == ':' || HopByHop.Contains(name))
                 continue;
             var basic = BasicCredentials.Decode(name, field);
-            holdsValue |= value is not null && (Holds(field, value) || (basic is not null && Holds(basic, value)));
+            // A name is shown by logs of servers, and no server looks for a credential there.
+            isElsewhere |= Holds(name, placeholder) || (value is not null && Holds(name, value));
+            holdsValue |= value is not null && (Holds(name, value) || Holds(field, value) || (basic is not null && Holds(basic, value)));
+            if (Holds(name, placeholder))
+                carries |= CredentialPositions.Header;
             if (Holds(field, placeholder))
             {
                 carries |= CredentialPositions.Header;
@@ -102,14 +108,14 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
 
         if (carries == CredentialPositions.None && !holdsValue)
             return default;
-        if (secret.WhyNot(sent.Method, request.Scheme, request.Target.Host) is { } reason)
+        if (secret.WhyNot(sent.Method, request.Scheme, request.Target.Host, request.Client) is { } reason)
             return (Refused(secret, carries != CredentialPositions.None, reason), null);
         if (isElsewhere)
-            return (Refused(secret, carries != CredentialPositions.None, "it stands in the path, in Host or in the name of a parameter, where servers and proxies log it"), null);
+            return (Refused(secret, carries != CredentialPositions.None, "it stands in the path, in Host or in the name of a field or parameter, where servers and proxies log it"), null);
         if ((carries & ~secret.In) is var beyond and not CredentialPositions.None)
             return (Refused(secret, true, $"it stands where secrets.{secret.Name}.in does not allow it ({Word(beyond)})"), null);
         // The agent's own copy, to a host that may have it: nothing of its address is kept.
-        if (value is not null && Holds(request.PathAndQuery, value))
+        if (isInAddress)
             request.Send(rewritten ?? request.PathAndQuery);
         return (null, carries == CredentialPositions.None ? null : carries);
     }

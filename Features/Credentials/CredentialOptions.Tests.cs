@@ -9,7 +9,7 @@ public sealed class CredentialOptionsTests
     public void A_secret_goes_in_fields_and_basic_over_tls_where_nothing_else_is_said()
     {
         var secret = Assert.Single(Load("secrets: {github: {value: \"file:/run/secrets/github\", hosts: [api.github.com, \"*.example.com\"], env: GITHUB_TOKEN}}").Secrets);
-        Assert.Equal(("github", "file:/run/secrets/github", "GITHUB_TOKEN", false), (secret.Name, secret.Value.ToString(), secret.Variable, secret.AllowPlaintext));
+        Assert.Equal(("github", "file:/run/secrets/github", "GITHUB_TOKEN", false), (secret.Name, secret.Value!.ToString(), secret.Variable, secret.AllowPlaintext));
         Assert.Equal(CredentialPositions.Header | CredentialPositions.Basic, secret.In);
         Assert.Equal(["api.github.com", "*.example.com"], secret.Hosts.Select(host => host.Text));
     }

@@ -51,12 +51,12 @@ internal sealed record CredentialOptions
 
     /// <summary>Why a value cannot be one; null: it can. Repeats no part of it.</summary>
     /// <remarks>Beyond visible ASCII it would have one spelling in a field, another in Basic and a third in a query.</remarks>
-    public static string? ValueProblem(SecretText secret, string value) =>
+    public static string? ValueProblem(object secret, string value) =>
         value.Length < LeastLength ? $"{secret} is shorter than {LeastLength} characters"
         : value.Any(c => c is <= ' ' or > '~') ? $"{secret} holds blanks, line breaks or characters beyond ASCII" : null;
 
     /// <summary>Where the values are, and the key of each.</summary>
-    public IEnumerable<(string Key, SecretText Value)> Sources() => Secrets.Select(s => ($"secrets.{s.Name}", s.Value));
+    public IEnumerable<(string Key, SecretText Value)> Sources() => Secrets.Where(s => s.Value is not null).Select(s => ($"secrets.{s.Name}", s.Value!));
 
     /// <summary>The section as JSON: where values are, never what they are.</summary>
     public void Write(Utf8JsonWriter json)
@@ -72,20 +72,26 @@ internal sealed record CredentialOptions
     }
 
     /// <summary>Differs when anything of it does.</summary>
-    public string Identity() => string.Join('\n', Secrets.Select(s => $"{s.Name} {s.Value} {string.Join(' ', s.Hosts.Select(h => h.Text))} {s.In} {s.Variable} {s.AllowPlaintext} {s.Redact}"));
+    public string Identity() => string.Join('\n', Secrets.Select(s => $"{s.Name} {s.Value} {(s.Command is { } c ? $"{string.Join('\0', c.Command)} {c.Ttl} {c.Timeout}" : "")} {string.Join(' ', s.Hosts.Select(h => h.Text))} {s.In} {s.Variable} {s.AllowPlaintext} {s.Redact} {string.Join(' ', s.Clients)}"));
 }
 
 /// <summary>A secret that the proxy has and the agent has not.</summary>
 /// <param name="Name">What logs, errors and the audit call it.</param>
-/// <param name="Value">Where it is.</param>
+/// <param name="Value">Where it is; null: <see cref="Command"/> says it.</param>
 /// <param name="Hosts">To whom it may go.</param>
 /// <param name="In">Where its placeholder is replaced.</param>
 /// <param name="Variable">The variable of the agent's environment that holds the placeholder; null: none.</param>
 /// <param name="AllowPlaintext">Also over http, where anyone on the way can read it.</param>
 /// <param name="Redact">Whether answers that hold the value show the placeholder.</param>
 internal sealed record Credential(
-    string Name, SecretText Value, ImmutableArray<HostPattern> Hosts, CredentialPositions In, string? Variable, bool AllowPlaintext, bool Redact)
+    string Name, SecretText? Value, ImmutableArray<HostPattern> Hosts, CredentialPositions In, string? Variable, bool AllowPlaintext, bool Redact)
 {
+    /// <summary>What says it; null: <see cref="Value"/> does.</summary>
+    public SecretCommandOptions? Command { get; init; }
+
+    /// <summary>The clients who may use it, by name; empty: whoever has the placeholder.</summary>
+    public ImmutableArray<string> Clients { get; init; } = [];
+
     private static readonly (string Word, CredentialPositions Position)[] Words =
         [("header", CredentialPositions.Header), ("basic", CredentialPositions.Basic), ("query", CredentialPositions.Query)];
 
@@ -95,9 +101,11 @@ internal sealed record Credential(
         // The name stands in errors, logs and the audit.
         if (name.Length is 0 or > 64 || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
             node.Error("must be named by at most 64 letters, digits, \"-\", \"_\" and \".\", as in github");
-        var value = node["value"].AsSecret();
-        if (node["value"].IsAbsent)
-            node["value"].Error("is needed: env:NAME, or file:/path");
+        var (value, command) = (node["value"].AsSecret(), SecretCommandOptions.Read(node));
+        if (!node["value"].IsAbsent && !node["command"].IsAbsent)
+            node["command"].Error("must not be there beside value: one of them says what the secret is");
+        else if (node["value"].IsAbsent && node["command"].IsAbsent)
+            node["value"].Error("is needed: env:NAME, or file:/path; or command, a program that says it");
         else if (value is { Source: SecretSource.Literal })
             node["value"].Error("must be env:NAME or file:/path: written out here, everybody who reads this file would have it");
         var hosts = node["hosts"].AsList<HostPattern>([], ReadHost);
@@ -109,13 +117,26 @@ internal sealed record Credential(
             node["env"].Error("must be the name of a variable, as in GITHUB_TOKEN");
         var plaintext = node["allow_plaintext"].AsBool(false);
         var redact = node["redact"].AsBool(true);
-        return value is null || value.Source == SecretSource.Literal ? null : new Credential(name, value, hosts, positions, variable, plaintext, redact);
+        var clients = node["clients"].AsStrings([]);
+        if (node["clients"].IsList && clients.IsEmpty)
+            node["clients"].Error("must not be empty; leave it out for every client");
+        return value is null ? command is null ? null : Made() : value.Source == SecretSource.Literal ? null : Made();
+        Credential Made() => new(name, value, hosts, positions, variable, plaintext, redact) { Clients = clients, Command = command };
     }
 
     public void Write(Utf8JsonWriter json)
     {
         json.WriteStartObject();
-        json.WriteString("value", Value.ToString());
+        if (Value is not null)
+            json.WriteString("value", Value.ToString());
+        if (Command is { } command)
+        {
+            json.WriteList("command", command.Command);
+            if (command.HasTtl)
+                json.WriteString("ttl", Quantity.Format(command.Ttl));
+            json.WriteString("timeout", Quantity.Format(command.Timeout));
+        }
+
         json.WriteStartArray("hosts");
         foreach (var host in Hosts)
             json.WriteStringValue(host.Text);
@@ -128,6 +149,8 @@ internal sealed record Credential(
             json.WriteString("env", Variable);
         json.WriteBoolean("allow_plaintext", AllowPlaintext);
         json.WriteBoolean("redact", Redact);
+        if (!Clients.IsEmpty)
+            json.WriteList("clients", Clients);
         json.WriteEndObject();
     }
 

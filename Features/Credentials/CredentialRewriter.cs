@@ -12,7 +12,8 @@ internal sealed class CredentialRewriter(IReadOnlyList<HeldSecret> secrets) : IR
     public void Rewrite(HttpRequest request, string scheme, string host, FieldList fields)
     {
         // A server that repeats what it was sent says so in bytes that can be looked into.
-        var judged = request.HttpContext.Features.Get<ProxiedRequest>()?.Replacements;
+        var proxied = request.HttpContext.Features.Get<ProxiedRequest>();
+        var judged = proxied?.Replacements;
         if (judged is not null && fields.Contains("Accept-Encoding") && secrets.Any(secret => secret.Redacts && judged.ContainsKey(secret.Placeholder)))
         {
             for (var i = fields.Lines.Count - 1; i >= 0; i--)
@@ -31,7 +32,7 @@ internal sealed class CredentialRewriter(IReadOnlyList<HeldSecret> secrets) : IR
                 var isBasic = basic?.Contains(secret.Placeholder, StringComparison.Ordinal) == true;
                 if (!isBasic && !sent.Contains(secret.Placeholder, StringComparison.Ordinal))
                     continue;
-                if (secret.WhyNot(request.Method, scheme, host) is not null || (judged?.GetValueOrDefault(secret.Placeholder) ?? secret.Read().Value) is not { } value
+                if (secret.WhyNot(request.Method, scheme, host, proxied?.Client) is not null || (judged?.GetValueOrDefault(secret.Placeholder) ?? (secret.Read() is { Problem: null, Value: { } now } ? now : null)) is not { } value
                     || !secret.In.HasFlag(isBasic ? CredentialPositions.Basic : CredentialPositions.Header))
                 {
                     fields.RemoveLine(i);

@@ -18,10 +18,11 @@ internal static partial class CredentialsFeature
         if (options.IsEmpty)
             return services;
         seed ??= Placeholders.NewSeed();
+        services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton(new SecretFiles());
         return services
             .AddSingleton<IReadOnlyList<HeldSecret>>(provider =>
-                [.. options.Secrets.Select(s => new HeldSecret(s, Placeholders.Make(seed, s.Name), provider.GetRequiredService<SecretFiles>(), unverified))])
+                [.. options.Secrets.Select(s => new HeldSecret(s, Placeholders.Make(seed, s.Name), provider.GetRequiredService<SecretFiles>(), unverified, CommandOf(s, provider)))])
             .AddSingleton<ICredentialGuard>(provider =>
             {
                 Leave(options, seed, tokenFile, provider.GetRequiredService<ILogger<CredentialGuard>>());
@@ -33,6 +34,9 @@ internal static partial class CredentialsFeature
     /// <summary>The first stage of requests that may leave, which sees all that is answered to them.</summary>
     public static IApplicationBuilder UseCredentials(this IApplicationBuilder app) =>
         app.ApplicationServices.GetService<IReadOnlyList<HeldSecret>>()?.Any(secret => secret.Redacts) == true ? app.UseMiddleware<AnswerRedaction>() : app;
+
+    private static SecretCommand? CommandOf(Credential secret, IServiceProvider provider) =>
+        secret.Command is { } command ? ActivatorUtilities.CreateInstance<SecretCommand>(provider, secret.Name, command) : null;
 
     private static void Leave(CredentialOptions options, string seed, string tokenFile, ILogger log)
     {

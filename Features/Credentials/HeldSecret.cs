@@ -5,7 +5,7 @@ using Discobot.Infrastructure.Hosts;
 namespace Discobot.Features.Credentials;
 
 /// <summary>One secret at work: its placeholder, its value as it is now, and where it may go.</summary>
-internal sealed class HeldSecret(Credential credential, string placeholder, SecretFiles files, HostSet unverified)
+internal sealed class HeldSecret(Credential credential, string placeholder, SecretFiles files, HostSet unverified, SecretCommand? command = null)
 {
     private readonly HostSet _hosts = new(credential.Hosts);
 
@@ -19,22 +19,25 @@ internal sealed class HeldSecret(Credential credential, string placeholder, Secr
     public bool Redacts => credential.Redact;
 
     /// <summary>Why it must not go there; null: it may.</summary>
-    public string? WhyNot(string method, string scheme, string host) =>
+    public string? WhyNot(string method, string scheme, string host, string? client) =>
         !_hosts.Contains(host) ? $"secrets.{Name}.hosts does not name {host}"
+        : !credential.Clients.IsEmpty && !credential.Clients.Contains(client ?? ProxyUsers.Unnamed) ? $"secrets.{Name}.clients does not name {client ?? ProxyUsers.Unnamed}"
         : scheme is not ("https" or "wss") && !credential.AllowPlaintext ? "the request goes over plain http; allow_plaintext: true would allow it"
         : unverified.Contains(host) ? "tls.insecure_hosts leaves the host unverified, so anyone could be it"
         // It makes the server send back what it received (RFC 9110, 9.3.8).
         : HttpMethods.IsTrace(method) ? "TRACE makes the server send back what it received"
         : null;
 
-    /// <summary>Waits until <see cref="Read"/> knows what its file holds now.</summary>
-    public ValueTask RefreshAsync(CancellationToken cancellation) => files.RefreshAsync(credential.Value, cancellation);
+    /// <summary>Waits until <see cref="Read"/> knows what its file holds now, or its command says.</summary>
+    public ValueTask RefreshAsync(CancellationToken cancellation) => command?.RefreshAsync(cancellation) ?? files.RefreshAsync(credential.Value!, cancellation);
 
-    /// <returns>The value, or null and why there is none, which repeats no part of it.</returns>
+    /// <returns>The value, and why it cannot be sent, which repeats no part of it. One that has expired is known all the same, and stays where it is.</returns>
     public (string? Value, string? Problem) Read()
     {
-        var held = files.Get(credential.Value);
-        var problem = held.Problem ?? CredentialOptions.ValueProblem(credential.Value, held.Value);
+        if (command is not null)
+            return command.Read();
+        var held = files.Get(credential.Value!);
+        var problem = held.Problem ?? CredentialOptions.ValueProblem(credential.Value!, held.Value);
         return problem is null ? (held.Value, null) : (null, problem);
     }
 }

@@ -77,13 +77,16 @@ internal sealed record ProxySummary
     /// <summary>Variables for the proxy alone: whatever runs as the agent does not get them.</summary>
     public IReadOnlyCollection<string> SecretVariables { get; init; } = [];
 
+    /// <summary>Files that the operator's values are in.</summary>
+    public IReadOnlyCollection<string> SecretPaths { get; init; } = [];
+
     /// <summary>What the agent gets in place of secrets: values of its variables, by their names.</summary>
     public IReadOnlyDictionary<string, string> Placeholders { get; init; } = new Dictionary<string, string>();
 
     /// <summary>A variable more for the proxy alone, by which it makes the same placeholders; null: there are none.</summary>
     public KeyValuePair<string, string>? PlaceholderSeed { get; init; }
 
-    /// <summary>Whether clients have to say who they are (<c>socks.users</c>).</summary>
+    /// <summary>Whether clients have to say who they are (<c>clients</c>, <c>socks.users</c>).</summary>
     public bool AsksForUsers { get; init; }
 
     /// <summary>Whether somebody asked for that mode of egress by its name: then there is no other.</summary>

@@ -98,8 +98,8 @@ internal sealed partial class OpaqueTls(
     {
         var target = tunnel.Target;
         tunnel.IsUsed = true;
-        var verdict = policy.JudgeRawTunnel(target);
         var flow = flows.Begin(connection, target, "tls");
+        var verdict = policy.JudgeRawTunnel(target, flow.ClientName);
         using var approval = await policy.AskAsync(verdict, new EgressQuestion(target, flow.Client, "CONNECT"), closing);
         verdict = approval.Verdict;
         flow.Decide(verdict);
@@ -153,7 +153,7 @@ internal sealed partial class OpaqueTls(
         var target = tunnel.Target;
         if (tunnel.ForeignServerName is { } name)
             return $"The tunnel was opened to {target.Host}, but TLS asked for {ProxyErrors.Shown(name)}";
-        if (policy.JudgeTunnel(target) is { Allowed: false } verdict)
+        if (policy.JudgeTunnel(target, tunnel.Client) is { Allowed: false } verdict)
             return verdict.Reason;
         try
         {

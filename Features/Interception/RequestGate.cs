@@ -19,11 +19,12 @@ internal sealed partial class RequestGate(
         Approval approval = default;
         try
         {
-            var (request, error) = users.AreRequired && TunnelOf(context) is null && !await IsAdmittedAsync(context)
+            var (request, error) = users.AreRequired && TunnelOf(context) is null && !await IsAdmittedAsync(context, flow)
                 ? (null, ProxyUsers.Unknown)
                 : Resolve(context, id);
             if (request is not null)
             {
+                request.Client = flow.ClientName;
                 (request, var refusal) = await credentials.JudgeAsync(context, request);
                 error = refusal ?? error;
             }
@@ -39,7 +40,7 @@ internal sealed partial class RequestGate(
                 if (verdict.Asks is not null)
                 {
                     flow.Decide(verdict);
-                    approval = await policy.AskAsync(verdict, new EgressQuestion(request.Target, flow.Client, method, request.Path), context.RequestAborted);
+                    approval = await policy.AskAsync(verdict, new EgressQuestion(request.Target, flow.Client, method, request.Path, flow.ClientName), context.RequestAborted);
                     error = Conclude(context, request, approval.Verdict.Allowed ? traffic.Admit(request, context, out watch) : approval.Verdict);
                 }
             }
@@ -66,8 +67,12 @@ internal sealed partial class RequestGate(
         }
     }
 
-    private ValueTask<bool> IsAdmittedAsync(HttpContext context) =>
-        users.AdmitsAsync(context.Request.Headers.ProxyAuthorization, context.RequestAborted);
+    // Each request says it: whoever is in front of us may send those of several clients by one connection.
+    private async ValueTask<bool> IsAdmittedAsync(HttpContext context, Flow flow)
+    {
+        (var isAdmitted, flow.ClientName) = await users.AdmitAsync(context.Request.Headers.ProxyAuthorization, context.RequestAborted);
+        return isAdmitted;
+    }
 
     /// <param name="verdict">Where it asks, nothing is decided yet.</param>
     private ProxyError? Begin(HttpContext context, ProxiedRequest request, ProxyError? error, out IDisposable? watch, out EgressVerdict verdict)

@@ -2,18 +2,20 @@ using System.Net;
 
 namespace Discobot.Features.Limits;
 
-/// <summary>What each client has had of each limit. It outlives changes of the limits, and no restart.</summary>
+/// <summary>What each client has had of each limit, by its name (a string) or its address. It outlives changes of the limits, and no restart.</summary>
 internal sealed class ClientUsage(TimeProvider time)
 {
     /// <summary>Counted each for itself; of further ones, all are counted as one. A client that changes its address gets no memory of ours.</summary>
     private const int MostCounted = 4096;
 
-    private readonly Dictionary<(string Host, IPAddress Client), Usage> _usages = [];
+    private readonly Dictionary<(string Host, object Client), Usage> _usages = [];
     private readonly Lock _gate = new();
 
     /// <summary>Counts a request.</summary>
+    /// <param name="limit">Of the host.</param>
+    /// <param name="client">The name that it has, from whatever addresses it comes, else its address.</param>
     /// <returns>How long to wait for the next that may come; null: this one may.</returns>
-    public TimeSpan? Request(HostLimit limit, IPAddress client)
+    public TimeSpan? Request(HostLimit limit, object client)
     {
         if (limit.RequestsPerSecond is not { } rate)
             return null;
@@ -32,14 +34,14 @@ internal sealed class ClientUsage(TimeProvider time)
     }
 
     /// <summary>Counts bytes that were sent either way.</summary>
-    public void Count(HostLimit limit, IPAddress client, long bytes)
+    public void Count(HostLimit limit, object client, long bytes)
     {
         lock (_gate)
             Of(limit, client).Bytes += bytes;
     }
 
     /// <returns>How long to wait for the day on which there are bytes again; null: there are some.</returns>
-    public TimeSpan? Exhausted(HostLimit limit, IPAddress client)
+    public TimeSpan? Exhausted(HostLimit limit, object client)
     {
         if (limit.BytesPerDay is not { } most)
             return null;
@@ -50,10 +52,10 @@ internal sealed class ClientUsage(TimeProvider time)
         }
     }
 
-    private Usage Of(HostLimit limit, IPAddress client)
+    private Usage Of(HostLimit limit, object client)
     {
         var today = DateOnly.FromDateTime(time.GetUtcNow().UtcDateTime);
-        var key = (limit.Host.Text, client.IsIPv4MappedToIPv6 ? client.MapToIPv4() : client);
+        var key = (limit.Host.Text, client is IPAddress { IsIPv4MappedToIPv6: true } mapped ? mapped.MapToIPv4() : client);
         if (!_usages.TryGetValue(key, out var usage))
         {
             if (_usages.Count >= MostCounted)

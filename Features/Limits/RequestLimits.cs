@@ -19,7 +19,7 @@ internal sealed partial class RequestLimits(
 
     private async Task JudgeAsync(HttpContext context, HostLimit limit)
     {
-        if (Judge(context, limit, Flow.Of(context)?.Client?.Address?.Address ?? IPAddress.None) is { } error)
+        if (Judge(context, limit, ClientOf(Flow.Of(context))) is { } error)
         {
             await ProxyErrors.WriteAsync(context, error);
             return;
@@ -30,7 +30,7 @@ internal sealed partial class RequestLimits(
         await next(context);
     }
 
-    private ProxyError? Judge(HttpContext context, HostLimit limit, IPAddress client)
+    private ProxyError? Judge(HttpContext context, HostLimit limit, object client)
     {
         if (limit.UploadSize is { } most && context.Request.ContentLength > most)
             return Tell(context, TooLarge(limit, most), "upload");
@@ -40,6 +40,9 @@ internal sealed partial class RequestLimits(
             return Tell(context, TooMany(limit, $"{limit.RequestsPerSecond} requests a second to a client", wait), "requests");
         return null;
     }
+
+    /// <summary>As whom a client is counted.</summary>
+    public static object ClientOf(Flow? flow) => (object?)flow?.ClientName ?? flow?.Client?.Address?.Address ?? IPAddress.None;
 
     private static ProxyError TooMany(HostLimit limit, string what, TimeSpan wait) =>
         new(StatusCodes.Status429TooManyRequests, "limited", $"{limit.Rule} allows {what}.", limit.Rule) { RetryAfter = wait };
@@ -65,6 +68,6 @@ internal sealed class CountedFlows(Live<LimitRules> rules, ClientUsage usage) : 
     public void Ended(Flow flow)
     {
         if (flow.RequestBytes + flow.ResponseBytes > 0 && rules.Value.Find(flow.Host) is { BytesPerDay: not null } limit)
-            usage.Count(limit, flow.Client?.Address?.Address ?? IPAddress.None, flow.RequestBytes + flow.ResponseBytes);
+            usage.Count(limit, RequestLimits.ClientOf(flow), flow.RequestBytes + flow.ResponseBytes);
     }
 }

@@ -1,4 +1,3 @@
-using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Wire;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -11,10 +10,8 @@ internal static class Socks5Feature
     public static IServiceCollection AddSocks5(this IServiceCollection services, SocksOptions options, TimeSpan readTimeout)
     {
         services.TryAddSingleton(TimeProvider.System);
-        services.TryAddSingleton(new SecretFiles());
         return services
             .AddSingleton(options)
-            .AddSingleton(provider => new ProxyUsers(options.Users, provider.GetRequiredService<SecretFiles>()))
             .AddSingleton(HandshakeLimit.For(readTimeout))
             .AddSingleton<ISocksServer, SocksServer>();
     }

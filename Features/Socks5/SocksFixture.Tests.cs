@@ -103,11 +103,11 @@ internal sealed class SocksFixture : IAsyncDisposable
 
     private sealed class Policy(Func<string, bool> refuse) : IEgressPolicy
     {
-        public EgressVerdict JudgeTunnel(ConnectTarget target) => Judge(target.Host);
+        public EgressVerdict JudgeTunnel(ConnectTarget target, string? client = null) => Judge(target.Host);
 
-        public EgressVerdict JudgeBlindTunnel(ConnectTarget target) => Judge(target.Host);
+        public EgressVerdict JudgeBlindTunnel(ConnectTarget target, string? client = null) => Judge(target.Host);
 
-        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path) => Judge(target.Host);
+        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string pathAndQuery, string? client = null) => Judge(target.Host);
 
         public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address) => Judge(address.ToString());
 

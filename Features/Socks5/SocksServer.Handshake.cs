@@ -53,8 +53,8 @@ internal sealed partial class SocksServer
         if (users.AreRequired ? !greeting.OffersPassword : !greeting.OffersNothing)
         {
             Refuse(connection, users.AreRequired
-                ? "a name and password are required (socks.users)"
-                : "the client insists on authentication, and no socks.users are configured");
+                ? "a name and password are required (clients, socks.users)"
+                : "the client insists on authentication, and neither clients nor socks.users are configured");
             await output.SendAsync(new[] { SocksGreeting.Version, SocksGreeting.NoAcceptableMethod }, cancellation);
             return false;
         }
@@ -69,7 +69,9 @@ internal sealed partial class SocksServer
         var (read, credentials) = await ReadAsync<SocksCredentials>(connection, SocksCredentials.TryRead, cancellation);
         if (read == SocksRead.Incomplete)
             return false;
-        var admitted = read == SocksRead.Done && await users.AdmitsAsync(credentials.Name, credentials.Password, cancellation);
+        var (admitted, name) = read == SocksRead.Done ? await users.AdmitAsync(credentials.Name, credentials.Password, cancellation) : default;
+        if (connection.Features.Get<FlowClient>() is { } client)
+            client.Name = name;
         if (!admitted)
             Refuse(connection, "wrong name or password");
         await output.SendAsync(new[] { SocksCredentials.Version, (byte)(admitted ? 0 : 1) }, cancellation);

@@ -17,7 +17,7 @@ internal sealed partial class SocksServer
         }
 
         // Where the client reached us by TCP it can reach us by UDP, and only it may.
-        using var relay = new UdpRelay(policy, names, local.Address, remote.Address, announced.Port, log);
+        using var relay = new UdpRelay(policy, names, local.Address, remote.Address, announced.Port, connection.Features.Get<FlowClient>()?.Name, log);
         await ReplyAsync(connection, SocksReply.Succeeded, relay.LocalEndPoint, closing);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(closing, connection.ConnectionClosed);
         var target = new ConnectTarget("udp", relay.LocalEndPoint.Port);

@@ -57,9 +57,10 @@ internal sealed partial class SocksServer(
 
         // Inspected tunnels are judged by what is in them; an address may there turn out to be a name that is allowed (TLS says which).
         var isLiteral = destination.Host is { IsLiteral: true };
-        var verdict = !options.Inspect ? policy.JudgeBlindTunnel(target)
-            : isLiteral ? EgressVerdict.Allow("inspected") : policy.JudgeTunnel(target);
-        using var approval = await policy.AskAsync(verdict, new EgressQuestion(target, connection.Features.Get<FlowClient>(), "CONNECT"), closing);
+        var client = connection.Features.Get<FlowClient>();
+        var verdict = !options.Inspect ? policy.JudgeBlindTunnel(target, client?.Name)
+            : isLiteral ? EgressVerdict.Allow("inspected") : policy.JudgeTunnel(target, client?.Name);
+        using var approval = await policy.AskAsync(verdict, new EgressQuestion(target, client, "CONNECT"), closing);
         verdict = approval.Verdict;
         if (!verdict.Allowed)
         {

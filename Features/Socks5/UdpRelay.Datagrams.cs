@@ -30,7 +30,7 @@ internal sealed partial class UdpRelay
         if (!TryReadHeader(datagram, out var destination, out var headerLength) || destination is not { Host: { } host, Port: > 0 })
             return;
         var target = new ConnectTarget(host.Name, destination.Port);
-        if (!IsAllowed(target, _policy.JudgeBlindTunnel(target)))
+        if (!IsAllowed(target, _policy.JudgeBlindTunnel(target, _name)))
             return;
         if (Known(host) is { } address)
             await SendAsync(target, address, datagram[headerLength..], cancellation);

@@ -24,6 +24,7 @@ internal sealed partial class UdpRelay : IDisposable
     private readonly IEgressPolicy _policy;
     private readonly NameLookups _names;
     private readonly IPAddress _clientAddress;
+    private readonly string? _name;
     private readonly ILogger _log;
     private readonly Socket _inside;
     private readonly Socket _outside;
@@ -39,10 +40,11 @@ internal sealed partial class UdpRelay : IDisposable
     /// <param name="local">Where the client reached us by TCP.</param>
     /// <param name="client">The only address that is listened to.</param>
     /// <param name="clientPort">The only port, or 0: then the one of the first datagram.</param>
+    /// <param name="name">Who the client is; null: nobody who has a name.</param>
     /// <param name="log">Told of each refused destination once.</param>
-    public UdpRelay(IEgressPolicy policy, NameLookups names, IPAddress local, IPAddress client, int clientPort, ILogger log)
+    public UdpRelay(IEgressPolicy policy, NameLookups names, IPAddress local, IPAddress client, int clientPort, string? name, ILogger log)
     {
-        (_policy, _names, _log) = (policy, names, log);
+        (_policy, _names, _name, _log) = (policy, names, name, log);
         _clientAddress = CanonicalHost.Of(client).Address!;
         if (clientPort != 0)
             _client = new IPEndPoint(_clientAddress, clientPort);

@@ -50,6 +50,9 @@ internal sealed class FlowSpans : IDisposable
             span.SetTag("client.address", client.Address.ToString());
             span.SetTag("client.port", client.Port);
         }
+
+        if (flow.ClientName is { } name)
+            span.SetTag("user.name", name);
     }
 
     private static void TellAnswer(Activity span, Flow flow)

@@ -6,24 +6,27 @@ namespace Discobot.Infrastructure.Wire;
 internal interface IEgressPolicy
 {
     /// <summary>Judges a tunnel (CONNECT, SOCKS5) by its target alone, before any name is resolved.</summary>
-    EgressVerdict JudgeTunnel(ConnectTarget target);
+    /// <param name="target">Where it leads.</param>
+    /// <param name="client">Who opens it, by name; null: nobody who has one. <see cref="ProxyUsers.Anyone"/>: it may be anybody.</param>
+    EgressVerdict JudgeTunnel(ConnectTarget target, string? client = null);
 
     /// <summary>Judges a tunnel whose contents nobody will look at: rules that need a method or a path cannot allow it.</summary>
-    EgressVerdict JudgeBlindTunnel(ConnectTarget target);
+    EgressVerdict JudgeBlindTunnel(ConnectTarget target, string? client = null);
 
     /// <summary>Judges a tunnel in which something else than HTTP or TLS was begun, or whose client waits for its server.</summary>
-    EgressVerdict JudgeRawTunnel(ConnectTarget target) => JudgeBlindTunnel(target);
+    EgressVerdict JudgeRawTunnel(ConnectTarget target, string? client = null) => JudgeBlindTunnel(target, client);
 
     /// <summary>Whether such a tunnel would pass, asked without anybody having opened one: it is not counted.</summary>
-    bool WouldPassRaw(ConnectTarget target) => JudgeRawTunnel(target).Allowed;
+    bool WouldPassRaw(ConnectTarget target, string? client = null) => JudgeRawTunnel(target, client).Allowed;
 
     /// <summary>Judges one request, whose method and path are known.</summary>
     /// <param name="target">Host and port of the request.</param>
     /// <param name="method">As sent, upper case for the standard methods.</param>
-    /// <param name="path">The path as sent, percent-encoding kept, without query.</param>
-    EgressVerdict JudgeRequest(ConnectTarget target, string method, string path);
+    /// <param name="pathAndQuery">Both as sent, percent-encoding kept.</param>
+    /// <param name="client">As for a tunnel.</param>
+    EgressVerdict JudgeRequest(ConnectTarget target, string method, string pathAndQuery, string? client = null);
 
-    /// <summary>Judges an address that <paramref name="target"/> resolved to, directly before that very address is dialled.</summary>
+    /// <summary>Judges an address that <paramref name="target"/> resolved to, directly before that very address is dialled, for whomever: who may go there was judged.</summary>
     EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address);
 
     /// <summary>Asks whoever watches about what no rule decides, and waits for the answer; at once where <see cref="EgressVerdict.Asks"/> is null.</summary>
@@ -56,7 +59,12 @@ internal readonly record struct EgressVerdict(bool Allowed, string Rule, string 
 /// <param name="Client">Whose it is.</param>
 /// <param name="Method">Of an HTTP request; <c>DNS</c> for a question for a name, <c>CONNECT</c> for a tunnel.</param>
 /// <param name="Path">Without query; null for what has none.</param>
-internal readonly record struct EgressQuestion(ConnectTarget Target, FlowClient? Client, string Method, string? Path = null);
+/// <param name="Name">Who the client is, where each request says it.</param>
+internal readonly record struct EgressQuestion(ConnectTarget Target, FlowClient? Client, string Method, string? Path = null, string? Name = null)
+{
+    /// <summary>Who the client is; null: nobody who has a name.</summary>
+    public string? ClientName => Name ?? Client?.Name;
+}
 
 /// <summary>The answer to an <see cref="EgressQuestion"/>.</summary>
 /// <param name="Verdict">What counts now.</param>

@@ -114,15 +114,15 @@ public class OpenTrafficTests
     {
         public string? Forbidden { get; set; }
 
-        public EgressVerdict JudgeTunnel(ConnectTarget target) => EgressVerdict.Allow("");
+        public EgressVerdict JudgeTunnel(ConnectTarget target, string? client = null) => EgressVerdict.Allow("");
 
-        public EgressVerdict JudgeBlindTunnel(ConnectTarget target) => EgressVerdict.Allow("");
+        public EgressVerdict JudgeBlindTunnel(ConnectTarget target, string? client = null) => EgressVerdict.Allow("");
 
         public Action? WhileJudging { get; set; }
 
-        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path)
+        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string pathAndQuery, string? client = null)
         {
-            var verdict = path == Forbidden ? EgressVerdict.Refuse("test", "No.") : EgressVerdict.Allow("");
+            var verdict = pathAndQuery == Forbidden ? EgressVerdict.Refuse("test", "No.") : EgressVerdict.Allow("");
             WhileJudging?.Invoke();
             return verdict;
         }

@@ -197,7 +197,7 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
 
         public override ConnectTarget Target => request.Target;
 
-        public override EgressVerdict Judge(IEgressPolicy policy) => policy.JudgeRequest(request.Target, _method, request.Path);
+        public override EgressVerdict Judge(IEgressPolicy policy) => policy.JudgeRequest(request.Target, _method, request.PathAndQuery, request.Client);
 
         protected override void End(in EgressVerdict verdict)
         {
@@ -212,7 +212,7 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
 
         public override bool IsSeen => false;
 
-        public override EgressVerdict Judge(IEgressPolicy policy) => policy.JudgeRequest(request.Target, method, request.Path);
+        public override EgressVerdict Judge(IEgressPolicy policy) => policy.JudgeRequest(request.Target, method, request.PathAndQuery, request.Client);
 
         protected override void End(in EgressVerdict verdict) => stop.Cancel();
     }
@@ -222,7 +222,7 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
         public override ConnectTarget Target => target;
 
         public override EgressVerdict Judge(IEgressPolicy policy) =>
-            policy.JudgeBlindTunnel(target) is var verdict && (!verdict.Allowed || address is null) ? verdict : policy.JudgeAddress(target, address);
+            policy.JudgeBlindTunnel(target, flow?.ClientName) is var verdict && (!verdict.Allowed || address is null) ? verdict : policy.JudgeAddress(target, address);
 
         protected override void End(in EgressVerdict verdict)
         {
@@ -248,7 +248,7 @@ internal sealed partial class OpenTraffic(IEgressPolicy policy, UpstreamBytes by
         public override bool IsSeen => false;
 
         public override EgressVerdict Judge(IEgressPolicy policy) =>
-            _address is null ? policy.JudgeTunnel(Target) : policy.JudgeAddress(Target, _address);
+            _address is null ? policy.JudgeTunnel(Target, ProxyUsers.Anyone) : policy.JudgeAddress(Target, _address);
 
         protected override void End(in EgressVerdict verdict) => Stream.Refuse(verdict);
     }

@@ -41,6 +41,9 @@ internal sealed class ProxiedRequest
     /// <summary>Whether the query holds a credential: then nothing of the address is kept, and no record answers it.</summary>
     public bool HoldsCredential => _sent is not null;
 
+    /// <summary>Whose it is, by name; null: nobody's who has one.</summary>
+    public string? Client { get; set; }
+
     /// <summary>What takes the place of each placeholder, as it was when the request was judged: whoever sends it later sends what was judged. Null: it carries none.</summary>
     public Dictionary<string, string>? Replacements { get; set; }
 

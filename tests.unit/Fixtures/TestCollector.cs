@@ -24,6 +24,9 @@ internal sealed class TestCollector : IAsyncDisposable
 
     public IEnumerable<string?> Keys => _messages.Select(m => m.Key);
 
+    /// <summary>All that it was told, as it came.</summary>
+    public IEnumerable<byte[]> Bodies => _messages.Select(m => m.Body);
+
     public IReadOnlyList<Span> Spans =>
         [.. from message in Messages("/v1/traces") from scope in message.All(2) from span in scope.All(2) select Span.Read(message.One(1), span)];
 

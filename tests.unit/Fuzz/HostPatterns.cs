@@ -73,7 +73,7 @@ public sealed class HostPatterns : FuzzTarget
             ranges.Any(r => r.Contains(e)) || (SpecialAddresses.ClassifyPlain(e) == AddressKind.Public && ranges.Any(r => r.Contains(literal))));
         Assert.Equal(named || ranged, rules.JudgeHost(host, 443).Allowed);
         Assert.Equal(named || ranged, rules.JudgeBlind(host, 22, isKnownRaw: true).Allowed);
-        Assert.Equal(named || ranged, rules.JudgeRequest(host, 443, "GET", "/x").Allowed);
+        Assert.Equal(named || ranged, rules.JudgeRequest(host, 443, "GET", new AskedPath("/x", "")).Allowed);
     }
 
     // Label by label, as docs/allowlist.md says it.

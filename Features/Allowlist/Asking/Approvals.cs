@@ -20,7 +20,7 @@ internal sealed partial class Approvals : IDisposable
 
     // Held while rules are put in force, so that what is in force is of the last change; whoever judges takes no lock.
     private readonly Lock _gate = new();
-    private readonly Dictionary<(string Host, int Port), Question> _questions = [];
+    private readonly Dictionary<(string Host, int Port, string? Client), Question> _questions = [];
     private readonly List<Grant> _grants = [];
     private readonly Dictionary<string, int> _leases = [];
     private readonly Live<AllowlistRules> _rules;
@@ -83,7 +83,7 @@ internal sealed partial class Approvals : IDisposable
         lock (_gate)
         {
             // Decided since it was judged.
-            if (_grants.Find(g => g.Host == host.Name && g.Port == port) is { } grant)
+            if (_grants.Find(g => g.Host == host.Name && g.Port == port && g.Client == asked.ClientName) is { } grant)
                 return Result(refusal, (Verdict(grant), grant.Scope == GrantScope.Once ? Lease(grant) : grant));
             if (!IsAsking || Open(host.Name, port, asked) is not { } open)
                 return new Approval(refusal with { Asks = null, Reason = $"{refusal.Reason} {(IsAsking ? $"{MaxQuestions} questions are open already, or {MaxWaiting} requests wait for this one, so nobody is asked." : "")}".TrimEnd() });
@@ -108,13 +108,13 @@ internal sealed partial class Approvals : IDisposable
     }
 
     /// <summary>What would come of asking: a refusal that was given already, or the same verdict. Nobody is asked.</summary>
-    public EgressVerdict Foresee(in EgressVerdict verdict, string host)
+    public EgressVerdict Foresee(in EgressVerdict verdict, string host, string? client = null)
     {
         if (verdict.Asks is not { } port || !CanonicalHost.TryParse(host, out var canonical))
             return verdict;
         lock (_gate)
         {
-            var refused = _grants.Find(g => !g.IsAllowed && g.Host == canonical.Name && g.Port == port);
+            var refused = _grants.Find(g => !g.IsAllowed && g.Host == canonical.Name && g.Port == port && g.Client == client);
             return refused is null ? verdict : Result(verdict, (Verdict(refused), refused)).Verdict;
         }
     }
@@ -134,10 +134,10 @@ internal sealed partial class Approvals : IDisposable
                 return (null, true, $"{MaxGrants} answers count already: revoke some, or write entries into the allowlist");
             var now = _time.GetUtcNow();
             var grant = new Grant(
-                $"g{_start}{++_lastGrant}", question.Host, question.Port, answer.IsAllowed, answer.Scope, answer.Scope == GrantScope.Time ? now + answer.Time : null, answer.By, now);
+                $"g{_start}{++_lastGrant}", question.Host, question.Port, answer.IsAllowed, answer.Scope, answer.Scope == GrantScope.Time ? now + answer.Time : null, answer.By, now, question.First.ClientName);
             if (grant.Scope == GrantScope.Once)
                 (question.Once, _leases[grant.Id]) = (grant, question.Waiting);
-            _questions.Remove((question.Host, question.Port));
+            _questions.Remove((question.Host, question.Port, question.First.ClientName));
             _grants.Add(grant);
             Record(question, grant);
             Apply();
@@ -194,13 +194,13 @@ internal sealed partial class Approvals : IDisposable
     {
         Forget();
         var now = _time.GetUtcNow();
-        var isNew = !_questions.TryGetValue((host, port), out var question);
+        var isNew = !_questions.TryGetValue((host, port, asked.ClientName), out var question);
         if (question is null)
         {
             if (_questions.Count >= MaxQuestions)
                 return null;
             question = new Question($"q{_start}{++_lastQuestion}", host, port, asked, now);
-            _questions.Add((host, port), question);
+            _questions.Add((host, port, asked.ClientName), question);
             LogAsked(question.Id, asked.Target, asked.Method);
         }
 
@@ -292,7 +292,7 @@ internal sealed partial class Approvals : IDisposable
         foreach (var (key, question) in _questions)
         {
             var port = question.First.Target.Port is var first && first == ConnectTarget.AnyPort ? 443 : first;
-            var verdict = key.Port == 0 ? rules.JudgeTunnel(new ConnectTarget(key.Host, port)) : rules.JudgeRawTunnel(new ConnectTarget(key.Host, key.Port));
+            var verdict = key.Port == 0 ? rules.JudgeTunnel(new ConnectTarget(key.Host, port), key.Client) : rules.JudgeRawTunnel(new ConnectTarget(key.Host, key.Port), key.Client);
             if (!verdict.Allowed && verdict.Asks is not null)
                 continue;
             _questions.Remove(key);
@@ -303,7 +303,7 @@ internal sealed partial class Approvals : IDisposable
     private void Record(Question question, Grant grant)
     {
         LogDecided(question.Id, question.Host, grant.Text);
-        var flow = _flows.Begin(new FlowClient(null) { Entry = "approval" });
+        var flow = _flows.Begin(new FlowClient(null) { Entry = "approval", Name = grant.Client });
         (flow.Method, flow.Host, flow.Port) = (question.Id, question.Host, question.Port);
         flow.Decide(Verdict(grant));
         _flows.End(flow);

@@ -24,10 +24,11 @@ internal enum GrantScope
 /// <param name="Until">For <see cref="GrantScope.Time"/>.</param>
 /// <param name="By">Who answered, as they said.</param>
 /// <param name="At">When.</param>
-internal sealed record Grant(string Id, string Host, int Port, bool IsAllowed, GrantScope Scope, DateTimeOffset? Until, string By, DateTimeOffset At)
+/// <param name="Client">For this client, by name; null: for those who have none.</param>
+internal sealed record Grant(string Id, string Host, int Port, bool IsAllowed, GrantScope Scope, DateTimeOffset? Until, string By, DateTimeOffset At, string? Client = null)
 {
     /// <summary>The entry that it stands for.</summary>
-    public DomainRule Entry { get; } = EntryOf(Host, Port);
+    public DomainRule Entry { get; } = EntryOf(Host, Port, Client);
 
     /// <summary>As the rule that decided.</summary>
     public string Text => $"{(IsAllowed ? "granted" : "refused")} {Length} by {By} ({Id})";
@@ -39,8 +40,9 @@ internal sealed record Grant(string Id, string Host, int Port, bool IsAllowed, G
         _ => $"until {Until:yyyy-MM-ddTHH:mm:ssZ}",
     };
 
-    private static DomainRule EntryOf(string host, int port) => HostPattern.TryParse(host, out var pattern)
-        ? new DomainRule(pattern, [], []) { Ports = port == 0 ? [] : [port] }
+    /// <summary>The smallest entry that says as much.</summary>
+    public static DomainRule EntryOf(string host, int port, string? client) => HostPattern.TryParse(host, out var pattern)
+        ? new DomainRule(pattern, [], []) { Ports = port == 0 ? [] : [port], Clients = client is null ? [] : [client] }
         : throw new ArgumentException("no host", nameof(host));
 }
 

@@ -36,7 +36,7 @@ internal sealed class Question(string id, string host, int port, EgressQuestion 
 
     public OpenQuestion Report() => new(
         id, host, port == 0 ? null : port, now, Expires, Waiting, Requests, Shown(first.Method), first.Path is { } path ? Shown(path) : null,
-        first.Client?.Program is { } program ? Shown(program.Program) : null, first.Client?.Program?.User);
+        first.Client?.Program is { } program ? Shown(program.Program) : null, first.Client?.Program?.User, first.ClientName);
 
     // What a client chose ends up on a terminal, where somebody decides by it.
     private static string Shown(string text) => VisibleText.Of(text.Length > MaxPathShown ? text[..MaxPathShown] + "…" : text);
@@ -54,5 +54,6 @@ internal sealed class Question(string id, string host, int port, EgressQuestion 
 /// <param name="Path">Of the first, without query.</param>
 /// <param name="Program">Whose the first is, where that is known.</param>
 /// <param name="User">The same by number.</param>
+/// <param name="Client">Who asks, of those whom the configuration names; the answer is for that client.</param>
 internal sealed record OpenQuestion(
-    string Id, string Host, int? Port, DateTimeOffset Asked, DateTimeOffset Expires, int Waiting, int Requests, string Method, string? Path, string? Program, uint? User);
+    string Id, string Host, int? Port, DateTimeOffset Asked, DateTimeOffset Expires, int Waiting, int Requests, string Method, string? Path, string? Program, uint? User, string? Client = null);

@@ -16,8 +16,9 @@ internal static class ExplainCommand
         var transparent = new Option<string?>("--transparent") { Description = "In place of the URL: a connection that a program opens by itself to this address.", HelpName = "IP:PORT" };
         var sni = new Option<string?>("--sni") { Description = "The name in that connection's TLS hello.", HelpName = "NAME" };
         var method = new Option<string>("--method", "-X") { Description = "The HTTP method.", HelpName = "METHOD", DefaultValueFactory = _ => "GET" };
+        var client = new Option<string?>("--client") { Description = "Who asks, of those whom clients and socks.users name.", HelpName = "NAME" };
         var json = new Option<bool>("--json") { Description = "Print JSON." };
-        var command = new Command("explain", "Tell what the proxy would do with a request, without sending it.") { url, method, transparent, sni, json };
+        var command = new Command("explain", "Tell what the proxy would do with a request, without sending it.") { url, method, client, transparent, sni, json };
         api.AddTo(command);
         command.Validators.Add(parsed =>
         {
@@ -39,7 +40,8 @@ internal static class ExplainCommand
             }
 
             var path = $"/api/explain?url={Uri.EscapeDataString(parsed.GetValue(url)!)}"
-                + $"&method={Uri.EscapeDataString(parsed.GetRequiredValue(method))}";
+                + $"&method={Uri.EscapeDataString(parsed.GetRequiredValue(method))}"
+                + (parsed.GetValue(client) is { } who ? $"&client={Uri.EscapeDataString(who)}" : "");
             var explanation = await api.AskAsync(parsed, HttpMethod.Get, path, ApiJson.Readable.Explanation, cancellation);
             output.WriteLine(parsed.GetValue(json)
                 ? JsonSerializer.Serialize(explanation, ApiJson.Readable.Explanation) : string.Join('\n', Describe(explanation)));

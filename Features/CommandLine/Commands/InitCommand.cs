@@ -5,6 +5,7 @@ using Discobot.Features.Egress.Nftables;
 using Discobot.Features.Init;
 using Discobot.Features.Shutdown;
 using Discobot.Features.TrustStore;
+using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.CommandLine.Commands;
@@ -90,9 +91,10 @@ internal static class InitCommand
             EgressIsNamed = settings.Egress.Mode is not null,
             Egress = settings.Egress with { Mode = settings.ContainerEgress },
             SecretVariables = config.SecretVariables,
+            SecretPaths = [.. settings.Secrets().Where(s => s.Value.Source == SecretSource.File).Select(s => s.Value.Text).Distinct()],
             Placeholders = Placeholders.Variables(settings.Credentials, seed),
             PlaceholderSeed = settings.Credentials.IsEmpty ? null : new(Placeholders.SeedVariable, seed),
-            AsksForUsers = !settings.Socks.Users.IsEmpty,
+            AsksForUsers = settings.Users.Count > 0,
             State = ChosenProxy.Of(settings).State with { Config = paths.ProxyConfig, CertDir = paths.Certificates, Variables = given },
         };
         return new ConfigChoice(config.Text, config.Source, summary, config.Refused);

@@ -79,7 +79,7 @@ public sealed class DoctorCommandTests : IAsyncLifetime
         Assert.Equal("failed", result);
         Assert.StartsWith("test.yaml:6:24: socks.users.alice: the environment variable DISCOBOT_TEST_UNSET is not set", detail, StringComparison.Ordinal);
         Assert.StartsWith("give the proxy what is missing: start it again with the variable", fix, StringComparison.Ordinal);
-        Assert.Equal(("absent", "not tried: the proxy asks every client for a name and password (socks.users)", null), found["network upstream"]);
+        Assert.Equal(("absent", "not tried: the proxy asks every client for a name and password (clients, socks.users)", null), found["network upstream"]);
     }
 
     [Fact]

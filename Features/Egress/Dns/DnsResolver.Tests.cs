@@ -262,14 +262,14 @@ public sealed class DnsResolverTests : IDisposable
             return await Answer.Task.WaitAsync(cancellation);
         }
 
-        public EgressVerdict JudgeTunnel(ConnectTarget target) =>
+        public EgressVerdict JudgeTunnel(ConnectTarget target, string? client = null) =>
             target.Host == "open.test" && Answer.Task.IsCompleted ? EgressVerdict.Allow("granted")
             : target.Host == "open.test" && Asks ? EgressVerdict.Refuse("default", "not yet") with { Asks = 0 }
             : target.Host == "allowed.test" || target.Host.EndsWith("silent.test", StringComparison.Ordinal) ? EgressVerdict.Allow("allowed.test") : EgressVerdict.Refuse("none", "not allowed");
 
-        public EgressVerdict JudgeBlindTunnel(ConnectTarget target) => JudgeTunnel(target);
+        public EgressVerdict JudgeBlindTunnel(ConnectTarget target, string? client = null) => JudgeTunnel(target);
 
-        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path) => JudgeTunnel(target);
+        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string pathAndQuery, string? client = null) => JudgeTunnel(target);
 
         public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address) =>
             address.ToString().StartsWith("169.", StringComparison.Ordinal) ? EgressVerdict.Refuse("link-local", "not public") : JudgeTunnel(target);

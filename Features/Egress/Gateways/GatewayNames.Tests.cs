@@ -112,12 +112,12 @@ public sealed class GatewayNamesTests : IDisposable
 
     private sealed class Allowed : IEgressPolicy
     {
-        public EgressVerdict JudgeTunnel(ConnectTarget target) =>
+        public EgressVerdict JudgeTunnel(ConnectTarget target, string? client = null) =>
             target.Host.EndsWith("allowed.test", StringComparison.Ordinal) ? EgressVerdict.Allow("test") : EgressVerdict.Refuse("test", "no");
 
-        public EgressVerdict JudgeBlindTunnel(ConnectTarget target) => JudgeTunnel(target);
+        public EgressVerdict JudgeBlindTunnel(ConnectTarget target, string? client = null) => JudgeTunnel(target);
 
-        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path) => JudgeTunnel(target);
+        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string pathAndQuery, string? client = null) => JudgeTunnel(target);
 
         public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address) => EgressVerdict.Allow("test");
     }

@@ -134,7 +134,7 @@ internal sealed partial class DoctorClients(
     private string HowToMend(TriedClient client, string reason, ToolResult result, string authorities)
     {
         if (Asks().IsMatch(reason))
-            return $"the proxy asks for a user (socks.users): export https_proxy=http://USER:PASSWORD@localhost:{proxy.State.Port}";
+            return $"the proxy asks for a name and password (clients, socks.users): export https_proxy=http://USER:PASSWORD@localhost:{proxy.State.Port}";
         if (!Distrust().IsMatch(reason) && !(client.Name == "wget" && result.ExitCode == 5))
             return proxy.ReadLog;
         if (trust.IsRotated)

@@ -86,7 +86,7 @@ internal sealed class DoctorNetwork(ContainerPaths paths, SeenProxy proxy, Func<
         }, cancellationToken);
         // It is the operator who has the passwords, and the clients below bring their own.
         if (own?.Error == Unknown)
-            return (new("network", "upstream", null, "not tried: the proxy asks every client for a name and password (socks.users)", null), own.Error);
+            return (new("network", "upstream", null, "not tried: the proxy asks every client for a name and password (clients, socks.users)", null), own.Error);
         if (own?.Error == "blocked")
         {
             // Most allowlists lack the usual page, and are none the worse for it.

@@ -40,6 +40,30 @@ public sealed class ProxyConfigTests : IDisposable
     }
 
     [Theory]
+    [InlineData("600", "755", false)]
+    [InlineData("640", "755", false)]
+    [InlineData("644", "755", true)]
+    [InlineData("604", "755", true)]
+    [InlineData("644", "750", false)]
+    public async Task A_secrets_file_that_the_agent_may_read_is_told(string file, string directory, bool told)
+    {
+        var path = Path.Combine(Directory.CreateDirectory("/tmp/discobot-test-" + Guid.NewGuid().ToString("N")).FullName, "token");
+        try
+        {
+            System.IO.File.WriteAllText(path, "secret");
+            System.IO.File.SetUnixFileMode(path, (UnixFileMode)Convert.ToInt32(file, 8));
+            System.IO.File.SetUnixFileMode(Path.GetDirectoryName(path)!, (UnixFileMode)Convert.ToInt32(directory, 8));
+            _fixture.Summary = new ProxySummary { SecretPaths = [path] };
+            await RunAsync();
+            Assert.Equal(told, _fixture.Output.Contains($"{path} can be read by every user of this container", StringComparison.Ordinal));
+        }
+        finally
+        {
+            Directory.Delete(Path.GetDirectoryName(path)!, recursive: true);
+        }
+    }
+
+    [Theory]
     [InlineData("ln -s /etc/passwd config.yaml", "without following links")]
     [InlineData("mkfifo config.yaml", "not a regular file")]
     [InlineData("mknod config.yaml c 1 5", "not a regular file")]

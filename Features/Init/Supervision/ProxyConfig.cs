@@ -32,13 +32,37 @@ internal sealed class ProxyConfig(Container container)
                 + "and the agent reads them there: give them as files (file:/path) that the agent may not read");
         }
 
+        var open = choice.Summary.SecretPaths.Where(IsOpenToAll).ToList();
+        if (open.Count > 0)
+        {
+            container.Log.Warning($"{string.Join(", ", open)} can be read by every user of this container, the agent among them, and hold what is for the proxy alone: "
+                + "let them belong to root with mode 640 and the proxy's group, or with mode 600 to the proxy's user");
+        }
+
         if (choice.Summary.AsksForUsers)
         {
-            container.Log.Warning("socks.users asks every client of the proxy for a user, and the variables of this container name none: what does not "
-                + $"bring one gets 407. Start such programs with HTTPS_PROXY=http://USER:PASSWORD@localhost:{choice.Summary.Port}, or leave socks.users out");
+            container.Log.Warning("clients or socks.users ask every client of the proxy for a name and password, and the variables of this container name none: what does not "
+                + $"bring one gets 407. Start such programs with HTTPS_PROXY=http://USER:PASSWORD@localhost:{choice.Summary.Port}, or leave both out");
         }
 
         return Task.FromResult(new ConfigInForce(file, choice.Summary));
+    }
+
+    // A directory on the way that is closed keeps the file from them as well. Of a link nobody knows here where it ends: what it leads to counts.
+    private static bool IsOpenToAll(string path)
+    {
+        const uint othersRead = 4;
+        const uint othersEnter = 1;
+        var real = RealPath.Below("/", path);
+        if (Libc.StatusOf(real) is not { } status || (status.Permissions & othersRead) == 0)
+            return false;
+        for (var directory = Path.GetDirectoryName(real); directory is not null; directory = Path.GetDirectoryName(directory))
+        {
+            if (Libc.StatusOf(directory) is { } entered && (entered.Permissions & othersEnter) == 0)
+                return false;
+        }
+
+        return true;
     }
 
     // What is in force is the container's own: where several have the volume, one of them has the file there, or each start would rewrite the rules of all.

@@ -82,7 +82,14 @@ internal sealed partial class ConnectTunnel(
     {
         if (await ReadHeadAsync(connection, deadline, closing) is not { } head)
             return;
-        var error = head.Error ?? (await users.AdmitsAsync(head.Authorization, closing) ? null : ProxyUsers.Unknown);
+        var error = head.Error;
+        if (error is null)
+        {
+            var login = await users.AdmitAsync(head.Authorization, closing);
+            connection.Features.Get<FlowClient>()!.Name = login.Name;
+            error = login.IsAdmitted ? null : ProxyUsers.Unknown;
+        }
+
         using var approval = error is null ? await JudgePassthroughAsync(connection, head.Target, closing) : default;
         if (error is null && approval.Verdict is { Allowed: false, Rule: not null })
             error = ProxyError.Blocked(approval.Verdict);
@@ -144,25 +151,23 @@ internal sealed partial class ConnectTunnel(
     public async Task EnterAsync(ConnectionContext connection, Tunnel tunnel, ConnectionDelegate next, CancellationToken closing)
     {
         var target = tunnel.Target;
+        tunnel.Client = connection.Features.Get<FlowClient>()?.Name;
         connection.Features.Set(tunnel);
         if (passthrough.Value.Hosts.Contains(target.Host))
         {
-            await RelayAsync(connection, target, policy.JudgeBlindTunnel(target), next: null, closing);
+            await RelayAsync(connection, target, policy.JudgeBlindTunnel(target, tunnel.Client), next: null, closing);
             return;
         }
 
-        // A redirected client has been waited for already, to know whom it is for.
-        var input = connection.Transport.Input;
-        var first = tunnel.IsTransparent ? await ProtocolSniffer.PeekAsync(input, ProtocolSniffer.ServerFirst, closing)
-            : await ProtocolSniffer.AwaitClientAsync(input, () => policy.WouldPassRaw(target), closing);
-        if (first is FirstByte.Http && !await ProtocolSniffer.IsRequestAsync(input, ProtocolSniffer.ServerFirst, closing))
+        var first = await ProtocolSniffer.AwaitClientAsync(connection.Transport.Input, () => policy.WouldPassRaw(target, tunnel.Client), closing);
+        if (first is FirstByte.Http && !await ProtocolSniffer.IsRequestAsync(connection.Transport.Input, ProtocolSniffer.ServerFirst, closing))
             first = FirstByte.Unknown;
         if (first is FirstByte.Tls or FirstByte.Http)
             await InterceptAsync(connection, tunnel, first, next, closing);
         else if (first is FirstByte.None && !tunnel.IsTransparent)
             TellUnused(connection, tunnel, isTls: false);
         else
-            await RelayAsync(connection, target, policy.JudgeRawTunnel(target), first is FirstByte.Silent ? next : null, closing);
+            await RelayAsync(connection, target, policy.JudgeRawTunnel(target, tunnel.Client), first is FirstByte.Silent ? next : null, closing);
     }
 
     private async Task InterceptAsync(
@@ -206,7 +211,7 @@ internal sealed partial class ConnectTunnel(
     private void TellUnused(ConnectionContext connection, Tunnel tunnel, bool isTls)
     {
         var flow = flows.Begin(connection, tunnel.Target, isTls ? "tls" : "tcp");
-        var verdict = policy.JudgeTunnel(tunnel.Target);
+        var verdict = policy.JudgeTunnel(tunnel.Target, tunnel.Client);
         flow.Decide(verdict);
         flow.IsComplete = false;
         flow.Error = !verdict.Allowed ? "blocked" : isTls && !tunnel.IsSecured ? "the client ended TLS before it was agreed on" : "the client asked for nothing";
@@ -295,10 +300,13 @@ internal sealed partial class ConnectTunnel(
     }
 
     /// <returns>Without a rule where the tunnel is looked into, and judged by what is in it.</returns>
-    private async ValueTask<Approval> JudgePassthroughAsync(ConnectionContext connection, ConnectTarget target, CancellationToken closing) =>
-        passthrough.Value.Hosts.Contains(target.Host)
-            ? await policy.AskAsync(policy.JudgeBlindTunnel(target), new EgressQuestion(target, connection.Features.Get<FlowClient>(), "CONNECT"), closing)
-            : default;
+    private async ValueTask<Approval> JudgePassthroughAsync(ConnectionContext connection, ConnectTarget target, CancellationToken closing)
+    {
+        if (!passthrough.Value.Hosts.Contains(target.Host))
+            return default;
+        var client = connection.Features.Get<FlowClient>();
+        return await policy.AskAsync(policy.JudgeBlindTunnel(target, client?.Name), new EgressQuestion(target, client, "CONNECT"), closing);
+    }
 
     private async ValueTask AnswerAsync(ConnectionContext connection, ProxyError error, CancellationToken closing, ConnectTarget? target = null)
     {

@@ -48,7 +48,7 @@ internal sealed partial class GatewayEntry(
     {
         var input = connection.Transport.Input;
         var own = (IPEndPoint)connection.LocalEndPoint!;
-        switch (await ProtocolSniffer.AwaitClientAsync(input, () => AskedBy(connection, own.Port).Exists(policy.WouldPassRaw), closing))
+        switch (await ProtocolSniffer.AwaitClientAsync(input, () => AskedBy(connection, own.Port).Exists(one => policy.WouldPassRaw(one)), closing))
         {
             case FirstByte.Tls:
                 using (var limit = CancellationTokenSource.CreateLinkedTokenSource(closing))
@@ -64,7 +64,7 @@ internal sealed partial class GatewayEntry(
                 // Each request says whom it is for; one that does not is for us, and answered as a loop.
                 return new ConnectTarget(ConnectTarget.Normalize(own.Address.ToString()), own.Port);
             default:
-                return OnlyOne(connection, own.Port, policy.WouldPassRaw);
+                return OnlyOne(connection, own.Port, one => policy.WouldPassRaw(one));
         }
     }
 

@@ -8,6 +8,9 @@ internal sealed class Tunnel(ConnectTarget target)
     /// <summary>Where the tunnel leads. Replaced once, when an IP literal's TLS hello names a host: that name is then dialled and judged.</summary>
     public ConnectTarget Target { get; set; } = target;
 
+    /// <summary>Who opened it, by name; null: nobody who has one.</summary>
+    public string? Client { get; set; }
+
     /// <summary>What the client's TLS hello named, when it differs from <see cref="Target"/>; such requests get 421.</summary>
     public string? ForeignServerName { get; set; }
 

@@ -62,8 +62,8 @@ internal sealed class CrateRegistry(PublishTimes times, AgeRefusals refusals, IE
             // A download of a registry whose index nobody has asked for here.
             if (!PublicHosts.Contains(request.Target.Host))
                 return false;
-            var index = new ProxiedRequest { Id = request.Id, Target = new ConnectTarget(PublicIndex, 443), Scheme = "https", PathAndQuery = address.IndexPath };
-            var verdict = policy.JudgeRequest(index.Target, HttpMethods.Get, index.Path);
+            var index = new ProxiedRequest { Id = request.Id, Target = new ConnectTarget(PublicIndex, 443), Scheme = "https", PathAndQuery = address.IndexPath, Client = request.Client };
+            var verdict = policy.JudgeRequest(index.Target, HttpMethods.Get, index.Path, index.Client);
             var answer = verdict.Allowed ? await new OriginQuestion(context, index, "*/*").AskAsync(next) : null;
             if (answer is { Status: StatusCodes.Status200OK } && await answer.UnpackAsync(context.RequestAborted) is { } text && IndexFile.Read(text) is { } file)
             {

@@ -117,7 +117,7 @@ internal sealed class NpmRegistry(PublishTimes times, AgeRefusals refusals, Time
     private static async Task<(NpmDocument? Document, string? Problem)> FullAsync(HttpContext context, NpmAddress address, RequestDelegate next)
     {
         var request = ProxiedRequest.Of(context);
-        var full = new ProxiedRequest { Id = request.Id, Target = request.Target, Scheme = request.Scheme, PathAndQuery = address.DocumentPath };
+        var full = new ProxiedRequest { Id = request.Id, Target = request.Target, Scheme = request.Scheme, PathAndQuery = address.DocumentPath, Client = request.Client };
         var answer = await new OriginQuestion(context, full, Full).AskAsync(next);
         if (answer.Status != StatusCodes.Status200OK)
             return (null, $"its document is answered with {answer.Status}");

@@ -150,9 +150,9 @@ internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, I
         {
             var isPublic = request.Target.Host == PublicFiles;
             var index = isPublic
-                ? new ProxiedRequest { Id = request.Id, Target = new ConnectTarget("pypi.org", 443), Scheme = "https", PathAndQuery = $"/simple/{address.Project}/" }
-                : new ProxiedRequest { Id = request.Id, Target = request.Target, Scheme = request.Scheme, PathAndQuery = address.IndexPath };
-            var verdict = policy.JudgeRequest(index.Target, HttpMethods.Get, index.Path);
+                ? new ProxiedRequest { Id = request.Id, Target = new ConnectTarget("pypi.org", 443), Scheme = "https", PathAndQuery = $"/simple/{address.Project}/", Client = request.Client }
+                : new ProxiedRequest { Id = request.Id, Target = request.Target, Scheme = request.Scheme, PathAndQuery = address.IndexPath, Client = request.Client };
+            var verdict = policy.JudgeRequest(index.Target, HttpMethods.Get, index.Path, index.Client);
             var answer = verdict.Allowed ? await new OriginQuestion(context, index, Accept).AskAsync(next) : null;
             if (answer is { Status: StatusCodes.Status200OK } && await answer.UnpackAsync(context.RequestAborted) is { } text && SimpleIndex.TryRead(text, out var read))
             {

@@ -18,7 +18,7 @@ internal sealed partial class Dialer
     /// <exception cref="DialRefusedException">The policy forbids it, or it leads back to us: through a parent that would go on for ever.</exception>
     public async Task JudgeBehindParentAsync(ConnectTarget target, CancellationToken cancellation)
     {
-        var verdict = IPAddress.TryParse(target.Host, out var literal) ? policy.JudgeAddress(target, literal) : policy.JudgeTunnel(target);
+        var verdict = IPAddress.TryParse(target.Host, out var literal) ? policy.JudgeAddress(target, literal) : policy.JudgeTunnel(target, ProxyUsers.Anyone);
         if (!verdict.Allowed)
             throw new DialRefusedException(ProxyError.Blocked(verdict));
         if (await own.ContainsAsync(target, names, cancellation))

@@ -47,11 +47,11 @@ public sealed class NameLookupsTests : IDisposable
 
     private sealed class AllAllowed : IEgressPolicy
     {
-        public EgressVerdict JudgeTunnel(ConnectTarget target) => EgressVerdict.Allow("test");
+        public EgressVerdict JudgeTunnel(ConnectTarget target, string? client = null) => EgressVerdict.Allow("test");
 
-        public EgressVerdict JudgeBlindTunnel(ConnectTarget target) => EgressVerdict.Allow("test");
+        public EgressVerdict JudgeBlindTunnel(ConnectTarget target, string? client = null) => EgressVerdict.Allow("test");
 
-        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path) => EgressVerdict.Allow("test");
+        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string pathAndQuery, string? client = null) => EgressVerdict.Allow("test");
 
         public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address) => EgressVerdict.Allow("test");
     }

@@ -47,6 +47,9 @@ internal sealed class Flow
 
     public FlowClient? Client { get; init; }
 
+    /// <summary>Who that is, by the name and password that were asked for; null: none were.</summary>
+    public string? ClientName { get; set; }
+
     /// <summary>Of a request; of a question for a name its type, such as AAAA.</summary>
     public string? Method { get; set; }
 

@@ -43,7 +43,7 @@ internal sealed class FlowRecorder(IEnumerable<IFlowObserver> observers, IClient
     }
 
     /// <summary>Begins one of a client's connection.</summary>
-    public Flow Begin(FlowClient? client) => new() { Id = NextId(), Client = client, Entry = client?.Entry ?? "http" };
+    public Flow Begin(FlowClient? client) => new() { Id = NextId(), Client = client, ClientName = client?.Name, Entry = client?.Entry ?? "http" };
 
     /// <summary>Begins one of a connection that is not HTTP, or not yet.</summary>
     public Flow Begin(ConnectionContext connection, ConnectTarget? target = null, string? protocol = null)
@@ -78,6 +78,9 @@ internal sealed class FlowClient(EndPoint? address)
 
     /// <summary>By which way it came in: <c>http</c> until it turns out to be another.</summary>
     public string Entry { get; set; } = "http";
+
+    /// <summary>Who it is, of those whom the configuration names, where that holds for all that comes by it; null: not known, or each request says it.</summary>
+    public string? Name { get; set; }
 
     /// <summary>Whether it is being looked for whose it is.</summary>
     public bool IsSought { get => _isSought; set => _isSought = value; }
