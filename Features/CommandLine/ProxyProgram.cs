@@ -100,7 +100,7 @@ internal static class ProxyProgram
     }
 
     private static IServiceCollection AddWayOut(this IServiceCollection services, ProxySettings settings, Gateway? gateway) =>
-        gateway is null ? services.AddEgress(settings.Egress) : services.AddGateway(gateway, settings.Egress.Mode ?? EgressMode.Redirect);
+        gateway is null ? services.AddEgress(settings.Egress, settings.Dns) : services.AddGateway(gateway, settings.Egress.Mode ?? EgressMode.Redirect, settings.Dns);
 
     // As any client: through the listener, with a name and password where they are asked for, trusting our CA.
     private static HttpClient OwnClient(ProxyUsers users, IPEndPoint listener, CertificateAuthority authority)

@@ -1,4 +1,5 @@
 using Discobot.Features.Egress;
+using Discobot.Features.Egress.Dns;
 using Discobot.Infrastructure.Config;
 
 namespace Discobot.Features.Configuration;
@@ -131,6 +132,22 @@ public sealed class ContainerConfigTests : IDisposable
         Policy(policy);
         var choice = Choose(workspace);
         Assert.Equal((trusts, confines, 0), (choice.Settings.Egress.TrustAgent, choice.Settings.Egress.NoNewPrivileges, choice.Refused.Count));
+    }
+
+    [Theory]
+    [InlineData(null, "[TXT]", "", 1)]
+    [InlineData("cache: {enabled: false}", "[TXT]", "", 1)]
+    [InlineData("dns: {types: [MX, TXT]}", "[txt, SRV]", "MX TXT", 1)]
+    [InlineData("dns: {types: [MX, TXT]}", "[txt]", "TXT")]
+    [InlineData("dns: {types: [MX, TXT]}", "[]", "")]
+    [InlineData("dns: {types: [MX, TXT]}", null, "MX TXT")]
+    public void A_workspace_may_have_fewer_types_of_records_than_the_policy_names_and_no_other(string? policy, string? workspace, string expected, int refused = 0)
+    {
+        if (policy is not null)
+            Policy(policy);
+        var choice = Choose(workspace is null ? "cache: {enabled: false}" : $"dns: {{types: {workspace}}}");
+        Assert.Equal((expected, refused), (string.Join(' ', choice.Settings.Dns.Types.Select(DnsTypes.Name)), choice.Refused.Count));
+        Assert.Equal(choice.Settings.Dns.Types.AsEnumerable(), Written(choice).Dns.Types);
     }
 
     [Theory]

@@ -67,7 +67,7 @@ internal sealed record ContainerConfig(string Text, string Source, ProxySettings
         var own = sources.Load(document);
         refused.AddRange(own.Errors.Select(e => e.ToString()));
         if (own.Value is { } settings)
-            refused.AddRange([.. WorkspaceRules.Violations(settings), .. policy?.Objections(settings) ?? []]);
+            refused.AddRange([.. WorkspaceRules.Violations(settings), .. WorkspaceRules.Widened(settings, operators), .. policy?.Objections(settings) ?? []]);
         // What the text itself says; the environment's word is the operator's.
         var asked = document.Read(root => EgressOptions.Read(root["egress"])).Value;
         if (asked?.Mode < loosest)

@@ -5,11 +5,11 @@ namespace Discobot.Features.Configuration;
 
 /// <summary>
 /// The operator's file, <c>/etc/discobot/policy.yaml</c>: a configuration whose keys are locked. What it says counts, whatever a
-/// workspace says; the entries of its allowlist are the most a workspace may have, which may choose fewer.
+/// workspace says; the entries of its allowlist and the types of records that it names are the most a workspace may have, which may choose fewer.
 /// </summary>
 internal sealed class OperatorPolicy(ConfigDocument document, ProxySettings settings)
 {
-    private static readonly string[] Choosable = ["allowlist.domains", "allowlist.presets", "allowlist.ips"];
+    private static readonly string[] Choosable = ["allowlist.domains", "allowlist.presets", "allowlist.ips", "dns.types"];
 
     /// <summary>What may be let out at most.</summary>
     public EgressMode Egress => settings.ContainerEgress;

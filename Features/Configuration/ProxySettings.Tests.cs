@@ -377,6 +377,8 @@ public sealed class ProxySettingsTests
           trust_agent: true
           no_new_privs: false
           probe: [203.0.113.9]
+        dns:
+          types: [mx, SRV, TYPE65280]
         gateway:
           listen: [172.28.0.0/16, fd00::1]
           ports: [80, 443, 5432]
@@ -421,6 +423,8 @@ public sealed class ProxySettingsTests
           mode: learning
           domains: ["*.*.com", {hots: example.com}, {host: example.com, methods: [], paths: [api]}]
           ips: [10.0.0.0/33, example.com]
+        dns:
+          types: [MX, MXX, ANY, 16, OPT, "A,MX", TYPE250, TYPE99999]
         logging:
           level: warning
           format: xml

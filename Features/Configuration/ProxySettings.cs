@@ -7,6 +7,7 @@ using Discobot.Features.Clients;
 using Discobot.Features.Credentials;
 using Discobot.Features.DockerGuard;
 using Discobot.Features.Egress;
+using Discobot.Features.Egress.Dns;
 using Discobot.Features.Headers;
 using Discobot.Features.Init;
 using Discobot.Features.Interception;
@@ -50,6 +51,8 @@ internal sealed record ProxySettings
     public required SocksOptions Socks { get; init; }
 
     public required EgressOptions Egress { get; init; }
+
+    public required DnsOptions Dns { get; init; }
 
     public required GatewayOptions Gateway { get; init; }
 
@@ -95,6 +98,7 @@ internal sealed record ProxySettings
         Audit = new AuditOptions(),
         Socks = new SocksOptions(),
         Egress = new EgressOptions(),
+        Dns = new DnsOptions(),
         Gateway = new GatewayOptions(),
         Docker = new GuardOptions(),
         Init = new InitOptions(),
@@ -118,6 +122,7 @@ internal sealed record ProxySettings
         Audit = AuditOptions.Read(root["audit"], fallback.Audit),
         Socks = SocksOptions.Read(root["socks"], fallback.Socks),
         Egress = EgressOptions.Read(root["egress"], fallback.Egress),
+        Dns = DnsOptions.Read(root["dns"], fallback.Dns),
         Gateway = GatewayOptions.Read(root["gateway"], fallback.Gateway),
         Docker = GuardOptions.Read(root["docker"], fallback.Docker),
         Init = InitOptions.Read(root["init"], fallback.Init),

@@ -26,6 +26,7 @@ internal static class SettingsJson
         Section(json, "audit", j => settings.Audit.Write(j, settings.Api.TokenFile));
         Section(json, "socks", settings.Socks.Write);
         Section(json, "egress", settings.Egress.Write);
+        Section(json, "dns", settings.Dns.Write);
         Section(json, "gateway", settings.Gateway.Write);
         Section(json, "docker", settings.Docker.Write);
         Section(json, "init", settings.Init.Write);

@@ -1,5 +1,6 @@
 using System.Net;
 using Discobot.Features.Audit;
+using Discobot.Features.Egress.Dns;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Wire.Dialling;
 
@@ -51,6 +52,15 @@ internal static class WorkspaceRules
             yield return $"{key}: a workspace cannot name files for secrets; env:NAME takes them from the container's environment";
         foreach (var (key, value) in settings.Secrets().Where(s => s.Value.Source == SecretSource.Environment && IsWithheld(s.Value.Text)))
             yield return $"{key}: {value} is the proxy's own, which no workspace may use";
+    }
+
+    /// <summary>What it asks for beyond what the operator lets be asked for.</summary>
+    /// <param name="settings">The workspace's.</param>
+    /// <param name="operators">Without it.</param>
+    public static IEnumerable<string> Widened(ProxySettings settings, ProxySettings operators)
+    {
+        foreach (var type in settings.Dns.Types.Except(operators.Dns.Types))
+            yield return $"dns.types: {DnsTypes.Name(type)} is the operator's to add, in the policy";
     }
 
     // What init tells its proxy, the seed of all placeholders among it, and the key of the operator's collector: the agent's environment has none of them.

@@ -12,22 +12,22 @@ internal static class EgressFeature
 
     private const string ResolverFile = "/etc/resolv.conf";
 
-    public static IServiceCollection AddEgress(this IServiceCollection services, EgressOptions options)
+    public static IServiceCollection AddEgress(this IServiceCollection services, EgressOptions options, DnsOptions names)
     {
         if (!options.IsServed)
             return services.AddLearnedNames();
         return services
-            .AddResolver(options.Mode!.Value)
+            .AddResolver(options.Mode!.Value, names)
             .AddHostedService(provider => new DnsServer(
                 provider.GetRequiredService<DnsResolver>(), Loopback(options.DnsPort), provider.GetRequiredService<ILogger<DnsServer>>()));
     }
 
     /// <summary>The resolver and what it remembers.</summary>
-    public static IServiceCollection AddResolver(this IServiceCollection services, EgressMode mode) => services
+    public static IServiceCollection AddResolver(this IServiceCollection services, EgressMode mode, DnsOptions names) => services
         .AddLearnedNames()
         .AddSingleton(new NameServers(ResolverFile))
         .AddSingleton(provider => new DnsResolver(
-            provider.GetRequiredService<IEgressPolicy>(), mode, provider.GetRequiredService<NameServers>(),
+            provider.GetRequiredService<IEgressPolicy>(), mode, names, provider.GetRequiredService<NameServers>(),
             provider.GetRequiredService<LearnedNames>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<FlowRecorder>(),
             provider.GetRequiredService<ILogger<DnsResolver>>()));
 

@@ -82,6 +82,15 @@ public sealed class ModeTests(EgressSessions sessions)
     }
 
     [Fact]
+    public async Task Enforced_they_are_answered_of_the_types_that_the_operator_named()
+    {
+        await using var session = await sessions.StartAsync(Distro.Alpine, EgressSessions.Enforced + "dns:\n  types: [TXT]\n");
+        Assert.Contains("text", await EgressSessions.AsAgentAsync(session, "nslookup -type=txt _some.allowed.test"), StringComparison.Ordinal);
+        Assert.DoesNotContain("text", await EgressSessions.AsAgentAsync(session, "nslookup -type=txt _some.tunnel.test 2>&1 || true"), StringComparison.Ordinal);
+        Assert.DoesNotContain(await sessions.Outside.NamesAsync(), name => name.Contains("tunnel", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task Redirected_TLS_without_a_name_reaches_the_address_it_was_for()
     {
         await using var session = await sessions.StartAsync(Distro.Debian, EgressSessions.Redirected);

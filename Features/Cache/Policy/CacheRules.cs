@@ -29,6 +29,7 @@ internal sealed class CacheRules(CacheOptions options)
         return new CacheTarget(key, digest)
         {
             Request = query.Length == 0 || !named ? request : null,
+            OldestVersion = named ? 0 : EntryMetadata.CurrentVersion,
             Provable = Options.ContentAware && named && IsNamespaceAtMost(query),
         };
     }
@@ -116,6 +117,9 @@ internal sealed record CacheTarget(CacheKey Key, ContentDigest? Digest)
 
     /// <summary>The key that such a version had for it. Computed anew each time: only who finds nothing asks.</summary>
     public CacheKey? Former => Request is { } request ? CacheRules.FormerKeyOf(request) : null;
+
+    /// <summary>Of <see cref="EntryMetadata.Version"/>: what an earlier one stored does not answer, as nobody knows whose credential it was answered to.</summary>
+    public int OldestVersion { get; init; }
 
     /// <summary>Whether a body of that digest may be sent for it once its origin has said that it is there.</summary>
     public bool Provable { get; init; }

@@ -122,6 +122,39 @@ public sealed class StorableAnswerTests : IAsyncLifetime
         };
     }
 
+    /// <summary>It kept for everybody what it was answered to a credential. What a digest names is the same for all.</summary>
+    [Theory]
+    [InlineData("\"version\":2,")]
+    [InlineData("\"version\":1,")]
+    public async Task What_an_earlier_version_kept_of_an_address_without_a_digest_is_shown_to_nobody(string version)
+    {
+        var blob = $"/v2/a/blobs/sha256:{TemporaryCache.HexOf(_body)}";
+        _stage.Origin = context => context.Response.Body.WriteAsync(_body).AsTask();
+        foreach (var path in (string[])["/plain/x", "/plain/x?who=me", "/plain/y", blob])
+            (await _stage.GetAsync(_stage.Url(path))).Dispose();
+        await _stage.Store.CommittedAsync();
+        await _stage.RestartAsync();
+        await _stage.Store.Loaded;
+        foreach (var file in Directory.GetFiles(_stage.Options.Dir, "*.meta"))
+            await File.WriteAllTextAsync(file, (await File.ReadAllTextAsync(file)).Replace($"\"version\":{EntryMetadata.CurrentVersion},", version, StringComparison.Ordinal));
+        await _stage.RestartAsync();
+
+        _stage.Asked.Clear();
+        _stage.Origin = context => context.Request.Headers.Authorization == "good" ? context.Response.Body.WriteAsync(_body).AsTask() : CacheStage.Status(context, 403);
+        foreach (var path in (string[])["/plain/x", "/plain/x?who=me"])
+        {
+            using var nobodys = await _stage.GetAsync(_stage.Url(path));
+            Assert.Equal(403, (int)nobodys.StatusCode);
+        }
+
+        using (var anothers = await _stage.GetAsync(_stage.Url("/plain/y"), request => request.Headers.Add("Authorization", "bad")))
+            Assert.Equal(403, (int)anothers.StatusCode);
+        using (var same = await _stage.GetAsync(_stage.Url(blob)))
+            Assert.Equal(_body, await same.Content.ReadAsByteArrayAsync());
+        Assert.Equal(["GET /plain/x", "GET /plain/x?who=me", "GET /plain/y"], _stage.Asked);
+        Assert.DoesNotContain(_stage.Store.Index.ToArray(), entry => _stage.Store.Describe(entry)!.Key.EndsWith("/plain/x", StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task A_rule_for_digests_is_none_for_a_path_without_one()
     {

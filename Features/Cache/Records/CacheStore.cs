@@ -51,17 +51,27 @@ internal sealed partial class CacheStore
     public async ValueTask<StoredBody?> FindAsync(CacheTarget target, CancellationToken cancel)
     {
         if (FindOpen(target, out var isKnown) is { } open)
-            return open;
+            return OfItsVersion(target, open);
         // Opening reads from the disk: not on a thread that sockets wait for (EventThreads).
         if (isKnown && await Task.Run(() => Find(target), cancel) is { } body)
-            return body;
+            return OfItsVersion(target, body);
         if (Loaded.IsCompleted)
             return null;
 
         // A restart must not cost a download of what is on disk.
         await Task.Run(() => Discover(target), cancel);
         await ListedAsync(cancel);
-        return Find(target);
+        return Find(target) is { } found ? OfItsVersion(target, found) : null;
+    }
+
+    // Known by its metadata alone, so when it is asked for.
+    private StoredBody? OfItsVersion(CacheTarget target, StoredBody body)
+    {
+        if (body.Record.Metadata.Version >= target.OldestVersion)
+            return body;
+        body.Release();
+        Evict(body.Entry);
+        return null;
     }
 
     /// <summary>Opens a body whoever it was stored for; the caller releases it. What may be said of it to whom is not known here.</summary>

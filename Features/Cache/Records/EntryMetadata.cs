@@ -8,7 +8,10 @@ namespace Discobot.Features.Cache.Records;
 /// </summary>
 internal sealed record EntryMetadata
 {
-    public const int CurrentVersion = 2;
+    public const int CurrentVersion = 3;
+
+    /// <summary>The first whose keys have the scheme.</summary>
+    private const int SchemeVersion = 2;
 
     /// <summary>The key's text, as in <see cref="CacheKey.Text"/>.</summary>
     public required string Key { get; init; }
@@ -24,7 +27,8 @@ internal sealed record EntryMetadata
 
     public required BodyKind Kind { get; init; }
 
-    /// <summary>The shape of the key: 1 (not written) had no scheme, 2 has it.</summary>
+    /// <summary>What wrote it: of 1 (not written) the key has no scheme; 1 and 2 kept for everybody what a pattern's address without a digest had answered
+    /// to a credential.</summary>
     public int Version { get; init; } = CurrentVersion;
 
     /// <summary>Of the answer.</summary>
@@ -51,7 +55,7 @@ internal sealed record EntryMetadata
         return null;
     }
 
-    public CacheEntry ToEntry() => new(Hash256.Of(Key), Digest, Size, StoredAt, string.Intern(CacheKey.OriginOf(Key)), Kind, Version < CurrentVersion);
+    public CacheEntry ToEntry() => new(Hash256.Of(Key), Digest, Size, StoredAt, string.Intern(CacheKey.OriginOf(Key)), Kind, Version < SchemeVersion);
 
     public byte[] ToJson()
     {

@@ -37,7 +37,7 @@ internal static class DoctorCommand
         {
             var chosen = await DoctorSubject.FindAsync(api, parsed, cancellation);
             var findings = await RunAsync(
-                new SeenProxy(chosen.State, chosen.IsContainers, parsed.GetValue(url) ?? UsualUrl, parsed.GetValue(url) is not null),
+                new SeenProxy(chosen.State, chosen.IsContainers, parsed.GetValue(url) ?? UsualUrl, parsed.GetValue(url) is not null) { IsUntold = DoctorSubject.IsUntold(api, parsed) },
                 stop => DoctorSubject.FindHostAsync(api, parsed, stop), stop => DoctorSubject.FindMissingAsync(api, parsed, stop), cancellation);
             parsed.InvocationConfiguration.Output.Write(parsed.GetValue(json) ? Json(findings) : Table(findings));
             return findings.Any(f => f.Works == false) ? ExitCode.Failed : ExitCode.Fine;
@@ -58,7 +58,7 @@ internal static class DoctorCommand
         var network = new DoctorNetwork(paths, proxy, suggest);
         var led = new Lazy<Task<bool>>(() => network.IsLedAsync(authority?.Subject ?? "", cancellation));
         var agent = proxy.IsContainers ? Agent(paths) : null;
-        var clients = new DoctorClients(new ToolRun(spawner), path, proxy, trust, _ => led.Value, agent);
+        var clients = new DoctorClients(new ToolRun(spawner), path, paths, proxy, trust, _ => led.Value, agent);
         string[] attempts = [Environment.ProcessPath!, AttemptsCommand.Name, .. proxy.State.Probe.SelectMany(address => new[] { "--to", address })];
         var egress = new DoctorEgress(Mode(proxy.State.Egress), new ToolRun(spawner), attempts, agent);
         var seen = new SeenContainer(paths, environment, () => InitCommand.Refused(paths, environment));

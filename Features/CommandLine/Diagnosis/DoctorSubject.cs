@@ -40,6 +40,21 @@ internal static class DoctorSubject
         }, false);
     }
 
+    /// <summary>Whether nobody named a proxy, and process 1 is a `discobot init` that has told of none.</summary>
+    public static bool IsUntold(RunningApi api, ParseResult parsed)
+    {
+        if (api.IsNamed(parsed) || ProxyState.Read(new ContainerPaths()) is not null)
+            return false;
+        try
+        {
+            return File.ReadAllText("/proc/1/cmdline").Split('\0') is [var program, "init", ..] && Path.GetFileName(program) == "discobot";
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
     private static Task<string?> CertDirectoryAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation) => TryAsync(
         async () => Path.GetDirectoryName((await api.AskAsync(parsed, HttpMethod.Get, "/health", ApiJson.Default.Health, cancellation)).CaCert), cancellation);
 
@@ -86,7 +101,7 @@ internal static class DoctorSubject
         try
         {
             var status = new SystemTrustStore(NullLogger.Instance).Status(authority);
-            var own = status.Trusted || !proxy.IsContainers ? null : new ClientBundle(paths.Bundles).Find();
+            var own = status.Trusted || !(proxy.IsContainers || proxy.IsUntold) ? null : new ClientBundle(paths.Bundles).Find();
             return own is not null && BundleBlock.Holds(own, authority)
                 ? new SeenTrust(true, $"{status.Message}; clients are pointed at {own}", own, file, found, Holds(authority))
                 : new SeenTrust(status.Trusted, status.Message, status.Bundle, file, found, Holds(authority));

@@ -4,13 +4,17 @@ using System.Text;
 
 namespace Discobot.Features.Egress.Dns;
 
-/// <summary>One record of an answer that is kept: an address, or another name to go on with.</summary>
+/// <summary>One record of an answer that is kept: an address, another name to go on with, or how a service is reached.</summary>
 /// <param name="Name">Lower case, without a dot at the end.</param>
-/// <param name="Type">A, AAAA or CNAME.</param>
+/// <param name="Type">A, AAAA, CNAME, HTTPS or SVCB.</param>
 /// <param name="Seconds">How long it may be kept, 0 to a day.</param>
 /// <param name="Address">For A and AAAA.</param>
 /// <param name="Alias">For CNAME.</param>
-internal sealed record DnsRecord(string Name, DnsType Type, uint Seconds, IPAddress? Address, string? Alias);
+internal sealed record DnsRecord(string Name, DnsType Type, uint Seconds, IPAddress? Address, string? Alias)
+{
+    /// <summary>For HTTPS and SVCB.</summary>
+    public ServiceBinding? Service { get; init; }
+}
 
 /// <summary>What a name server said, as far as it is passed on: a code, and records.</summary>
 internal sealed record DnsAnswer(DnsCode Code, IReadOnlyList<DnsRecord> Records)
@@ -18,8 +22,12 @@ internal sealed record DnsAnswer(DnsCode Code, IReadOnlyList<DnsRecord> Records)
     /// <summary>RFC 2308, 5 asks for a limit on what is remembered of names that do not exist.</summary>
     private const uint NegativeSeconds = 30;
 
+    private const int OptSize = 11;
     private const uint MaxSeconds = 24 * 60 * 60;
     private const int MaxRecords = 64;
+
+    /// <summary>Of all services of a name, in bytes: what is longer is taken for malformed, as it is remembered for many names.</summary>
+    private const int MaxServices = 4096;
 
     public static readonly DnsAnswer Empty = new(DnsCode.NoError, []);
     public static readonly DnsAnswer NoSuchName = new(DnsCode.NoSuchName, []);
@@ -43,6 +51,7 @@ internal sealed record DnsAnswer(DnsCode Code, IReadOnlyList<DnsRecord> Records)
         var at = DnsQuestion.HeaderSize + questionLength;
         var count = Math.Min(DnsQuestion.Count(message, 6), MaxRecords);
         var records = new List<DnsRecord>(count);
+        var (services, areServicesBroken) = (0, false);
         for (var i = 0; i < count; i++)
         {
             if (!DnsQuestion.TryReadName(message, ref at, out var name) || at + 10 > message.Length)
@@ -66,9 +75,18 @@ internal sealed record DnsAnswer(DnsCode Code, IReadOnlyList<DnsRecord> Records)
                 case DnsType.Cname when DnsQuestion.TryReadName(message, ref inside, out var alias):
                     records.Add(new DnsRecord(name, type, seconds, null, alias));
                     break;
+                case DnsType.Https or DnsType.Svcb when ServiceBinding.TryRead(data, out var service) && (services += length) <= MaxServices:
+                    if (service is not null)
+                        records.Add(new DnsRecord(name, type, seconds, null, null) { Service = service });
+                    break;
+                case DnsType.Https or DnsType.Svcb:
+                    areServicesBroken = true;
+                    break;
             }
         }
 
+        if (areServicesBroken)
+            records.RemoveAll(r => r.Service is not null);
         return new DnsAnswer((DnsCode)(message[3] & 0x0F), records);
     }
 
@@ -80,7 +98,7 @@ internal sealed record DnsAnswer(DnsCode Code, IReadOnlyList<DnsRecord> Records)
         var message = new MemoryStream(512);
         message.Write(Header(question.Id, question.WantsRecursion, Code));
         message.Write(question.Bytes.Span);
-        var opt = question.HasOpt ? 11 : 0;
+        var opt = question.HasOpt ? OptSize : 0;
         ushort written = 0;
         var truncated = false;
         foreach (var record in Records)
@@ -96,11 +114,46 @@ internal sealed record DnsAnswer(DnsCode Code, IReadOnlyList<DnsRecord> Records)
             written++;
         }
 
+        return Finish(message, question, written, truncated);
+    }
+
+    /// <summary>Of a server's message the answers of the type that was asked for, and the aliases before them, under the client's own number and letters.
+    /// What follows them, and other sections, is left out: hosts that nobody has judged may have addresses there. Records are not read, and pointers
+    /// in them lead only to what stands before them.</summary>
+    /// <param name="message">Checked to be an answer to the question.</param>
+    /// <param name="question">What was asked.</param>
+    /// <param name="limit">How many bytes the message may have; where the answers do not fit none is told (TC).</param>
+    public static byte[] Answers(ReadOnlySpan<byte> message, DnsQuestion question, int limit)
+    {
+        var at = DnsQuestion.HeaderSize + question.Bytes.Length;
+        var (end, answers) = (at, (ushort)0);
+        for (var left = DnsQuestion.Count(message, 6); left > 0 && DnsQuestion.TryReadName(message, ref at, out _) && at + 10 <= message.Length; left--)
+        {
+            var type = (DnsType)BinaryPrimitives.ReadUInt16BigEndian(message[at..]);
+            at += 10 + BinaryPrimitives.ReadUInt16BigEndian(message[(at + 8)..]);
+            if (at > message.Length || (type != question.Type && type is not (DnsType.Cname or DnsType.Dname)))
+                break;
+            end = at;
+            answers++;
+        }
+
+        var whole = new MemoryStream(end + OptSize);
+        whole.Write(Header(question.Id, question.WantsRecursion, (DnsCode)(message[3] & 0x0F)));
+        whole.Write(question.Bytes.Span);
+        var fits = end + (question.HasOpt ? OptSize : 0) <= limit;
+        if (fits)
+            whole.Write(message[(int)whole.Length..end]);
+        return Finish(whole, question, fits ? answers : (ushort)0, truncated: !fits);
+    }
+
+    // Behind header, question and answers.
+    private static byte[] Finish(MemoryStream message, DnsQuestion question, ushort answers, bool truncated)
+    {
         if (question.HasOpt)
             message.Write([0, 0, (byte)DnsType.Opt, 0x04, 0xD0, 0, 0, 0, 0, 0, 0]);
         var whole = message.ToArray();
         whole[5] = 1;
-        BinaryPrimitives.WriteUInt16BigEndian(whole.AsSpan(6), written);
+        BinaryPrimitives.WriteUInt16BigEndian(whole.AsSpan(6), answers);
         whole[11] = (byte)(question.HasOpt ? 1 : 0);
         if (truncated)
             whole[2] |= 2;
@@ -145,7 +198,7 @@ internal sealed record DnsAnswer(DnsCode Code, IReadOnlyList<DnsRecord> Records)
             bytes.Write([0xC0, DnsQuestion.HeaderSize]);
         else
             WriteName(bytes, record.Name);
-        var data = record.Address?.GetAddressBytes() ?? NameBytes(record.Alias!);
+        var data = record.Address?.GetAddressBytes() ?? record.Service?.ToBytes() ?? NameBytes(record.Alias!);
         Span<byte> fixedPart = stackalloc byte[10];
         BinaryPrimitives.WriteUInt16BigEndian(fixedPart, (ushort)record.Type);
         BinaryPrimitives.WriteUInt16BigEndian(fixedPart[2..], 1);
@@ -163,7 +216,8 @@ internal sealed record DnsAnswer(DnsCode Code, IReadOnlyList<DnsRecord> Records)
         return bytes.ToArray();
     }
 
-    private static void WriteName(MemoryStream bytes, string name)
+    /// <summary>Writes a name, without pointers.</summary>
+    internal static void WriteName(MemoryStream bytes, string name)
     {
         foreach (var label in name.Split('.', StringSplitOptions.RemoveEmptyEntries))
         {

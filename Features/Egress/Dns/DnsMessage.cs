@@ -3,18 +3,6 @@ using System.Text;
 
 namespace Discobot.Features.Egress.Dns;
 
-/// <summary>Types of records that are told apart here (IANA's registry of DNS parameters).</summary>
-internal enum DnsType : ushort
-{
-    A = 1,
-    Cname = 5,
-    Ptr = 12,
-    Aaaa = 28,
-    Opt = 41,
-    Svcb = 64,
-    Https = 65,
-}
-
 /// <summary>Response codes (RFC 1035, 4.1.1).</summary>
 internal enum DnsCode : byte
 {
@@ -192,7 +180,8 @@ internal sealed record DnsQuestion
         return false;
     }
 
-    private static bool TryReadPlainName(ReadOnlySpan<byte> message, ref int at, out string name, out bool isHost)
+    /// <summary>Reads a name without pointers. One with a byte that no host's name has is only told as such: its text may be another's.</summary>
+    internal static bool TryReadPlainName(ReadOnlySpan<byte> message, ref int at, out string name, out bool isHost)
     {
         var text = new StringBuilder();
         (name, isHost) = ("", true);

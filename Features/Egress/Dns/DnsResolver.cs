@@ -6,18 +6,17 @@ using Discobot.Infrastructure.Wire;
 namespace Discobot.Features.Egress.Dns;
 
 /// <summary>
-/// Answers the container's questions for addresses. A name that no rule allows is never asked for outside: the question itself would carry data
-/// out. What other servers say is written anew, so that nothing of it but addresses and aliases comes in; only where egress is not enforced,
-/// records of other types are passed on as they are.
+/// Answers the container's questions for names. One that no rule allows is never asked for outside: the question itself would carry data out. What
+/// other servers say of a host is written anew, so that nothing of it but addresses, aliases and <see cref="ServiceBinding"/>s comes in. Records of
+/// other types are passed on as they are where egress is not enforced, and where it is those of the types that the operator named.
 /// </summary>
 internal sealed partial class DnsResolver(
-    IEgressPolicy policy, EgressMode mode, NameServers servers, LearnedNames learned, TimeProvider time, FlowRecorder flows, ILogger<DnsResolver> log)
+    IEgressPolicy policy, EgressMode mode, DnsOptions options, NameServers servers, LearnedNames learned, TimeProvider time, FlowRecorder flows, ILogger<DnsResolver> log)
     : IDnsAnswers
 {
     /// <summary>Questions that are open outside or wait to be; all together fewer than <see cref="DnsServer"/> has open at once of one client.</summary>
     private const int MaxPending = 512;
     private const int MaxWaiting = 256;
-    private const int MaxRemembered = 10_000;
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(8);
 
     /// <summary>Resolvers wait 5 s and ask again (resolv.conf(5)); the question stays open meanwhile.</summary>
@@ -25,9 +24,7 @@ internal sealed partial class DnsResolver(
 
     /// <summary>By zone: one whose servers are silent holds up no other.</summary>
     private readonly SharedPlaces _pending = new(MaxPending, MaxWaiting);
-    private readonly Lock _lock = new();
-    private readonly Dictionary<(string, DnsType), (DnsAnswer Answer, DateTimeOffset Until)> _remembered = [];
-    private readonly Dictionary<(string, DnsType), Task<DnsAnswer>> _asked = [];
+    private readonly RememberedAnswers _remembered = new(time);
 
     /// <summary>Answers one message.</summary>
     /// <param name="message">What the client sent.</param>
@@ -58,14 +55,14 @@ internal sealed partial class DnsResolver(
     /// <summary>What the name servers say, whether or not it may be dialled. The caller has judged the name.</summary>
     public async Task<DnsAnswer> FindAsync(DnsQuestion question, CancellationToken cancellation)
     {
-        if (Recall((question.Name, question.Type)) is { } known)
+        if (_remembered.Recall(question) is { } known)
             return known;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(Limit);
         try
         {
             using var place = await _pending.EnterAsync(NameZone.Of(question.Name), limit.Token);
-            return place is null ? DnsAnswer.Failed : await FindOnceAsync(question).WaitAsync(limit.Token);
+            return place is null ? DnsAnswer.Failed : await _remembered.FindAsync(question, AskServersAsync).WaitAsync(limit.Token);
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
@@ -84,7 +81,7 @@ internal sealed partial class DnsResolver(
 
     private async Task<DnsAnswer> AnswerAsync(DnsQuestion question, Flow flow, CancellationToken cancellation)
     {
-        if (question.Name == "localhost" || question.Name.EndsWith(".localhost", StringComparison.Ordinal))
+        if (IsLocalhost(question.Name))
             return Localhost(question);
         var verdict = !question.IsHostName && mode == EgressMode.Enforce
             ? EgressVerdict.Refuse("egress.mode", "It is no host name.") : policy.JudgeTunnel(new ConnectTarget(question.Name, ConnectTarget.AnyPort));
@@ -98,10 +95,10 @@ internal sealed partial class DnsResolver(
         flow.Decide(verdict);
         if (!verdict.Allowed)
             return DnsAnswer.NoSuchName;
-        if (question.Type is not (DnsType.A or DnsType.Aaaa or DnsType.Cname))
+        if (!LeadsToHost(question.Type))
             return DnsAnswer.Empty;
         var found = await FindAsync(question, cancellation);
-        var answer = found with { Records = [.. found.Records.Where(r => r.Address is null || IsPermitted(question.Name, r.Address))] };
+        var answer = found with { Records = [.. found.Records.Where(r => IsPermitted(question.Name, r))] };
         // Of what was found before as well: several names may have one address, and the client goes there by this one.
         learned.Remember(question.Name, answer);
         return answer;
@@ -126,10 +123,12 @@ internal sealed partial class DnsResolver(
         }
     }
 
-    // HTTPS and SVCB records lead to QUIC and to hidden server names: who gets none goes on with addresses (RFC 9460, 3).
-    private bool IsPassedOn(DnsQuestion question) => mode != EgressMode.Enforce
-        && question.Type is not (DnsType.A or DnsType.Aaaa or DnsType.Cname or DnsType.Https or DnsType.Svcb)
+    private bool IsPassedOn(DnsQuestion question) => !LeadsToHost(question.Type) && !IsLocalhost(question.Name)
+        && (mode != EgressMode.Enforce || (options.Types.Contains(question.Type) && question.IsHostName))
         && policy.JudgeTunnel(new ConnectTarget(question.Name, ConnectTarget.AnyPort)).Allowed;
+
+    // Where a connection goes: what is said of it is always written anew, whatever the mode and whatever is asked for besides.
+    private static bool LeadsToHost(DnsType type) => type is DnsType.A or DnsType.Aaaa or DnsType.Cname or DnsType.Https or DnsType.Svcb;
 
     private async Task<(byte[] Message, DnsCode Code)> PassOnAsync(DnsQuestion question, bool isDatagram, CancellationToken cancellation)
     {
@@ -139,7 +138,10 @@ internal sealed partial class DnsResolver(
         {
             using var place = await _pending.EnterAsync(NameZone.Of(question.Name), limit.Token);
             if (place is not null && await servers.AskAsync(question, limit.Token) is { } message)
-                return (DnsAnswer.Repeat(message, question, isDatagram ? question.MaxDatagram : ushort.MaxValue), (DnsCode)(message[3] & 0x0F));
+            {
+                var most = isDatagram ? question.MaxDatagram : ushort.MaxValue;
+                return (mode == EgressMode.Enforce ? DnsAnswer.Answers(message, question, most) : DnsAnswer.Repeat(message, question, most), (DnsCode)(message[3] & 0x0F));
+            }
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
@@ -149,6 +151,8 @@ internal sealed partial class DnsResolver(
         return (DnsAnswer.Failed.Write(question, question.MaxDatagram), DnsCode.ServerFailure);
     }
 
+    private static bool IsLocalhost(string name) => name == "localhost" || name.EndsWith(".localhost", StringComparison.Ordinal);
+
     // RFC 6761, 6.3: never asked for outside.
     private static DnsAnswer Localhost(DnsQuestion question) => question.Type switch
     {
@@ -157,78 +161,22 @@ internal sealed partial class DnsResolver(
         _ => DnsAnswer.Empty,
     };
 
-    private bool IsPermitted(string name, IPAddress address) => policy.JudgeAddress(new ConnectTarget(name, ConnectTarget.AnyPort), address).Allowed;
+    // A client would ask for a service's other name next, and where no rule allows that, in vain; without the record it goes on with its own.
+    private bool IsPermitted(string name, DnsRecord record) =>
+        record.Address is { } address ? policy.JudgeAddress(new ConnectTarget(name, ConnectTarget.AnyPort), address).Allowed
+        : record.Service is not { Target: { Length: > 0 } target } || target == name || policy.JudgeTunnel(new ConnectTarget(target, ConnectTarget.AnyPort)).Allowed;
 
-    // One question outside for all who ask the same at the same time.
-    private Task<DnsAnswer> FindOnceAsync(DnsQuestion question)
+    private async Task<DnsAnswer?> AskServersAsync(DnsQuestion question)
     {
-        var key = (question.Name, question.Type);
-        lock (_lock)
-        {
-            // It may have come while this one waited for its place.
-            if (Recall(key) is { } known)
-                return Task.FromResult(known);
-            if (!_asked.TryGetValue(key, out var asked))
-                _asked[key] = asked = Task.Run(() => AskAsync(key, question));
-            return asked;
-        }
-    }
-
-    private DnsAnswer? Recall((string Name, DnsType) key)
-    {
-        lock (_lock)
-        {
-            return _remembered.TryGetValue(key, out var found) && found.Until - time.GetUtcNow() is var left && left > TimeSpan.Zero
-                ? found.Answer.AgedBy(found.Answer.Lifetime - left) : null;
-        }
-    }
-
-    private async Task<DnsAnswer> AskAsync((string, DnsType) key, DnsQuestion question)
-    {
-        var answer = DnsAnswer.Failed;
+        using var limit = new CancellationTokenSource(Limit);
         try
         {
-            using var limit = new CancellationTokenSource(Limit);
-            if (await servers.AskAsync(question, limit.Token) is { } message)
-                answer = DnsAnswer.Read(message, question.Bytes.Length) ?? DnsAnswer.Failed;
+            return await servers.AskAsync(question, limit.Token) is { } message ? DnsAnswer.Read(message, question.Bytes.Length) : null;
         }
         catch (OperationCanceledException)
         {
-            // Nobody answered in time.
+            return null;
         }
-        finally
-        {
-            Remember(key, answer);
-        }
-
-        return answer;
-    }
-
-    private void Remember((string Name, DnsType) key, DnsAnswer answer)
-    {
-        lock (_lock)
-        {
-            _asked.Remove(key);
-            if (answer.Lifetime == TimeSpan.Zero)
-                return;
-            if (_remembered.Count >= MaxRemembered)
-                Forget();
-            _remembered[key] = (answer, time.GetUtcNow() + answer.Lifetime);
-        }
-    }
-
-    // What is over goes first; should all be fresh, everything does: it is only memory.
-    private void Forget()
-    {
-        var now = time.GetUtcNow();
-        foreach (var (key, (_, until)) in _remembered)
-        {
-            if (until <= now)
-                _remembered.Remove(key);
-        }
-
-        if (_remembered.Count >= MaxRemembered)
-            _remembered.Clear();
     }
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "dns {Type} {Name} {Code} {Id}")]

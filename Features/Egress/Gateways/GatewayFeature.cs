@@ -7,10 +7,10 @@ namespace Discobot.Features.Egress.Gateways;
 /// <summary>What a gateway has beyond a proxy: it answers questions for names, and knows who asked for which.</summary>
 internal static class GatewayFeature
 {
-    public static IServiceCollection AddGateway(this IServiceCollection services, Gateway gateway, EgressMode mode)
+    public static IServiceCollection AddGateway(this IServiceCollection services, Gateway gateway, EgressMode mode, DnsOptions names)
     {
         services
-            .AddResolver(mode)
+            .AddResolver(mode, names)
             .AddSingleton(gateway)
             .AddSingleton<AskedNames>()
             .AddSingleton<IAskedNames>(provider => provider.GetRequiredService<AskedNames>());

@@ -24,7 +24,7 @@ public sealed class GatewayNamesTests : IDisposable
         _server.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         File.WriteAllText(_resolvConf, "nameserver 127.0.0.1\n");
         var servers = new NameServers(_resolvConf, ((IPEndPoint)_server.LocalEndPoint!).Port);
-        _resolver = new DnsResolver(new Allowed(), EgressMode.Enforce, servers, new LearnedNames(TimeProvider.System), TimeProvider.System, new FlowRecorder([]), NullLogger<DnsResolver>.Instance);
+        _resolver = new DnsResolver(new Allowed(), EgressMode.Enforce, new DnsOptions(), servers, new LearnedNames(TimeProvider.System), TimeProvider.System, new FlowRecorder([]), NullLogger<DnsResolver>.Instance);
         var inside = new[] { new InsideAddress("eth1", Own), new InsideAddress("eth1", IPAddress.Parse("fd00:28::2")), new InsideAddress("eth2", IPAddress.Parse("172.29.0.2")) };
         _names = new GatewayNames(new Allowed(), _resolver, _asked, new Gateway(new GatewayOptions(), inside), ParentProxies.None, new FlowRecorder([]));
         _ = ServeAsync();

@@ -20,12 +20,13 @@ internal sealed class GatewayNames(
             return await resolver.AnswerAsync(message, isDatagram, parties.Client, cancellation);
         var target = new ConnectTarget(question.Name, ConnectTarget.AnyPort);
         var verdict = policy.JudgeTunnel(target);
-        if (verdict.Allowed && question.Type is not (DnsType.A or DnsType.Aaaa))
+        // A service's record could only lead to names and ports that are not served here.
+        if (verdict.Allowed && question.Type is not (DnsType.A or DnsType.Aaaa or DnsType.Https or DnsType.Svcb))
             return await resolver.AnswerAsync(message, isDatagram, parties.Client, cancellation);
         var flow = flows.Begin(new FlowClient(parties.Client) { Entry = "dns" });
         (flow.Method, flow.Host, flow.RequestBytes) = ($"{question.Type}".ToUpperInvariant(), question.Name, message.Length);
         flow.Decide(verdict);
-        var answer = verdict.Allowed ? await AnswerAllowedAsync(question, target, parties, cancellation) : Own(question, parties);
+        var answer = verdict.Allowed && question.Type is (DnsType.A or DnsType.Aaaa) ? await AnswerAllowedAsync(question, target, parties, cancellation) : Own(question, parties);
         var written = answer.Write(question, isDatagram ? question.MaxDatagram : ushort.MaxValue);
         flow.ResponseBytes = written.Length;
         flow.Error = answer.Code == DnsCode.NoError ? null : $"{answer.Code}";

@@ -98,6 +98,40 @@ public sealed class DoctorTests : IDisposable
         (string?, string?) Told(string step) => (findings["step " + step].GetProperty("result").GetString(), findings["step " + step].GetProperty("detail").GetString());
     }
 
+    [Theory]
+    [InlineData("", "", "absent", "a client without a daemon", "an image with dockerd")]
+    [InlineData("mkdir -p /var/run; : > /var/run/docker.sock", "", "failed", "no daemon here", "mounted here")]
+    [InlineData("", "tcp://203.0.113.9:2375", "failed", "no daemon here", "DOCKER_HOST names tcp://203.0.113.9:2375")]
+    [InlineData("printf '#!/bin/sh\\n' > /usr/local/sbin/dockerd; chmod 755 /usr/local/sbin/dockerd", "", "failed", "no daemon here", "lines of the Docker daemon")]
+    public async Task A_Docker_client_without_a_daemon_is_told_by_what_is_missing(string beforehand, string host, string result, string detail, string fix)
+    {
+        _inside.Program("/usr/local/bin/docker", "echo no daemon here >&2; exit 1");
+        // This machine's own.
+        _inside.Before = "[ ! -e usr/sbin/dockerd ] || mount -t tmpfs none usr/sbin";
+        await StartAsync();
+        await _inside.ShellAsync($"true; {beforehand}");
+        var found = (await LookAsync(host.Length > 0 ? $"DOCKER_HOST={host} " : ""))["client docker"];
+        Assert.Equal(result, found.GetProperty("result").GetString());
+        Assert.Contains(detail, found.GetProperty("detail").GetString(), StringComparison.Ordinal);
+        Assert.Contains(fix, found.GetProperty("fix").GetString(), StringComparison.Ordinal);
+    }
+
+    /// <summary>It could leave no word of itself, neither for root nor for the agent.</summary>
+    [Theory]
+    [InlineData("")]
+    [InlineData("/opt/discobot/lib/discobot exec --user discobot -- ")]
+    public async Task On_a_read_only_root_without_a_run_of_its_own_it_says_that_the_start_told_nothing_and_what_helps(string user)
+    {
+        _inside.Before = "mount --rbind . .; cd \"$PWD\"; mount -o remount,bind,ro .; mount -t tmpfs none tmp";
+        await StartAsync();
+        Assert.Contains("tools are not told of this start", _inside.Output, StringComparison.Ordinal);
+        var findings = await LookAsync(user);
+        var steps = findings["step all"];
+        Assert.Equal(("failed", "start the container with a /run that can be written: docker run --tmpfs /run"), (steps.GetProperty("result").GetString(), steps.GetProperty("fix").GetString()));
+        Assert.EndsWith("/run/discobot is read-only. Steps and egress are not looked at", steps.GetProperty("detail").GetString(), StringComparison.Ordinal);
+        Assert.Equal("ok", findings["trust system"].GetProperty("result").GetString());
+    }
+
     [Fact]
     public async Task At_a_terminal_the_log_that_is_to_be_read_is_the_file_it_is_in()
     {
@@ -129,9 +163,9 @@ public sealed class DoctorTests : IDisposable
         await _inside.SeeAsync("startup completed");
     }
 
-    private async Task<Dictionary<string, JsonElement>> LookAsync()
+    private async Task<Dictionary<string, JsonElement>> LookAsync(string before = "")
     {
-        var said = await _inside.ShellAsync(Command);
+        var said = await _inside.ShellAsync(before + Command);
         Assert.True(said.StartsWith('['), $"{said}\n{_inside.Output}");
         return JsonDocument.Parse(said).RootElement.EnumerateArray().ToDictionary(f => $"{f.GetProperty("area").GetString()} {f.GetProperty("name").GetString()}");
     }

@@ -30,7 +30,7 @@ internal sealed class Doctor(
     {
         // Elsewhere no start has left anything behind, and nothing of it can be missing.
         List<Finding> findings = proxy.IsContainers ? [.. Startup.Checks(seen)]
-            : [new Finding("step", "all", null, "this is no container that `discobot init` started: its steps are not looked at", null)];
+            : [proxy.IsUntold ? Untold() : new Finding("step", "all", null, "this is no container that `discobot init` started: its steps are not looked at", null)];
         var accepts = await PortAsync("proxy", new IPEndPoint(IPAddress.Loopback, proxy.State.Port), cancellationToken);
         findings.Add(accepts);
         findings.Add(await PortAsync("API", IPEndPoint.Parse(proxy.State.Api), cancellationToken));
@@ -49,6 +49,12 @@ internal sealed class Doctor(
             findings.AddRange(await egress.TryAsync(cancellationToken));
         return findings;
     }
+
+    private Finding Untold() => Mounts.IsReadOnlyAt(seen.Paths.Run)
+        ? new Finding("step", "all", false, $"process 1 is `discobot init`, which could tell nothing of its start: {seen.Paths.Run} is read-only. Steps and egress are not looked at",
+            "start the container with a /run that can be written: docker run --tmpfs /run")
+        : new Finding("step", "all", false, $"process 1 is `discobot init`, and nothing in {seen.Paths.Run} tells of its start. Steps and egress are not looked at",
+            "wait for `startup completed` in `docker logs`, which also say where that could not be written");
 
     private async Task<Finding> PortAsync(string name, IPEndPoint address, CancellationToken cancellationToken)
     {

@@ -8,12 +8,13 @@ namespace Discobot.Features.Init.Checks;
 /// error page: what is asked is whether the client goes through the proxy and trusts it.</summary>
 /// <param name="tools">Runs them.</param>
 /// <param name="path">The PATH to look on.</param>
+/// <param name="paths">Where Docker's socket is.</param>
 /// <param name="proxy">The proxy they should use, and what they fetch.</param>
 /// <param name="trust">Whether its authority is trusted.</param>
 /// <param name="isLed">Finds out whether what goes past the proxy is led to it all the same.</param>
 /// <param name="user">Who runs them, when that is root here: they may be the agent's own programs. Null stays who it is.</param>
 internal sealed partial class DoctorClients(
-    ToolRun tools, string path, SeenProxy proxy, SeenTrust trust, Func<CancellationToken, Task<bool>> isLed, UserRecord? user = null)
+    ToolRun tools, string path, ContainerPaths paths, SeenProxy proxy, SeenTrust trust, Func<CancellationToken, Task<bool>> isLed, UserRecord? user = null)
 {
     private const string Python = """
         import sys, urllib.request, urllib.error
@@ -59,6 +60,9 @@ internal sealed partial class DoctorClients(
         """;
 
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+
+    /// <summary>Where distributions have it, also when this user's PATH does not name them.</summary>
+    private static readonly string[] DaemonDirectories = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
     // A page that is no repository, or not there, is an answer as well. Java compiles the source only where the image has a compiler.
     private IReadOnlyList<TriedClient> Clients =>
@@ -117,8 +121,20 @@ internal sealed partial class DoctorClients(
             return proxy.IsContainers ? Absent("docker") : new Finding("client", "docker", null, "no Docker of a session here", null);
         var client = new TriedClient("docker", ["docker", "info"]);
         var (result, said) = await RunAsync(["/bin/sh", "-c", Shell, "0", "0", "_", .. client.Command], cancellationToken);
-        return result.Succeeded ? new Finding("client", "docker", true, "the daemon answers", null)
-            : new Finding("client", "docker", false, client.ReasonIn(said, result), "read the lines of the Docker daemon in `docker logs`");
+        return result.Succeeded ? new Finding("client", "docker", true, "the daemon answers", null) : WithoutDaemon(client.ReasonIn(said, result));
+    }
+
+    // Only of a daemon that the start had to start do the container's lines tell.
+    private Finding WithoutDaemon(string reason)
+    {
+        if (Environment.GetEnvironmentVariable("DOCKER_HOST") is { Length: > 0 } host)
+            return new Finding("client", "docker", false, reason, $"DOCKER_HOST names {host}: start the daemon there, or unset it");
+        if (IsHere("dockerd") || DaemonDirectories.Any(directory => File.Exists(Path.Combine(paths.In(directory), "dockerd"))))
+            return new Finding("client", "docker", false, reason, "read the lines of the Docker daemon in `docker logs`");
+        return Path.Exists(paths.DockerSocket)
+            ? new Finding("client", "docker", false, reason, $"{paths.DockerSocket} is another daemon's, mounted here: it has to run, and the agent's user needs the socket's group")
+            : new Finding("client", "docker", null, "a client without a daemon: the image has no dockerd, and no socket is mounted",
+                $"where Docker is wanted: an image with dockerd, or -v {paths.DockerSocket}:{paths.DockerSocket}, which makes the agent root on that machine");
     }
 
     private string HowToLead(TriedClient client)

@@ -10,6 +10,9 @@ namespace Discobot.Features.Init.Checks;
 /// <param name="UrlIsNamed">Whether the caller chose it; the usual one may well be refused by a good allowlist.</param>
 internal sealed record SeenProxy(ProxyState State, bool IsContainers, string Url, bool UrlIsNamed)
 {
+    /// <summary>Whether this container's start is one of ours that has told nothing, so that it is not known which proxy it has.</summary>
+    public bool IsUntold { get; init; }
+
     public string Address => $"http://localhost:{State.Port}";
 
     /// <summary>What is said when the proxy has to be looked at more closely.</summary>

@@ -111,7 +111,7 @@ internal sealed class ProxyConfig(Container container)
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             // On a read-only root without a /run of its own: root's tools still read the configuration.
-            container.Log.Debug($"{container.Paths.ProxyState} was not written: {error.Message}");
+            container.Log.Warning($"`discobot doctor` and the other tools are not told of this start, as they are where /run can be written (--tmpfs /run): {error.Message}");
         }
     }
 

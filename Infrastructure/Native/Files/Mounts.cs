@@ -79,6 +79,21 @@ internal static class Mounts
         return uppermost;
     }
 
+    /// <summary>Whether what holds a path is mounted read-only, so that nobody writes there.</summary>
+    /// <param name="path">Absolute, without links; need not exist.</param>
+    public static bool IsReadOnlyAt(string path)
+    {
+        var (longest, isReadOnly) = ("", false);
+        foreach (var fields in File.ReadLines("/proc/self/mountinfo").Select(line => line.Split(' ')))
+        {
+            // Of several at one place the last is seen.
+            if (Unescape(fields[4]) is var point && point.Length >= longest.Length && (point == "/" || path == point || path.StartsWith(point + "/", StringComparison.Ordinal)))
+                (longest, isReadOnly) = (point, fields[5].Split(',').Contains("ro") || fields[^1].Split(',').Contains("ro"));
+        }
+
+        return isReadOnly;
+    }
+
     private static IEnumerable<(string Point, string Type)> All()
     {
         foreach (var line in File.ReadLines("/proc/self/mountinfo"))
