@@ -17,7 +17,7 @@ sweep() {
 }
 if [ "$suite" = unit ]; then
     # The clients whose opinion on our certificates counts, and what makes and tries networks of the tests' own.
-    need_programs chromium:chromium curl:curl git:git gnutls-cli:gnutls-bin ip:iproute2 java:default-jre-headless nc:netcat-openbsd nft:nftables node:nodejs openssl:openssl ping:iputils-ping promtool:prometheus python3:python3 sysctl:procps
+    need_programs chromium:chromium curl:curl git:git gnutls-cli:gnutls-bin ip:iproute2 java:default-jre-headless nc:netcat-openbsd nft:nftables node:nodejs openssl:openssl ping:iputils-ping promtool:prometheus python3:python3 swift-account-server:swift-account swift-container-server:swift-container swift-object-server:swift-object swift-proxy-server:swift-proxy sysctl:procps
     # What tests start as a process is what is shipped, and starts ten times as fast as what was built with them.
     export DISCOBOT_EXECUTABLE=$PWD/artifacts/native/discobot
 else

@@ -10,9 +10,16 @@ internal sealed record CacheExplanation(string State, string? Key, StoredExplana
 {
     public static CacheExplanation Bypass(string reason) => new("bypass", null, null, reason);
 
-    public static CacheExplanation Miss(CacheTarget target, bool stores, bool isHere) => new("miss", target.Key.Text, null,
+    /// <param name="target">What is asked for.</param>
+    /// <param name="stores">Whether the answer to this method is stored.</param>
+    /// <param name="isHere">Whether the body is here under another address.</param>
+    /// <param name="shared">The directory that is looked into first; null where there is none, or what is asked for cannot be there.</param>
+    /// <param name="isAsked">Whether a remote store is asked for it then.</param>
+    public static CacheExplanation Miss(CacheTarget target, bool stores, bool isHere, string? shared = null, bool isAsked = false) => new("miss", target.Key.Text, null,
         !stores ? "only the answer to a GET is stored"
         : isHere ? "a body with this digest is here; it is sent once the host has said that it has it too"
+        : shared is not null ? $"{shared} is looked into first; what is there is sent once the host has said that it has it too, else the answer is stored if it is a complete 200 that may be"
+        : isAsked ? "the remote store (cache.remote) is asked for a body with this digest, which is sent once the host has said that it has it too; else the host's answer is stored if it is a complete 200 that may be"
         : "the answer is stored if it is a complete 200 that may be");
 
     public static CacheExplanation Hit(CacheTarget target, CacheEntry entry) => new("hit", target.Key.Text, StoredExplanation.Of(entry), null);

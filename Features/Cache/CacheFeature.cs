@@ -1,4 +1,5 @@
 using Discobot.Features.Cache.Revalidation;
+using Discobot.Features.Cache.Shared;
 using Discobot.Infrastructure;
 
 namespace Discobot.Features.Cache;
@@ -10,11 +11,15 @@ internal static class CacheFeature
     /// <param name="options">What is in force at the start.</param>
     /// <param name="silence">How long an upstream may send nothing; zero for as long as it likes.</param>
     public static IServiceCollection AddCache(this IServiceCollection services, CacheOptions options, TimeSpan silence) => services
+        .AddShared(options)
         .AddSingleton(new CacheLimits(silence == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : silence))
         .AddSingleton(new Live<CacheRules>(new CacheRules(options)))
         .AddSingleton(TimeProvider.System)
         .AddSingleton<CacheStats>()
         .AddSingleton<CacheStore>()
+        .AddSingleton<BodyTiers>()
+        .AddSingleton<DigestProof>()
+        .AddSingleton<TierAnswers>()
         .AddSingleton<Fills>()
         .AddSingleton<CacheHits>()
         .AddSingleton<CacheMisses>()
@@ -34,6 +39,17 @@ internal static class CacheFeature
         .AddSingleton<ContentCache>()
         .AddSingleton<CacheListing>()
         .AddHostedService<CacheLifetime>();
+
+    private static IServiceCollection AddShared(this IServiceCollection services, CacheOptions options) =>
+        options is not { Enabled: true, Shared: { } directory } ? services : services
+            .AddSingleton(new SharedVolume(directory))
+            .AddSingleton<SharedCounters>()
+            .AddSingleton<VolumeAccess>()
+            .AddSingleton<SharedBodies>()
+            .AddSingleton<IBodyTier>(provider => provider.GetRequiredService<SharedBodies>())
+            .AddSingleton<SharedDownloads>()
+            .AddSingleton<SharedEviction>()
+            .AddHostedService(provider => provider.GetRequiredService<SharedEviction>());
 
     /// <summary>Registers what brings things in by itself.</summary>
     /// <param name="services">Where it is registered.</param>

@@ -39,6 +39,12 @@ internal sealed class CacheStage : IAsyncDisposable
     /// <summary>How long a connection is waited for where something is stored.</summary>
     public TimeSpan Connecting { get; set; } = TimeSpan.FromMinutes(10);
 
+    /// <summary>How long the remote store may be waited for in vain; a machine that stands still now and then is none that is away.</summary>
+    public TimeSpan RemoteBudget { get; set; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>What the remote store's credentials are read from.</summary>
+    public Dictionary<string, string> RemoteVariables { get; } = [];
+
     /// <summary>Ends when there is a connection to the origin: at once, unless a test holds it up.</summary>
     public Func<CancellationToken, Task> Connect { get; set; } = _ => Task.CompletedTask;
 
@@ -63,14 +69,17 @@ internal sealed class CacheStage : IAsyncDisposable
 
     public ContentCache Cache => _proxy!.Services.GetRequiredService<ContentCache>();
 
+    public RemoteStatistics Remote => Stats.Remote!;
+
     public Live<CacheRules> Rules => _proxy!.Services.GetRequiredService<Live<CacheRules>>();
 
     public string Authority => new Uri(_originAddress).Authority;
 
-    public static async Task<CacheStage> StartAsync(Func<CacheOptions, CacheOptions>? options = null)
+    public static async Task<CacheStage> StartAsync(Func<CacheOptions, CacheOptions>? options = null, Action<CacheStage>? prepare = null)
     {
         var stage = new CacheStage();
         stage.Options = options?.Invoke(stage.Options) ?? stage.Options;
+        prepare?.Invoke(stage);
         stage._origin = await ServeAsync(app => app.Run(context =>
         {
             stage.Asked.Enqueue($"{context.Request.Method} {context.Features.Get<IHttpRequestFeature>()!.RawTarget}");
@@ -92,7 +101,8 @@ internal sealed class CacheStage : IAsyncDisposable
                 app.UseCache();
                 app.Run(ForwardAsync);
             },
-            services => services.AddCache(Options, Silence).AddSingleton<TimeProvider>(Time).AddSingleton(new Downloads.CacheLimits(Silence == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : Silence) { Connecting = Connecting }).AddSingleton(StreamIdle.Unlimited)
+            services => services.AddCache(Options, Silence).AddRemoteCache(Options, RemoteVariables, _ => Task.FromResult(new System.Security.Cryptography.X509Certificates.X509Certificate2Collection()))
+                .AddSingleton(new CircuitBreaker(Time, RemoteBudget)).AddSingleton<TimeProvider>(Time).AddSingleton(new Downloads.CacheLimits(Silence == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : Silence) { Connecting = Connecting }).AddSingleton(StreamIdle.Unlimited)
                 .AddSingleton<IUpstream>(_ => new DirectUpstream(this)).AddSingleton<UpstreamRequests>()
                 .AddSingleton<IRequestRewriter>(new Rewriter(this)).AddSingleton<OpenTraffic>().AddSingleton<UpstreamBytes>().AddSingleton<IEgressPolicy>(Policy)
                 .AddSingleton(Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()))
@@ -269,6 +279,7 @@ internal sealed class CacheStage : IAsyncDisposable
     /// <summary>The system's time, which a test may set to another, and who waits for somebody else's download.</summary>
     internal sealed class StageTime : TimeProvider
     {
+        private static readonly TimeSpan RemotePause = TimeSpan.FromMinutes(6);
         private int _joined;
 
         /// <summary>How far the clock was set.</summary>
@@ -279,6 +290,9 @@ internal sealed class CacheStage : IAsyncDisposable
 
         /// <summary>Whether whoever waits for another's answer does so for as long as it takes.</summary>
         public bool IsPatient { get; set; }
+
+        /// <summary>Whether pauses of seconds and more, before something is tried again, are over at once.</summary>
+        public bool IsHurried { get; set; }
 
         public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Ahead;
 
@@ -291,6 +305,8 @@ internal sealed class CacheStage : IAsyncDisposable
                     dueTime = Timeout.InfiniteTimeSpan;
             }
 
+            if (IsHurried && period == Timeout.InfiniteTimeSpan && dueTime >= TimeSpan.FromSeconds(1) && dueTime < RemotePause)
+                dueTime = TimeSpan.FromMilliseconds(1);
             return base.CreateTimer(callback, state, dueTime, period);
         }
     }

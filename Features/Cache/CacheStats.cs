@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Discobot.Features.Cache.Shared;
 
 namespace Discobot.Features.Cache;
 
@@ -49,4 +50,14 @@ internal sealed record CacheStatistics(
     [property: JsonPropertyName("max_size")] long MaxSize,
     [property: JsonPropertyName("shared")] long Shared,
     [property: JsonPropertyName("bytes_served")] long BytesServed,
-    [property: JsonPropertyName("offline")] long Offline);
+    [property: JsonPropertyName("offline")] long Offline)
+{
+    /// <summary>Of <c>cache.remote</c>; null where there is none.</summary>
+    [JsonPropertyName("remote")]
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public RemoteStatistics? Remote { get; init; }
+
+    /// <summary>Of <c>cache.shared</c>; absent without it.</summary>
+    [JsonPropertyName("shared_volume"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public SharedStatistics? SharedVolume { get; init; }
+}

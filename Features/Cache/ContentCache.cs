@@ -1,13 +1,15 @@
 using Discobot.Features.Cache.Revalidation;
+using Discobot.Features.Cache.Shared;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Cache;
 
 /// <summary>The cache as the API and the command line see it.</summary>
-internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectMemory redirects, IndexHashes hashes, Live<CacheRules> rules, TimeProvider time)
+internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectMemory redirects, IndexHashes hashes, Live<CacheRules> rules, TimeProvider time,
+    SharedEviction? shared = null, RemoteTier? remote = null)
 {
-    public CacheStatistics Statistics() => stats.Read(store.Index, rules.Value.Options.MaxSize);
+    public CacheStatistics Statistics() => stats.Read(store.Index, rules.Value.Options.MaxSize) with { SharedVolume = shared?.Statistics(), Remote = remote?.Statistics() };
 
     /// <summary>Empties it; the directory stays, downloads being read go on.</summary>
     public Task ClearAsync(CancellationToken cancel) => store.ClearAsync(cancel);
@@ -66,6 +68,7 @@ internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectM
         if (store.Index.Peek(target) is { } entry)
             return CacheExplanation.Hit(target, entry);
         return CacheExplanation.Miss(target, Methods.IsGet(method),
-            isHere: target is { Provable: true, Digest: { } digest } && store.Index.OfBody(digest.Hash).Count > 0);
+            isHere: target is { Provable: true, Digest: { } digest } && store.Index.OfBody(digest.Hash).Count > 0,
+            target.Provable ? current.Options.Shared : null, isAsked: remote is not null && target is { Provable: true, Digest: not null });
     }
 }

@@ -52,6 +52,7 @@ internal static class ProxyProgram
             .AddAllowlist(settings.AllowlistInForce, Path.Combine(Path.GetDirectoryName(settings.Api.TokenFile) ?? "/", "learned.json"))
             .AddWebhook(settings.Ask, UpstreamRoots)
             .AddCache(settings.Cache, settings.Proxy.UpstreamTimeout)
+            .AddRemoteCache(settings.Cache, sources.Environment, UpstreamRoots)
             .AddPackages(settings.Packages)
             .AddClients(settings.Users)
             .AddLimits(settings.Limits)

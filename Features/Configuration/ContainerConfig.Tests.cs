@@ -230,6 +230,20 @@ public sealed class ContainerConfigTests : IDisposable
         => Assert.Equal("clients: are the operator's to name, in the policy", Assert.Single(Choose("clients: {ann: \"env:HASH\"}").Refused));
 
     [Fact]
+    public void A_store_beyond_the_machine_is_the_policys_to_name_and_the_variables_of_its_credentials_are_not_the_agents()
+    {
+        const string Remote = "cache: {remote: {s3: {endpoint: \"https://s3.example\", bucket: b}}}\n";
+        Assert.Equal("cache.remote: where bodies are read from and sent to, past what may leave, is the operator's to say, in the policy", Assert.Single(Choose(Remote).Refused));
+        Policy(Remote);
+        Assert.Contains("AWS_SECRET_ACCESS_KEY", Choose(null).SecretVariables);
+        Assert.NotNull(Choose(null).Settings.Cache.Remote.S3);
+    }
+
+    [Fact]
+    public void A_workspace_shares_nothing_with_other_containers()
+        => Assert.Equal("cache.shared: what is shared with other containers is the operator's to say, in the policy", Assert.Single(Choose("cache: {shared: /.data/shared}").Refused));
+
+    [Fact]
     public void Secrets_are_the_policys_to_define_and_their_variables_are_told()
     {
         const string Secrets = "secrets: {github: {value: \"env:TOKEN\", hosts: [h.example], env: GITHUB_TOKEN}}\n";

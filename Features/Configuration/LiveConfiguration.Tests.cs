@@ -186,7 +186,7 @@ public sealed class LiveConfigurationTests : IDisposable
     {
         string[] live =
         [
-            "headers", "limits", "allowlist", "cache.max_size", "cache.patterns", "cache.content_aware", "cache.fill_after_abort", "cache.stale_tags",
+            "headers", "limits", "allowlist", "cache.max_size", "cache.shared_max_size", "cache.patterns", "cache.content_aware", "cache.fill_after_abort", "cache.stale_tags",
             "cache.rules", "cache.packages", "cache.offline", "packages.min_age", "packages.min_age_exclude",
             "tls.passthrough", "logging.level",
         ];
@@ -194,7 +194,7 @@ public sealed class LiveConfigurationTests : IDisposable
         var keys = shown.RootElement.EnumerateObject().SelectMany(section => live.Contains(section.Name)
             ? [section.Name]
             : section.Value.EnumerateObject().Select(key => $"{section.Name}.{key.Name}"));
-        var restart = RestartKeys.All.Select(k => k.Key).Except(["proxy.upstream", "logging.file", "secrets", "clients", "ask.webhook", "ask.webhook_secret"]);
+        var restart = RestartKeys.All.Select(k => k.Key).Except(["proxy.upstream", "cache.shared", "cache.remote", "logging.file", "secrets", "clients", "ask.webhook", "ask.webhook_secret"]);
         Assert.Equal(live.Concat(restart).Order(StringComparer.Ordinal), keys.Order(StringComparer.Ordinal));
     }
 

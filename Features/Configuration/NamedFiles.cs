@@ -68,6 +68,9 @@ internal static class NamedFiles
             Tell(logFile, log, RotatingProblem(log, settings.Logging.MaxSize));
         if (!certDir.IsAbsent)
             Tell(certDir, settings.Tls.CertDir, PairProblem(settings.Tls.CertDir));
+        // The proxy starts without it, and goes on alone.
+        if (settings.Cache is { Enabled: true, Shared: { } shared })
+            Tell(root["cache"]["shared"], shared, Directory.Exists(shared) ? DirectoryProblem(shared, mayBeFull: false) : "does not exist: mount it there");
         foreach (var item in root["cache"]["warm"].Items())
         {
             if (PathOf(item) is { } file && item.Written!.StartsWith('/'))

@@ -138,6 +138,11 @@ public sealed class ProxySettingsTests
         "config.yaml:1:14: cache.dir: must not hold or lie in tls.cert_dir, /data/certs: clearing the cache would remove the CA",
         Load("cache: {dir: /data}").ErrorText());
 
+    [Fact]
+    public void What_is_shared_with_others_and_what_is_the_containers_own_keep_apart() => Assert.Equal(
+        "config.yaml:1:35: cache.shared: must not hold or lie in cache.dir, /data/cache: that is this container's own",
+        Load("cache: {dir: /data/cache, shared: /data/cache/shared}").ErrorText());
+
     [Theory]
     [InlineData("Bearer env:TOKEN", "env:")]
     [InlineData("Bearer file:/run/secrets/token", "file:")]
@@ -308,6 +313,9 @@ public sealed class ProxySettingsTests
           packages: [npm, go]
           warm: ["alpine:3", /work/go.sum]
           offline: fail
+          remote:
+            s3: {endpoint: "https://s3.example.com/", bucket: bodies, prefix: /team/a, region: eu-central-1}
+            spool: 1GiB
         packages:
           min_age: 3d
           before: 2026-01-01

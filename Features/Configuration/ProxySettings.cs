@@ -75,7 +75,7 @@ internal sealed record ProxySettings
     public ImmutableArray<SecretPlace> WrittenSecrets { get; init; } = [];
 
     /// <summary>All values that are kept elsewhere or must not be shown, and the key of each.</summary>
-    public IEnumerable<(string Key, SecretText Value)> Secrets() => [.. Headers.Secrets(), .. Socks.Secrets(), .. Clients.Secrets(), .. Proxy.Secrets(), .. Credentials.Sources(), .. Ask.Secrets()];
+    public IEnumerable<(string Key, SecretText Value)> Secrets() => [.. Headers.Secrets(), .. Cache.Remote.Secrets(), .. Socks.Secrets(), .. Clients.Secrets(), .. Proxy.Secrets(), .. Credentials.Sources(), .. Ask.Secrets()];
 
     /// <summary>Who may use the proxy; empty: everybody.</summary>
     public IReadOnlyCollection<ProxyUser> Users => [.. Clients.Users, .. Socks.Users];

@@ -20,7 +20,9 @@ internal static class RestartKeys
         ("tls.insecure_hosts", s => string.Join(' ', s.Tls.InsecureHosts.Select(p => p.Text))),
         ("cache.enabled", s => s.Cache.Enabled),
         ("cache.dir", s => s.Cache.Dir),
+        ("cache.shared", s => s.Cache.Shared),
         ("cache.warm", s => string.Join('\n', s.Cache.Warm)),
+        ("cache.remote", s => s.Cache.Remote),
         ("ask.webhook", s => s.Ask.Webhook),
         ("ask.webhook_secret", s => s.Ask.WebhookSecret),
         ("logging.format", s => s.Logging.Format),
@@ -72,7 +74,7 @@ internal static class RestartKeys
         Headers = next.Headers,
         Limits = next.Limits,
         Packages = next.Packages,
-        Cache = next.Cache with { Enabled = running.Cache.Enabled, Dir = running.Cache.Dir },
+        Cache = next.Cache with { Enabled = running.Cache.Enabled, Dir = running.Cache.Dir, Shared = running.Cache.Shared, Remote = running.Cache.Remote },
         Tls = running.Tls with { Passthrough = next.Tls.Passthrough },
         Logging = running.Logging with { Level = next.Logging.Level },
     };

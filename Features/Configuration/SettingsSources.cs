@@ -89,6 +89,15 @@ internal sealed record SettingsSources(
                 $"must not hold or lie in tls.cert_dir, {settings.Tls.CertDir}: clearing the cache would remove the CA");
         }
 
+        if (settings.Cache.Shared is { } shared)
+        {
+            foreach (var (key, path) in new[] { ("cache.dir", settings.Cache.Dir), ("tls.cert_dir", settings.Tls.CertDir) })
+            {
+                if (PathRelation.Overlap(shared, path))
+                    root["cache"]["shared"].Error($"must not hold or lie in {key}, {path}: that is this container's own");
+            }
+        }
+
         if (files != FileChecks.None)
             NamedFiles.CheckForStart(root, certDir, logFile, settings, files);
         if (files == FileChecks.All)

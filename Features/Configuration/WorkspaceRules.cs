@@ -26,6 +26,10 @@ internal static class WorkspaceRules
                 yield return problem;
         }
 
+        if (settings.Cache.Remote != new RemoteOptions())
+            yield return "cache.remote: where bodies are read from and sent to, past what may leave, is the operator's to say, in the policy";
+        if (settings.Cache.Shared is not null)
+            yield return "cache.shared: what is shared with other containers is the operator's to say, in the policy";
         if (settings.Audit != new AuditOptions())
             yield return "audit: what is recorded is the operator's to change";
         if (!settings.Credentials.IsEmpty)

@@ -11,6 +11,16 @@ internal static partial class Libc
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     public static partial int Lock(SafeHandle file, int operation);
 
+    /// <summary>Sets when a file was last read and last changed: seconds and nanoseconds of each, or one of the two below as nanoseconds.</summary>
+    [LibraryImport("libc", EntryPoint = "futimens", SetLastError = true)]
+    public static partial int SetTimes(SafeHandle file, ReadOnlySpan<long> times);
+
+    /// <summary>For <see cref="SetTimes"/>: now, by the clock of whoever keeps the file.</summary>
+    public const long Now = (1 << 30) - 1;
+
+    /// <summary>For <see cref="SetTimes"/>: as it is.</summary>
+    public const long Unchanged = (1 << 30) - 2;
+
     [LibraryImport("libc", EntryPoint = "linkat", SetLastError = true)]
     public static partial int LinkAt(SafeHandle from, byte[] oldPath, SafeHandle to, byte[] newPath, int flags);
 

@@ -16,6 +16,7 @@ internal sealed class LibcException(string call, string subject, int number)
     public const int CrossDevice = 18;
     public const int NotDirectory = 20;
     public const int Invalid = 22;
+    public const int NoSpace = 28;
     public const int ReadOnly = 30;
     public const int Range = 34;
     public const int NotImplemented = 38;
@@ -23,6 +24,7 @@ internal sealed class LibcException(string call, string subject, int number)
     public const int TooManyLinks = 40;
     public const int NotSupported = 95;
     public const int ConnectionReset = 104;
+    public const int OverQuota = 122;
 
     /// <summary>The errno value; the constants above name those that callers tell apart.</summary>
     public int Number { get; } = number;

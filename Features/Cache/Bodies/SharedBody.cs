@@ -42,6 +42,9 @@ internal sealed class SharedBody
 
     public bool IsDone { get { lock (_lock) return _done; } }
 
+    /// <summary>Bytes in the file.</summary>
+    public long InFile { get { lock (_lock) return _inFile; } }
+
     /// <summary>Whether nothing more is written to the file.</summary>
     public bool IsDirect => Volatile.Read(ref _direct);
 

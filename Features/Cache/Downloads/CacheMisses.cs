@@ -226,8 +226,11 @@ internal sealed partial class CacheMisses(
         using (reader)
         {
             var end = Head(context, fill, headers, range);
-            stats.Miss();
-            LogMiss(ProxiedRequest.Of(context).Path, ProxiedRequest.Of(context).Id);
+            if (fill.Request.Tier is null)
+                stats.Miss();
+            else
+                stats.Hit();
+            LogMiss(fill.Request.Tier is null ? "miss" : "hit in a tier", ProxiedRequest.Of(context).Path, ProxiedRequest.Of(context).Id);
             try
             {
                 stats.Served(await BodySender.SendAsync(context.Response, reader, end, context.RequestAborted));
@@ -248,8 +251,8 @@ internal sealed partial class CacheMisses(
     {
         var response = context.Response;
         EndToEnd.CopyTo(response, headers);
-        response.Headers["X-Cache"] = "MISS";
-        Flow.Of(context)?.Cache = FlowCache.Miss;
+        response.Headers["X-Cache"] = fill.Request.Tier is null ? "MISS" : "HIT";
+        Flow.Of(context)?.Cache = fill.Request.Tier is null ? FlowCache.Miss : FlowCache.Revalidated;
         response.StatusCode = fill.Status;
         if (fill.Length is not { } length)
             return long.MaxValue;
@@ -262,6 +265,6 @@ internal sealed partial class CacheMisses(
         return end;
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "cache miss {Path} {Id}")]
-    private partial void LogMiss(string path, string id);
+    [LoggerMessage(Level = LogLevel.Information, Message = "cache {Outcome} {Path} {Id}")]
+    private partial void LogMiss(string outcome, string path, string id);
 }

@@ -42,7 +42,10 @@ internal sealed partial class Fill
         Status = (int)response.StatusCode;
         _named = request.Integrity is { } integrity ? IncrementalHash.CreateHash(integrity.Algorithm) : null;
         _flush = new Timer(static fill => ((Fill)fill!).Flush(), this, Timeout.Infinite, Timeout.Infinite);
-        Completion = PumpAsync();
+        var begin = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Completion = PumpAsync(begin.Task);
+        request.Begun?.Invoke(this, temporary);
+        begin.SetResult();
     }
 
     public CacheTarget Target => _request.Target;
@@ -63,6 +66,15 @@ internal sealed partial class Fill
 
     /// <summary>Bytes of the whole body as announced; null when upstream did not say.</summary>
     public long? Length { get; }
+
+    /// <summary>Bytes that are in its file; more than that have been read.</summary>
+    public long InFile => _body.InFile;
+
+    /// <summary>Whether nothing more is written to its file.</summary>
+    public bool IsDirect => _body.IsDirect;
+
+    /// <summary>Whether it was right and has been stored; known when it is over.</summary>
+    public bool IsStored => Volatile.Read(ref _stored) is not null;
 
     /// <summary>Completes, never faulted, when the download is over and, if it was right, answers from the index.</summary>
     public Task Completion { get; }
@@ -99,15 +111,18 @@ internal sealed partial class Fill
     /// <summary>Breaks off a read that has brought nothing for too long; the rest is asked for again, if it can be.</summary>
     public void CheckStalled(TimeSpan limit) => _source.CheckStalled(limit);
 
+    // What a tier sends was sent so by no origin either.
+    private bool IsPutTogether => _source.IsResumed || _request.Tier is not null;
+
     private string Path => _request.Target.Key.Address;
 
     // More than half done, or small: the next client will thank us. In direct mode nothing is kept, so there is nothing to finish.
     private bool IsWorthFinishing => !_body.IsDirect
         && (Math.Max(Length ?? 0, _source.Position) <= _request.Options.FillAfterAbort || (Length is { } length && _source.Position > length / 2));
 
-    private async Task PumpAsync()
+    private async Task PumpAsync(Task begin)
     {
-        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        await begin.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         try
         {
             await CopyAsync();
@@ -230,7 +245,7 @@ internal sealed partial class Fill
         var digest = _named!.GetHashAndReset();
         if (integrity.IsMetBy(digest))
             return true;
-        if (_source.IsResumed)
+        if (IsPutTogether)
         {
             _context.Stats.Error();
             throw new FillBrokenException($"the body is {integrity.Write(digest)}, its index names {integrity}, and it came in several pieces");
@@ -244,7 +259,8 @@ internal sealed partial class Fill
     // judges that, as without a cache. What was put together here is another matter: nobody sent it so.
     private void Mismatch(Hash256 actual)
     {
-        if (_source.IsResumed)
+        _request.Tier?.Wrong?.Invoke();
+        if (IsPutTogether)
         {
             _context.Stats.Error();
             throw new FillBrokenException($"the body's SHA-256 is {actual}, not the one its address names, and it came in several pieces");
@@ -266,7 +282,8 @@ internal sealed partial class Fill
             return;
         }
 
-        _stored = _context.Store.Add(_temporary, own);
+        _stored = _context.Store.Add(_temporary, own, target.Expected is null || !_context.Tiers.Any ? null
+            : path => _context.Tiers.Offer(digest, path, own.Size, _request.Tier?.From));
         _request.Stored?.Invoke(_stored);
         if (target.Storable && source is not null && Neutral(source, digest) is { } second)
             _context.Store.AddRecord(_stored.Entry, second);

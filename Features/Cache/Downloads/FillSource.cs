@@ -27,12 +27,18 @@ internal sealed record FillRequest(CacheTarget Target, ProxiedRequest Client, Fu
     /// <summary>What an index says of the body: one that is another is passed on and not stored.</summary>
     public Integrity? Integrity { get; init; }
 
+    /// <summary>The tier's body that it comes from, for which its origin has vouched; null where the origin sends it.</summary>
+    public TierBody? Tier { get; init; }
+
+    /// <summary>Told of the download, and of the file that it is written to, before its first byte.</summary>
+    public Action<Fill, TemporaryBody>? Begun { get; init; }
+
     /// <summary>Told of the body once it is stored, and before a reader can see its end.</summary>
     public Action<StoredBody>? Stored { get; init; }
 }
 
 /// <summary>What all downloads share.</summary>
-internal sealed record FillContext(IUpstream Upstream, CacheStore Store, CacheStats Stats, TimeProvider Time, ILogger Log);
+internal sealed record FillContext(IUpstream Upstream, CacheStore Store, BodyTiers Tiers, CacheStats Stats, TimeProvider Time, ILogger Log);
 
 /// <summary>
 /// The body as upstream sends it. When the connection breaks, the rest is asked for with a Range request, provided that the digest in the

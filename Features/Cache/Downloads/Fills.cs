@@ -25,15 +25,17 @@ internal sealed class Fills : IDisposable
     private long _clock;
     private readonly FillContext _context;
     private readonly OpenTraffic _traffic;
+    private readonly TierAnswers _tiers;
     private readonly CacheLimits _limits;
     private readonly ILogger<Fills> _log;
     private readonly ITimer _watch;
 
     public Fills(
-        IUpstream upstream, OpenTraffic traffic, CacheStore store, CacheStats stats, CacheLimits limits, TimeProvider time, ILogger<Fills> log)
+        IUpstream upstream, OpenTraffic traffic, CacheStore store, TierAnswers tiers, BodyTiers all, CacheStats stats, CacheLimits limits, TimeProvider time,
+        ILogger<Fills> log)
     {
-        (_traffic, _limits, _log) = (traffic, limits, log);
-        _context = new FillContext(upstream, store, stats, time, log);
+        (_traffic, _tiers, _limits, _log) = (traffic, tiers, limits, log);
+        _context = new FillContext(upstream, store, all, stats, time, log);
         var period = limits.Silence == Timeout.InfiniteTimeSpan ? limits.Silence
             : TimeSpan.FromTicks(Math.Min(limits.Silence.Ticks / 4 + 1, LongestWatch.Ticks));
         _watch = time.CreateTimer(_ => CheckStalled(), null, period, period);
@@ -128,9 +130,23 @@ internal sealed class Fills : IDisposable
         try
         {
             using var forbidden = new CancellationTokenSource();
-            using (_traffic.Watch(request.Client, HttpMethods.Get, forbidden))
-            using (var unwanted = CancellationTokenSource.CreateLinkedTokenSource(flight.Abandoned, forbidden.Token))
-                response = await _context.Upstream.AskAsync(request.CreateMessage(), _limits.Silence, unwanted.Token);
+            using var watch = _traffic.Watch(request.Client, HttpMethods.Get, forbidden);
+            using var unwanted = CancellationTokenSource.CreateLinkedTokenSource(flight.Abandoned, forbidden.Token);
+            using var tier = await _tiers.FindAsync(request, unwanted.Token);
+            if (tier.Answer is { } answer)
+            {
+                if (Begin(answer.Request, answer.Response, flight) is { } known)
+                {
+                    flight.Complete(new(known, null, null));
+                    return;
+                }
+
+                // Nothing but a download checks what a tier sends.
+                answer.Response.Dispose();
+            }
+
+            request = request with { Begun = tier.Begin };
+            response = await _context.Upstream.AskAsync(request.CreateMessage(), _limits.Silence, unwanted.Token);
             if (!StorableAnswer.Is(request.Target, response, request.Options) || Begin(request, response, flight) is not { } fill)
             {
                 Land(flight, new(null, response, null));

@@ -29,6 +29,12 @@ internal sealed record CacheOptions
     /// <summary>Bytes of bodies kept before the least recently used go: 20 GiB. Live.</summary>
     public long MaxSize { get; init; } = 20L << 30;
 
+    /// <summary>A directory in which several containers keep bodies for each other; null: none. Needs a restart.</summary>
+    public string? Shared { get; init; }
+
+    /// <summary>Bytes of bodies in <see cref="Shared"/> before the least recently used go: 100 GiB. Live.</summary>
+    public long SharedMaxSize { get; init; } = 100L << 30;
+
     /// <summary>A GET whose path (no query) matches one of these may be stored. Matched without backtracking. Live.</summary>
     public ImmutableArray<Regex> Patterns { get; init; } = DockerPatterns;
 
@@ -53,6 +59,9 @@ internal sealed record CacheOptions
     /// <summary>Images, and absolute paths of files that name more, brought in at each start. Needs a restart.</summary>
     public ImmutableArray<string> Warm { get; init; } = [];
 
+    /// <summary>A store beyond this machine. The operator's; needs a restart.</summary>
+    public RemoteOptions Remote { get; init; } = new();
+
     /// <summary>Reads the section; what is not written is as in <paramref name="fallback"/>.</summary>
     public static CacheOptions Read(ConfigNode section, CacheOptions? fallback = null)
     {
@@ -63,6 +72,8 @@ internal sealed record CacheOptions
             Enabled = enabled,
             Dir = section["dir"].AsPath(fallback.Dir),
             MaxSize = section["max_size"].AsSize(fallback.MaxSize, min: enabled ? 1 : 0),
+            Shared = section["shared"].AsPath(fallback.Shared),
+            SharedMaxSize = section["shared_max_size"].AsSize(fallback.SharedMaxSize),
             Patterns = ReadPatterns(section["patterns"], fallback.Patterns),
             ContentAware = section["content_aware"].AsBool(fallback.ContentAware),
             FillAfterAbort = section["fill_after_abort"].AsSize(fallback.FillAfterAbort, min: 0),
@@ -71,6 +82,7 @@ internal sealed record CacheOptions
             Packages = section["packages"].AsStrings(fallback.Packages, UnknownEcosystem),
             Warm = section["warm"].AsStrings(fallback.Warm, UnknownToWarm),
             OfflineServes = section["offline"].AsWord(fallback.OfflineServes, ("serve", true), ("fail", false)),
+            Remote = RemoteOptions.Read(section["remote"], fallback.Remote),
         };
     }
 
@@ -98,6 +110,9 @@ internal sealed record CacheOptions
         json.WriteBoolean("enabled", Enabled);
         json.WriteString("dir", Dir);
         json.WriteNumber("max_size", MaxSize);
+        if (Shared is not null)
+            json.WriteString("shared", Shared);
+        json.WriteNumber("shared_max_size", SharedMaxSize);
         json.WriteList("patterns", Patterns);
         json.WriteBoolean("content_aware", ContentAware);
         json.WriteNumber("fill_after_abort", FillAfterAbort);
@@ -109,6 +124,12 @@ internal sealed record CacheOptions
         json.WriteList("packages", Packages);
         json.WriteList("warm", Warm);
         json.WriteString("offline", OfflineServes ? "serve" : "fail");
+        if (Remote.IsOn)
+        {
+            json.WritePropertyName("remote");
+            Remote.Write(json);
+        }
+
         json.WriteEndObject();
     }
 }

@@ -7,7 +7,8 @@ using Microsoft.Win32.SafeHandles;
 namespace Discobot.Features.Cache.Records;
 
 /// <summary>
-/// The files: <c>&lt;dir&gt;/&lt;hash&gt;</c> a body, <c>&lt;hash&gt;.meta</c> its metadata, <c>tmp/</c> what is being written, <c>.index</c> the
+/// The files: <c>&lt;dir&gt;/&lt;hash&gt;</c> a body, <c>&lt;hash&gt;.meta</c> its metadata, <c>tmp/</c> what is being written, <c>upload/</c> what waits for
+/// <see cref="UploadSpool"/>, <c>.index</c> the
 /// snapshot of the index, <c>.credentials</c> a key, <c>.lock</c> and <c>.owner</c> whose it is. Everything else in the directory belongs to
 /// somebody else and is left alone.
 /// </summary>

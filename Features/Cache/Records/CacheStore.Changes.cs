@@ -19,20 +19,23 @@ internal sealed partial class CacheStore
     /// Adds a complete body of the right digest. It answers at once; flushing it to the disk and giving it its name follow beside, since
     /// nobody's download should wait for that.
     /// </summary>
+    /// <param name="temporary">Its file.</param>
+    /// <param name="metadata">Its record.</param>
+    /// <param name="placed">Told of the file once it has its name; not where it never gets one.</param>
     /// <returns>The body, acquired for the caller, who may have readers that are not done with it.</returns>
-    public StoredBody Add(TemporaryBody temporary, EntryMetadata metadata)
+    public StoredBody Add(TemporaryBody temporary, EntryMetadata metadata, Action<string>? placed = null)
     {
         var entry = metadata.ToEntry();
         var stamp = StoredBody.StampOf(temporary.File);
         entry.VerifiedStamp = stamp;
         var body = _open.Add(StoredBody.FromFile(entry, metadata, temporary.File, stamp, _checks), pinned: true);
-        var placed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _unplaced[entry.Key] = placed.Task;
+        var commit = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _unplaced[entry.Key] = commit.Task;
         if (Index.Add(entry) is { } replaced)
             _open.Remove(replaced);
         _stats.Store();
         body.TryAcquire();
-        Track(CommitAsync(entry, body, temporary, metadata, placed));
+        Track(CommitAsync(entry, body, temporary, metadata, commit, placed));
         Added?.Invoke(entry);
         Trim();
         return body;
@@ -251,7 +254,8 @@ internal sealed partial class CacheStore
         Trim();
     }
 
-    private async Task CommitAsync(CacheEntry entry, StoredBody body, TemporaryBody temporary, EntryMetadata metadata, TaskCompletionSource placed)
+    private async Task CommitAsync(
+        CacheEntry entry, StoredBody body, TemporaryBody temporary, EntryMetadata metadata, TaskCompletionSource commit, Action<string>? placed)
     {
         await _flushes.WaitAsync().ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         try
@@ -268,6 +272,7 @@ internal sealed partial class CacheStore
             }
 
             ShareBody(entry);
+            placed?.Invoke(_directory.BodyPath(entry.Key));
         }
         catch (Exception e) when (DiskFailure.Is(e))
         {
@@ -278,8 +283,8 @@ internal sealed partial class CacheStore
         {
             _flushes.Release();
             temporary.Delete();
-            _unplaced.TryRemove(KeyValuePair.Create(entry.Key, (Task)placed.Task));
-            placed.SetResult();
+            _unplaced.TryRemove(KeyValuePair.Create(entry.Key, (Task)commit.Task));
+            commit.SetResult();
             // The next to want a small one reads it into memory.
             if (entry.Size <= StoredBody.MemoryLimit)
                 _open.Remove(entry);

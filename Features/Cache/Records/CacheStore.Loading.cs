@@ -14,6 +14,9 @@ internal sealed partial class CacheStore
     /// <summary>Completes when everything on disk is in the index. Requests are served meanwhile.</summary>
     public Task Loaded { get; internal set; } = Task.CompletedTask;
 
+    /// <summary>Whether the directory is this process's to write.</summary>
+    public bool IsOurs => _directory.IsOurs;
+
     /// <summary>Prepares the directory and begins to read it.</summary>
     /// <returns>False, with a log line, when the directory cannot be used: then nothing can be stored.</returns>
     public bool Start()

@@ -1,5 +1,3 @@
-using System.Net;
-using System.Net.Http.Headers;
 using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Cache.Registries;
@@ -9,14 +7,8 @@ namespace Discobot.Features.Cache.Registries;
 /// client's own request, a few hundred bytes instead of the download. A digest vouches for bytes, not for existence, fields or permission.
 /// </summary>
 internal sealed partial class OriginProof(
-    IUpstream upstream, UpstreamRequests requests, CacheStore store, CacheHits hits, Fills fills, RedirectMemory redirects, TimeProvider time, ILogger<OriginProof> log)
+    DigestProof proof, UpstreamRequests requests, CacheStore store, CacheHits hits, Fills fills, TimeProvider time, ILogger<OriginProof> log)
 {
-    // An origin that does not answer HEAD in this time is asked for the body, as without a cache.
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
-
-    private static readonly string[] OfTheClientAlone =
-        ["Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "Accept-Encoding"];
-
     /// <returns>False when there is no such body or no such proof: the request is a miss, and the origin's answer to it counts.</returns>
     public async Task<bool> TryAnswerAsync(HttpContext context, CacheTarget target)
     {
@@ -29,7 +21,10 @@ internal sealed partial class OriginProof(
         Proof? fields = null;
         try
         {
-            fields = await AskAsync(context, target, body);
+            fields = await proof.AskAsync(
+                new(target, ProxiedRequest.Of(context), digest.Hash, body.Length,
+                    method => requests.Create(new RequestSnapshot(context, method.Method).Context), () => NeutralFields.Of(target.Kind, body)),
+                context.RequestAborted);
         }
         finally
         {
@@ -61,72 +56,6 @@ internal sealed partial class OriginProof(
         Flow.Of(context)?.Cache = FlowCache.Revalidated;
         return await hits.TrySendAsync(context, target, body, new StoredRecord(metadata));
     }
-
-    private async Task<Proof?> AskAsync(HttpContext context, CacheTarget target, StoredBody body)
-    {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
-        limit.CancelAfter(Patience);
-        try
-        {
-            using var head = await upstream.SendAsync(Question(context, HttpMethod.Head), limit.Token);
-            // Signed for GET alone, or a server that knows no HEAD.
-            if (head.StatusCode is not (HttpStatusCode.BadRequest or HttpStatusCode.Forbidden or HttpStatusCode.MethodNotAllowed
-                or HttpStatusCode.NotImplemented))
-                return Judge(context, target, body, head);
-            var question = Question(context, HttpMethod.Get);
-            question.Headers.Range = new RangeHeaderValue(0, 0);
-            using var first = await upstream.SendAsync(question, limit.Token);
-            return Judge(context, target, body, first);
-        }
-        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException && !context.RequestAborted.IsCancellationRequested)
-        {
-            return null;
-        }
-    }
-
-    private HttpRequestMessage Question(HttpContext context, HttpMethod method)
-    {
-        var message = requests.Create(new RequestSnapshot(context, method.Method).Context);
-        foreach (var field in OfTheClientAlone)
-            message.Headers.Remove(field);
-        message.Headers.TryAddWithoutValidation("Accept-Encoding", "identity");
-        return message;
-    }
-
-    private Proof? Judge(HttpContext context, CacheTarget target, StoredBody body, HttpResponseMessage response)
-    {
-        var fields = EndToEnd.Headers(response);
-        if (RedirectMemory.IsRedirect((int)response.StatusCode))
-            return JudgeRedirect(context, target, body, response);
-        var length = response.StatusCode switch
-        {
-            HttpStatusCode.OK => response.Content.Headers.ContentLength,
-            HttpStatusCode.PartialContent => response.Content.Headers.ContentRange?.Length,
-            _ => null,
-        };
-        var named = fields.FirstOrDefault(f => f.Key.Equals("Docker-Content-Digest", StringComparison.OrdinalIgnoreCase)).Value;
-        if (length != body.Length || (named is not null && named != body.Digest) || response.Content.Headers.NonValidated.Contains("Content-Encoding"))
-            return null;
-        return new Proof(EndToEnd.Storable(fields, cookies: false), !StorableAnswer.Forbids(response, "no-store"));
-    }
-
-    // Registries answer GET, and some HEAD, by a redirect to where the bytes lie. A redirect to a login page looks much the same, but neither names
-    // the digest nor is signed.
-    private Proof? JudgeRedirect(HttpContext context, CacheTarget target, StoredBody body, HttpResponseMessage response)
-    {
-        if (!response.Headers.NonValidated.TryGetValues("Location", out var values)
-            || !RedirectMemory.TryResolve(ProxiedRequest.Of(context), values.ToString(), out var location))
-            return null;
-        if (ContentDigest.Find(location.AbsolutePath)?.Hash != body.Entry.Digest && !CountedQuery.IsSignedByStorage(location.Query))
-        {
-            redirects.Remember(target, ProxiedRequest.Of(context), (int)response.StatusCode, values.ToString());
-            return null;
-        }
-
-        return NeutralFields.Of(target.Kind, body) is { } fields ? new Proof(fields, !StorableAnswer.Forbids(response, "no-store")) : null;
-    }
-
-    private sealed record Proof(IReadOnlyList<KeyValuePair<string, string>> Headers, bool MayBeStored);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "cache proven by its origin {Path} {Id}")]
     private partial void LogProven(string path, string id);

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Discobot.Features.Cache;
+using Discobot.Features.Cache.Shared;
 
 namespace Discobot.Features.CommandLine.Commands;
 
@@ -72,6 +73,20 @@ internal static class CacheCommand
         entries     {s.Entries}
         size        {Size(s.CurrentSize)} of {Size(s.MaxSize)}
         served      {Size(s.BytesServed)}
+        """) + (s.SharedVolume is { } shared ? "\n" + Describe(shared) : "") + (s.Remote is { } remote ? "\n" + Describe(remote) : "");
+
+    private static string Describe(RemoteStatistics r) => string.Create(CultureInfo.InvariantCulture, $"""
+        remote      {(r.Away ? "left alone for a while" : "asked")}: {r.Hits} hits ({Size(r.BytesRead)}), {r.Absent} absent, {r.Denied} denied, {r.Slow} slow, {r.Unavailable} unavailable, {r.Wrong} wrong, {r.NotAsked} not asked
+        uploads     {r.Uploads} ({Size(r.BytesUploaded)}), {r.ThereAlready} there already, {r.Waiting} waiting ({Size(r.WaitingBytes)}), {r.UploadFailures} failures, {r.Dropped} dropped
+        """);
+
+    private static string Describe(SharedStatistics s) => string.Create(CultureInfo.InvariantCulture, $"""
+        shared      {s.Path}{(s.Problem is { } problem ? $": {problem}" : "")}
+          read      {s.Read}, and {s.Followed} while another container downloaded them
+          placed    {s.Placed} ({s.TakenOver} of them begun by a container that died)
+          wrong     {s.Wrong}
+          evicted   {s.Evicted} ({(s.Evicts ? "this container evicts" : "another container evicts")})
+          size      {Size(s.Size)} of {Size(s.MaxSize)}, {s.Bodies} bodies
         """);
 
     private static string Describe(CacheFindings f) => string.Join('\n',

@@ -38,7 +38,8 @@ internal static class DoctorCommand
             var chosen = await DoctorSubject.FindAsync(api, parsed, cancellation);
             var findings = await RunAsync(
                 new SeenProxy(chosen.State, chosen.IsContainers, parsed.GetValue(url) ?? UsualUrl, parsed.GetValue(url) is not null) { IsUntold = DoctorSubject.IsUntold(api, parsed) },
-                stop => DoctorSubject.FindHostAsync(api, parsed, stop), stop => DoctorSubject.FindMissingAsync(api, parsed, stop), cancellation);
+                stop => DoctorSubject.FindHostAsync(api, parsed, stop), stop => DoctorSubject.FindMissingAsync(api, parsed, stop),
+                stop => DoctorSubject.FindSharedAsync(api, parsed, stop), cancellation);
             parsed.InvocationConfiguration.Output.Write(parsed.GetValue(json) ? Json(findings) : Table(findings));
             return findings.Any(f => f.Works == false) ? ExitCode.Failed : ExitCode.Fine;
         }));
@@ -46,7 +47,8 @@ internal static class DoctorCommand
     }
 
     private static async Task<IReadOnlyList<Finding>> RunAsync(
-        SeenProxy proxy, Func<CancellationToken, Task<string?>> suggest, Func<CancellationToken, Task<IReadOnlyList<string>?>> missing, CancellationToken cancellation)
+        SeenProxy proxy, Func<CancellationToken, Task<string?>> suggest, Func<CancellationToken, Task<IReadOnlyList<string>?>> missing,
+        Func<CancellationToken, Task<(string Path, string? Problem)?>> shared, CancellationToken cancellation)
     {
         using var spawner = new Spawner();
         var paths = new ContainerPaths();
@@ -62,7 +64,7 @@ internal static class DoctorCommand
         string[] attempts = [Environment.ProcessPath!, AttemptsCommand.Name, .. proxy.State.Probe.SelectMany(address => new[] { "--to", address })];
         var egress = new DoctorEgress(Mode(proxy.State.Egress), new ToolRun(spawner), attempts, agent);
         var seen = new SeenContainer(paths, environment, () => InitCommand.Refused(paths, environment));
-        return await new Doctor(seen, proxy, trust, network, clients, egress, missing).RunAsync(cancellation);
+        return await new Doctor(seen, proxy, trust, network, clients, egress, missing, shared).RunAsync(cancellation);
     }
 
     private static EgressMode? Mode(string? word) => word switch

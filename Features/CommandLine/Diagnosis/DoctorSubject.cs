@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using Discobot.Features.Api;
+using Discobot.Features.Cache;
 using Discobot.Features.Certificates;
 using Discobot.Features.Init;
 using Discobot.Features.TrustStore;
@@ -67,6 +68,11 @@ internal static class DoctorSubject
     /// <summary>The proxy's secrets that have no value, each with its place and key; null where it may not be asked.</summary>
     public static Task<IReadOnlyList<string>?> FindMissingAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation) => TryAsync<IReadOnlyList<string>>(
         async () => [.. (await api.AskAsync(parsed, HttpMethod.Get, "/api/config/missing", ApiJson.Default.IReadOnlyListConfigMistake, cancellation)).Select(mistake => mistake.ToString())], cancellation);
+
+    /// <summary>The directory that the proxy shares with others, and what is wrong with it; null where it shares none.</summary>
+    public static async Task<(string Path, string? Problem)?> FindSharedAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation) =>
+        await TryAsync(async () => (await api.AskAsync(parsed, HttpMethod.Get, "/api/cache/stats", CacheJson.Default.CacheStatistics, cancellation)).SharedVolume, cancellation)
+            is { } shared ? (shared.Path, shared.Problem) : null;
 
     // Null where nobody answers, or not this user.
     private static async Task<T?> TryAsync<T>(Func<Task<T?>> ask, CancellationToken cancellation)

@@ -19,9 +19,10 @@ internal sealed record Finding(string Area, string Name, bool? Works, string Det
 /// <param name="clients">Tries the clients of the image.</param>
 /// <param name="egress">Tries to get out.</param>
 /// <param name="missing">The proxy's secrets that have no value, each with its place and key; null where it may not be asked.</param>
+/// <param name="shared">The directory of <c>cache.shared</c> and what is wrong with it; null where there is none.</param>
 internal sealed class Doctor(
     SeenContainer seen, SeenProxy proxy, SeenTrust trust, DoctorNetwork network, DoctorClients clients, DoctorEgress egress,
-    Func<CancellationToken, Task<IReadOnlyList<string>?>> missing)
+    Func<CancellationToken, Task<IReadOnlyList<string>?>> missing, Func<CancellationToken, Task<(string Path, string? Problem)?>> shared)
 {
     public const string Restart = "restart the container and read `docker logs` from its start";
 
@@ -35,6 +36,8 @@ internal sealed class Doctor(
         findings.Add(accepts);
         findings.Add(await PortAsync("API", IPEndPoint.Parse(proxy.State.Api), cancellationToken));
         findings.Add(Secrets(await missing(cancellationToken)));
+        if (await shared(cancellationToken) is var (directory, problem))
+            findings.Add(Shared(directory, problem));
         findings.Add(new Finding("trust", "system", trust.Trusted, trust.Message, trust.Trusted ? null : trust.HowToMend(proxy)));
         findings.Add(Served());
         findings.Add(Java());
@@ -79,6 +82,10 @@ internal sealed class Doctor(
         _ => new Finding("config", "secrets", false, string.Join("; ", without),
             $"give the proxy what is missing: {(proxy.IsContainers ? "start the container again with the variable (-e NAME) or the file" : "start it again with the variable, or put the file there")}"),
     };
+
+    private static Finding Shared(string directory, string? problem) => problem is null
+        ? new Finding("config", "cache.shared", true, $"{directory} is read and written", null)
+        : new Finding("config", "cache.shared", false, $"the proxy goes on alone: {problem}", $"mount {directory}, let the proxy's user write there, and keep cache.shared_max_size below its size");
 
     private Finding Served() => trust.Found switch
     {

@@ -1,0 +1,109 @@
+using Discobot.Tests.Fixtures;
+
+namespace Discobot.Features.Cache.Remote;
+
+/// <summary>What waits to be uploaded, over restarts and faults.</summary>
+public sealed class UploadsTests : IAsyncLifetime
+{
+    private readonly TestS3 _s3 = new();
+    private FaultProxy _store = null!;
+    private CacheStage? _stage;
+
+    public async Task InitializeAsync() => _store = await FaultProxy.StartAsync(_s3.AnswerAsync);
+
+    public async Task DisposeAsync()
+    {
+        if (_stage is not null)
+            await _stage.DisposeAsync();
+        await _store.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task What_waited_when_the_process_ended_is_uploaded_by_the_next_also_what_is_evicted()
+    {
+        var bodies = new[] { TemporaryCache.Body(1000), TemporaryCache.Body(300_000) };
+        var stage = await StartAsync(bodies);
+        (_store.Fault, _store.Methods) = (Fault.ServerError, "PUT");
+        foreach (var body in bodies)
+            await stage.ExpectAsync("MISS", body);
+        await Eventually.TrueAsync(() => Task.FromResult(stage.Remote is { Waiting: 2, WaitingBytes: 301_000, UploadFailures: > 0 }));
+        await stage.Cache.ClearAsync(CancellationToken.None);
+        // As a kill leaves them: names in a directory, whatever the process knew.
+        Assert.Equal(bodies.Select(TemporaryCache.HexOf).Order(), Directory.GetFiles(Path.Join(stage.Files.Dir, "upload")).Select(Path.GetFileName).Order());
+
+        // Only now, so that the next process uploads them and not this one's last try.
+        await stage.RestartAsync();
+        _store.Fault = Fault.None;
+        await Eventually.TrueAsync(() => Task.FromResult(stage.Remote is { Uploads: 2, Waiting: 0, WaitingBytes: 0 }));
+        Assert.All(bodies, body => Assert.Equal(body, _s3[body]));
+        Assert.Empty(Directory.GetFiles(Path.Join(stage.Files.Dir, "upload")));
+    }
+
+    [Fact]
+    public async Task What_failed_is_tried_until_it_is_there()
+    {
+        var body = TemporaryCache.Body(1000);
+        var stage = await StartAsync(body);
+        (_store.Fault, _store.Methods, stage.Time.IsHurried) = (Fault.SlowDown, "PUT", true);
+        await stage.ExpectAsync("MISS", body);
+        await Eventually.TrueAsync(() => Task.FromResult(stage.Remote.UploadFailures > 1));
+        _store.Fault = Fault.None;
+        await Eventually.TrueAsync(() => Task.FromResult(stage.Remote is { Uploads: 1, Waiting: 0 }));
+    }
+
+    [Fact]
+    public async Task What_is_more_than_may_wait_is_dropped_and_counted()
+    {
+        var bodies = Enumerable.Range(0, 3).Select(_ => TemporaryCache.Body(1000)).ToArray();
+        var stage = await StartAsync(bodies, spool: 2500);
+        (_store.Fault, _store.Methods) = (Fault.ServerError, "PUT");
+        foreach (var body in bodies)
+        {
+            await stage.ExpectAsync("MISS", body);
+            await stage.Store.CommittedAsync();
+        }
+
+        Assert.Equal((1, 2, 2000L), (stage.Remote.Dropped, stage.Remote.Waiting, stage.Remote.WaitingBytes));
+    }
+
+    [Fact]
+    public async Task What_another_has_uploaded_meanwhile_needs_no_upload()
+    {
+        var body = TemporaryCache.Body(1000);
+        var stage = await StartAsync(body);
+        (_store.Fault, _store.Methods) = (Fault.Absent, "GET");
+        _s3.Put(body);
+        await stage.ExpectAsync("MISS", body);
+        await Eventually.TrueAsync(() => Task.FromResult(stage.Remote is { ThereAlready: 1, Waiting: 0 }));
+        Assert.Equal(["HEAD"], _s3.Asked.Select(asked => asked.Split(' ')[0]));
+    }
+
+    [Fact]
+    public async Task What_the_disk_has_altered_is_not_uploaded()
+    {
+        var body = TemporaryCache.Body(1000);
+        var stage = await StartAsync(body);
+        (_store.Fault, _store.Methods) = (Fault.ServerError, "HEAD PUT");
+        await stage.ExpectAsync("MISS", body);
+        await Eventually.TrueAsync(() => Task.FromResult(stage.Remote.UploadFailures > 0));
+        await using (var file = File.OpenWrite(Path.Join(stage.Files.Dir, "upload", TemporaryCache.HexOf(body))))
+            file.WriteByte((byte)(body[0] ^ 1));
+        await stage.RestartAsync();
+        _store.Fault = Fault.None;
+        await Eventually.TrueAsync(() => Task.FromResult(stage.Remote is { Dropped: 1, Waiting: 0 }));
+        Assert.Null(_s3[body]);
+    }
+
+    private Task<CacheStage> StartAsync(params byte[][] bodies) => StartAsync(bodies, new RemoteOptions().Spool);
+
+    private async Task<CacheStage> StartAsync(byte[][] bodies, long spool)
+    {
+        _stage = await CacheStage.StartAsync(options => options with { Remote = TestS3.Options(_store.Address) with { Spool = spool } }, stage =>
+        {
+            foreach (var (name, value) in TestS3.Variables)
+                stage.RemoteVariables[name] = value;
+        });
+        _stage.Serve(bodies);
+        return _stage;
+    }
+}
