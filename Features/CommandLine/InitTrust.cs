@@ -2,6 +2,7 @@ using System.Security.Cryptography.X509Certificates;
 using Discobot.Features.Certificates;
 using Discobot.Features.Init;
 using Discobot.Features.TrustStore;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.CommandLine;
 
@@ -21,9 +22,14 @@ internal static class InitTrust
                 var store = new SystemTrustStore(new Lines(log));
                 var own = new ClientBundle(paths.Bundles);
                 var status = store.InstallAtOnce(authority);
+                // Root reads it; the agent and the proxy are others.
+                var isForAll = status.Bundle is null || RegularFile.IsReadableByAll(status.Bundle);
+                if (!isForAll)
+                    status = status with { Trusted = false, Problem = $"only root may read {status.Bundle}" };
                 List<X509Certificate2> added = [authority, .. own.OfUser(environment, log.Warning)];
                 return Choose(status, own, added) with
                 {
+                    IsForAll = isForAll,
                     Afterwards = store.ToolHasToFollow ? stop => FollowAsync(store, authority, log, stop) : null,
                 };
             },

@@ -67,7 +67,7 @@ internal sealed record ContainerConfig(string Text, string Source, ProxySettings
         var own = sources.Load(document);
         refused.AddRange(own.Errors.Select(e => e.ToString()));
         if (own.Value is { } settings)
-            refused.AddRange([.. WorkspaceRules.Violations(settings), .. WorkspaceRules.Widened(settings, operators), .. policy?.Objections(settings) ?? []]);
+            refused.AddRange([.. WorkspaceRules.Violations(settings), .. WorkspaceRules.Widened(settings, operators), .. WorkspaceRules.Unservable(settings), .. policy?.Objections(settings) ?? []]);
         // What the text itself says; the environment's word is the operator's.
         var asked = document.Read(root => EgressOptions.Read(root["egress"])).Value;
         if (asked?.Mode < loosest)
@@ -86,7 +86,7 @@ internal sealed record ContainerConfig(string Text, string Source, ProxySettings
         var result = sources.Load(ConfigDocument.Parse(merged, $"{WorkspaceName} with the operator's policy"));
         refused.AddRange(result.Errors.Select(e => e.ToString()));
         if (result.Value is { } within)
-            refused.AddRange(WorkspaceRules.Detours(within, operators));
+            refused.AddRange([.. WorkspaceRules.Detours(within, operators), .. WorkspaceRules.Unservable(within).Except(refused)]);
         return refused.Count == 0 && result.Value is { } both ? new ContainerConfig(merged, $"{WorkspaceName}, within the operator's policy", Tightened(both, document), []) : null;
     }
 

@@ -67,6 +67,32 @@ internal static class WorkspaceRules
             yield return $"dns.types: {DnsTypes.Name(type)} is the operator's to add, in the policy";
     }
 
+    /// <summary>With what the proxy could not even start, which ends the container under a policy: an agent would block its own next start.</summary>
+    /// <param name="settings">As they would be in force.</param>
+    public static IEnumerable<string> Unservable(ProxySettings settings)
+    {
+        var taken = new Dictionary<int, string>();
+        foreach (var (key, port) in new[] { ("proxy.port", settings.Proxy.Port), ("proxy.api_port", settings.Api.Port), ("egress.port", settings.Egress.Port), ("egress.dns_port", settings.Egress.DnsPort) })
+        {
+            if (port > 0 && port < FirstForAll())
+                yield return $"{key}: {port} is a port that only root may listen at";
+            if (port > 0 && !taken.TryAdd(port, key))
+                yield return $"{key}: {port} is that of {taken[port]} as well";
+        }
+
+        if (settings.Logging.File is { } file && Path.GetDirectoryName(Path.GetFullPath(file)) is { } directory && directory != Data && !Directory.Exists(directory))
+            yield return $"logging.file: {directory} does not exist";
+        if (settings.Logging.File is { } log && Directory.Exists(log))
+            yield return $"logging.file: {log} is a directory";
+    }
+
+    // ip-sysctl.rst: engines set it to 0 in containers' networks.
+    private static int FirstForAll()
+    {
+        const string Path = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+        return File.Exists(Path) && int.TryParse(File.ReadAllText(Path), out var first) ? first : 1024;
+    }
+
     // What init tells its proxy, the seed of all placeholders among it, and the key of the operator's collector: the agent's environment has none of them.
     private static bool IsWithheld(string variable) => variable.StartsWith("DISCOBOT_", StringComparison.Ordinal)
         || (variable.StartsWith("OTEL_EXPORTER_OTLP_", StringComparison.Ordinal) && variable.EndsWith("HEADERS", StringComparison.Ordinal));

@@ -28,6 +28,7 @@ internal sealed class CertificateTrust(Container container)
             Bundle = outcome.Bundle,
             IsTheSystems = outcome.Trusted,
             Additional = outcome.Additional,
+            IsForAll = outcome.IsForAll,
             HasJava = proxy.Init.ExtraEnvironment && FollowForJava(outcome.Bundle),
         };
         if (outcome.Afterwards is { } afterwards)
@@ -72,6 +73,9 @@ internal sealed record ClientTrust
 
     /// <summary>Whether the system's own store trusts our authority.</summary>
     public bool IsTheSystems { get; init; } = true;
+
+    /// <summary>Whether the system's own bundle can be read by others than root, the proxy among them.</summary>
+    public bool IsForAll { get; init; } = true;
 
     /// <summary>Ours and the user's own authorities, where the user has some.</summary>
     public string? Additional { get; init; }

@@ -35,6 +35,9 @@ internal sealed class Container(
 
     public RunningProcesses Running { get; } = new();
 
+    /// <summary>The umask that this process was started with, which is the agent's.</summary>
+    public uint FileMask { get; init; } = Libc.UsualFileMask;
+
     /// <summary>Arguments of ours that the agent-api gets.</summary>
     public IReadOnlyList<string> AgentArguments { get; init; } = [];
 

@@ -5,6 +5,9 @@ namespace Discobot.Features.Init;
 /// <summary>From the first instruction of process 1 until the container has to stop. The stop itself is another feature's.</summary>
 internal sealed class ContainerInit(ContainerPaths paths, InitServices services, InitLog log, Spawner spawner)
 {
+    /// <summary>The umask that this process was started with.</summary>
+    public required uint FileMask { get; init; }
+
     /// <summary>Starts everything and waits until the agent ends or a stop is asked for.</summary>
     /// <param name="environment">The environment this process was started with.</param>
     /// <param name="agentArguments">For the agent-api.</param>
@@ -54,7 +57,7 @@ internal sealed class ContainerInit(ContainerPaths paths, InitServices services,
             log.Warning(ignored);
         return errors.Count > 0 || session is null || user is null
             ? null
-            : new Container(paths, session, user, environment, services, log, spawner) { AgentArguments = agentArguments };
+            : new Container(paths, session, user, environment, services, log, spawner) { AgentArguments = agentArguments, FileMask = FileMask };
     }
 
     private UserRecord? FindUser(string name, List<string> errors)

@@ -44,6 +44,28 @@ public sealed class FullVolumeTests : IDisposable
         Assert.Contains("second.example", await File.ReadAllTextAsync(_inside.At("/.data/proxy/config.yaml")), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Without_an_inode_left_the_session_starts_again_and_the_agent_makes_room()
+    {
+        _inside.Prepare("mount -o remount,nr_inodes=1000 $2");
+        _inside.Agent("mkdir -p $HOME/many; cd $HOME/many; i=0; while [ $i -lt 2000 ] && true > $i; do i=$((i+1)); done 2>/dev/null; [ $i -lt 2000 ] && echo full; exit 0");
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        Assert.Contains("\nfull\n", _inside.Said, StringComparison.Ordinal);
+
+        // Twice: what was kept for the first is kept again.
+        _inside.Agent("true > $HOME/many/another && echo had; exit 0");
+        for (var start = 0; start < 2; start++)
+        {
+            Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+            Assert.DoesNotContain("\nhad\n", _inside.Said, StringComparison.Ordinal);
+            Assert.Contains("has no inode left", _inside.Output, StringComparison.Ordinal);
+        }
+
+        _inside.Agent("rm -r $HOME/many; mkdir $HOME/many && echo room; exit 0");
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        Assert.Contains("\nroom\n", _inside.Said, StringComparison.Ordinal);
+    }
+
     /// <summary>Before it can be made, in the middle of its lines, and at its end.</summary>
     [Theory]
     [InlineData(Fill + "seq 30000")]

@@ -50,6 +50,9 @@ internal sealed record TrustOutcome(string? Bundle, string Message, bool Trusted
     /// <summary>Ours and the user's own, for clients that add a file to their own authorities; null when the user has none.</summary>
     public string? Additional { get; init; }
 
+    /// <summary>Whether the system's own bundle can be read by others than root.</summary>
+    public bool IsForAll { get; init; } = true;
+
     /// <summary>What the distribution's own tool has still to do; null when it has nothing.</summary>
     public Func<CancellationToken, Task>? Afterwards { get; init; }
 }

@@ -105,7 +105,8 @@ internal sealed partial record SessionOptions
     [GeneratedRegex(@"\A[A-Za-z0-9_-]{1,128}\z", RegexOptions.CultureInvariant)]
     private static partial Regex SessionPattern();
 
-    [GeneratedRegex(@"\A(|/[^\p{Cc}]{0,4095}|(?=[^/]*:)[A-Za-z0-9][^\p{Cc}\s]{0,4095})\z", RegexOptions.CultureInvariant)]
+    // No transport of git's own that is an open file or a command: it would wait for the one, and run the other.
+    [GeneratedRegex(@"\A(|/[^\p{Cc}]{0,4095}|(?=[^/]*:)(?!(?i:fd|ext):(?::|//))[A-Za-z0-9][^\p{Cc}\s]{0,4095})\z", RegexOptions.CultureInvariant)]
     private static partial Regex WorkspacePattern();
 
     [GeneratedRegex(@"\A(|[A-Za-z0-9_][A-Za-z0-9._/-]{0,254})\z", RegexOptions.CultureInvariant)]

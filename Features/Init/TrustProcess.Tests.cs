@@ -36,6 +36,24 @@ public sealed class TrustProcessTests : IDisposable
         Assert.True(what == "there is none" ? roots.Count == 1 : roots.Count > 50, $"{what}: {roots.Count}");
     }
 
+    /// <summary>The agent reads neither, nor does the proxy, whose roots they are.</summary>
+    [Theory]
+    [InlineData("chmod 600 $1/etc/ssl/certs/ca-certificates.crt")]
+    [InlineData("chmod 700 $1/etc/ssl/certs")]
+    public async Task A_bundle_that_only_root_may_read_is_none_for_the_clients_and_the_proxy(string prepare)
+    {
+        const string Ours = "/var/lib/discobot/ca-bundle.crt";
+        _inside.Prepare(prepare);
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        Assert.Contains($"\nbundle={Ours}\nrequests={Ours}\n", _inside.Said, StringComparison.Ordinal);
+        Assert.Contains("/.data/proxy/certs/ca.crt: OK\n", _inside.Said, StringComparison.Ordinal);
+        Assert.Contains($"warning: the CA is not trusted (", _inside.Output, StringComparison.Ordinal);
+        Assert.Contains($"only root may read {Bundle}; clients are pointed at {Ours}\n", _inside.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("no root certificates found", _inside.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("cannot read root certificates", _inside.Output, StringComparison.Ordinal);
+        Assert.True(Read("/tmp/bundle").Count > 50);
+    }
+
     /// <summary>TMPDIR that does not exist, an anchor's directory that cannot be written, a tool that fails, one that never ends: the bundle has
     /// it from the first moment, and still has it when the tool has run.</summary>
     [Theory]

@@ -49,6 +49,14 @@ internal static partial class Libc
     [LibraryImport("libc", EntryPoint = "prctl", SetLastError = true)]
     public static partial int ProcessControl(int option, nuint a, nuint b, nuint c, nuint d);
 
+    /// <summary>What nobody is given of a new file's rights, as in the kernel's own default: 022.</summary>
+    public const uint UsualFileMask = 0x12;
+
+    /// <summary>Says what is taken from the rights of every file made from now on.</summary>
+    /// <returns>What was until now.</returns>
+    [LibraryImport("libc", EntryPoint = "umask")]
+    public static partial uint SetFileMask(uint mask);
+
     [LibraryImport("libc", EntryPoint = "isatty")]
     public static partial int IsTerminal(int descriptor);
 

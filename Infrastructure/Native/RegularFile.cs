@@ -20,4 +20,20 @@ internal static class RegularFile
 
     // Where somebody may put another in its place meanwhile, it is opened by DirectoryHandle.OpenRegular instead.
     private static string Checked(string path) => IsOrMissing(path) ? path : throw new IOException($"{path} is no regular file");
+
+    /// <summary>Whether every user may read it: its own rights say so, and those of every directory that it is reached by.</summary>
+    /// <param name="path">Without links in it.</param>
+    public static bool IsReadableByAll(string path)
+    {
+        const uint Read = 4, Search = 1; // of others
+        if (Libc.StatusOf(path) is not { } file || (file.Permissions & Read) == 0)
+            return false;
+        for (var directory = Path.GetDirectoryName(path); directory is not null; directory = Path.GetDirectoryName(directory))
+        {
+            if (Libc.StatusOf(directory) is not { } status || (status.Permissions & Search) == 0)
+                return false;
+        }
+
+        return true;
+    }
 }

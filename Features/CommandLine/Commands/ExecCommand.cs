@@ -23,12 +23,13 @@ internal static class ExecCommand
         var group = new Option<bool>("--setpgid") { Description = "Lead a new process group." };
         var foreground = new Option<bool>("--foreground") { Description = "Give the terminal to that group." };
         var directory = new Option<string?>("--chdir") { Description = "Begin in this directory." };
+        var mask = new Option<string?>("--umask") { Description = "What is taken from the rights of its new files.", HelpName = "OCTAL" };
         var escaped = new Option<bool>("--escaped") { Description = "Program and arguments are percent-encoded." };
         var drop = new Option<bool>("--drop-capabilities") { Description = "Lose for good what would let it past the proxy." };
         var noNew = new Option<bool>("--no-new-privs") { Description = "Let set-user-ID programs give it nothing." };
         var noLinks = new Option<string[]>("--no-links") { Description = "A directory in which it follows no symbolic links.", HelpName = "DIR" };
         var command = new Argument<string[]>("command") { Description = "Program and arguments.", Arity = ArgumentArity.OneOrMore };
-        var verb = new Command("exec", "Change user and session, then become another program.") { user, death, session, group, foreground, directory, escaped, drop, noNew, noLinks, command };
+        var verb = new Command("exec", "Change user and session, then become another program.") { user, death, session, group, foreground, directory, mask, escaped, drop, noNew, noLinks, command };
         verb.Hidden = true;
         verb.SetAction(parsed => Run(parsed.GetValue(user), new ProgramReplacement(
             parsed.GetValue(escaped) ? [.. parsed.GetValue(command)!.Select(ByteText.Unescape)] : parsed.GetValue(command)!)
@@ -38,6 +39,7 @@ internal static class ExecCommand
             NewGroup = parsed.GetValue(group),
             Foreground = parsed.GetValue(foreground),
             Directory = parsed.GetValue(directory),
+            FileMask = parsed.GetValue(mask) is { } octal ? Convert.ToUInt32(octal, 8) : null,
             DropsCapabilities = parsed.GetValue(drop),
             NoNewPrivileges = parsed.GetValue(noNew),
             LinklessDirectories = parsed.GetValue(noLinks) ?? [],

@@ -35,6 +35,8 @@ internal static class InitCommand
         IgnoredSignals.Restore(but: Signal.Pipe);
         // Else the kernel fails our writes to a terminal that the agent has been given (stty tostop).
         Libc.SetDisposition((int)Signal.TerminalOutput, 1);
+        // Of what is made here, root and the proxy read what the agent must not change, and the agent what it needs: a container's own umask is the agent's.
+        var mask = Libc.SetFileMask(Libc.UsualFileMask);
         var environment = ByteText.OwnEnvironment();
         using var signals = new StopSignals(environment.GetValueOrDefault(StopSignals.Variable));
         using var orphans = new Orphans();
@@ -46,7 +48,7 @@ internal static class InitCommand
         // The container trusts the authority of one place, so the proxy may use no other.
         if (environment.Remove("CERT_DIR"))
             log.Warning($"CERT_DIR is ignored: in a container the authority is in {paths.Certificates}");
-        var init = new ContainerInit(paths, Services(paths, environment, given, log), log, spawner);
+        var init = new ContainerInit(paths, Services(paths, environment, given, log), log, spawner) { FileMask = mask };
         var outcome = await init.RunAsync(environment, arguments, signals);
         var code = await new OrderlyStop(log, TimeProvider.System).RunAsync(outcome);
         // The rules of the way out end with the process, not before.

@@ -59,6 +59,7 @@ internal static partial class ProxyCommand
     public static async Task<int> RunAsync(SettingsSources sources, bool isGateway, CancellationToken cancellation)
     {
         using var harmless = new HarmlessSignals();
+        FileMasks.Close();
         // Process 1 inherits what others leave behind, such as programs of docker exec.
         using var orphans = Environment.ProcessId == 1 ? new Orphans() : null;
         ProcessMemory.Hide();

@@ -34,6 +34,7 @@ internal static class TrustCommand
         command.SetAction(async (parsed, cancellation) =>
         {
             var console = parsed.InvocationConfiguration;
+            FileMasks.Close();
             if (needsRoot && machine.Root == "/" && !Environment.IsPrivilegedProcess)
             {
                 await console.Error.WriteLineAsync($"discobot trust {name}: only root may change the trust store; run it as root (sudo)");

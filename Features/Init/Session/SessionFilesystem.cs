@@ -100,9 +100,21 @@ internal sealed class SessionFilesystem(Container container)
         if (Options(work) is not { } options)
             return $"the file system of {container.Paths.Data} keeps no extended attributes, without which OverlayFS fails sooner or later.";
         var directory = Path.Combine(container.Paths.Data, OverlayDirectory, name);
+        var spare = new SpareInodes(data, container.Log);
+        void Mount() => Mounts.Overlay(Path.Combine(container.Paths.Data, BaseHome.Name), Path.Combine(directory, "upper"), Path.Combine(directory, "work"), target, options);
         try
         {
-            Mounts.Overlay(Path.Combine(container.Paths.Data, BaseHome.Name), Path.Combine(directory, "upper"), Path.Combine(directory, "work"), target, options);
+            try
+            {
+                Mount();
+            }
+            catch (LibcException error) when (error.Number == LibcException.NoSpace && spare.Release())
+            {
+                Mount();
+                container.Log.Warning($"{container.Paths.Data} has no inode left: only what is removed makes room for another file");
+            }
+
+            spare.Keep();
             return null;
         }
         catch (LibcException error)
@@ -132,6 +144,7 @@ internal sealed class SessionFilesystem(Container container)
         LibcException.NotPermitted or LibcException.AccessDenied => "Mounting needs CAP_SYS_ADMIN: run the container with --privileged, or with "
             + "--cap-add SYS_ADMIN --security-opt apparmor=unconfined --security-opt seccomp=unconfined; or do without by DISCOBOT_FILESYSTEM=plain.",
         LibcException.Invalid => "/.data must be a volume on a file system that OverlayFS can write to (ext4, xfs, btrfs): mount one with -v NAME:/.data, or do without by DISCOBOT_FILESYSTEM=plain.",
+        LibcException.NoSpace => "/.data has no room, or no inode (df -i), left: remove something of it, or give it more.",
         _ => "The kernel's log (dmesg) has the details.",
     };
 

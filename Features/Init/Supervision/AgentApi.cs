@@ -16,6 +16,7 @@ internal sealed class AgentApi(Container container, ClientProxy proxy, EgressRul
         {
             User = container.Agent.Name,
             Foreground = true,
+            FileMask = container.FileMask,
             DropsCapabilities = egress.Confines,
             NoNewPrivileges = egress.NoNewPrivileges,
             WorkingDirectory = container.Paths.Workspace,

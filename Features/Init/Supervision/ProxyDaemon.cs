@@ -81,6 +81,9 @@ internal sealed class ProxyDaemon(Container container, DataVolume volume, Config
             [StartToken.Variable] = token,
             ["DISCOBOT_EGRESS"] = EgressOptions.Word(egress.Mode),
         };
+        // Its roots are the system's, which it cannot read. The directory is named as well, since .NET reads the system's own beside the file.
+        if (!trust.IsForAll && trust.Bundle is { } bundle && !environment.ContainsKey("SSL_CERT_FILE") && !environment.ContainsKey("SSL_CERT_DIR"))
+            (environment["SSL_CERT_FILE"], environment["SSL_CERT_DIR"]) = (bundle, bundle + ".d");
         if (config.Proxy.PlaceholderSeed is var (name, seed))
             environment[name] = seed;
         return environment;

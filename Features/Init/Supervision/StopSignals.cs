@@ -15,6 +15,7 @@ internal sealed class StopSignals : IDisposable
     public const string Variable = "DISCOBOT_STOP_SIGNAL";
     private const int LastRealTime = 64;
 
+    // Those of a program's own fault or limit are not among them: what process 1 itself does (PIPE, XFSZ) would stop the container.
     // SIGIO to SIGSTKFLT are nobody's in a container: their default is to end.
     private static readonly Signal[] Stops =
     [

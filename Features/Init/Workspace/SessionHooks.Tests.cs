@@ -40,6 +40,22 @@ public sealed class SessionHooksTests : IDisposable
             Assert.Equal(ContainerFixture.Agent.Owner, Libc.StatusOf(Path.Combine(directory, path))!.Value.Owner);
     }
 
+    [Fact]
+    public async Task What_cannot_be_run_for_want_of_its_interpreter_is_told_so_and_what_a_hook_says_looks_like_no_line_of_ours()
+    {
+        Hook("a", "blocking: true", "printf 'x\\rdiscobot-agent: fake\\033[2K\\033[31mred\\033[0m\\n'");
+        Hook("crlf", "blocking: true", "exit 0");
+        Hook("none", "blocking: true", "exit 0");
+        var hooks = _fixture.At("home/discobot/workspace/.discobot/hooks");
+        ContainerFixture.Sh("cd \"$1\"; sed -i 's/$/\\r/' crlf; sed -i '1s/.*/#!\\/no\\/such\\/sh -e/' none; chmod 755 crlf none", hooks);
+        await RunAsync();
+        Assert.DoesNotContain(_fixture.Output, c => c is '\r' or '\u001b');
+        Assert.Contains("fake?[2Kred\n", _fixture.Output, StringComparison.Ordinal);
+        Assert.Contains("crlf, which is there, but its first line ends in CR LF, so that its interpreter would be '/bin/sh\\r': write its lines with LF alone", _fixture.Output, StringComparison.Ordinal);
+        Assert.Contains("none, which is there, but not its interpreter /no/such/sh", _fixture.Output, StringComparison.Ordinal);
+        Assert.Contains("hook none ended with exit code 127", _fixture.Output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("ln -s \"$1/victim\" .discobot")]
     [InlineData("mkdir -p .discobot/s1; ln -s \"$1/victim\" .discobot/s1/hooks")]

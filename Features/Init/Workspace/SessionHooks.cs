@@ -69,6 +69,7 @@ internal sealed class SessionHooks(Container container, ClientProxy proxy, Egres
             var launch = new Launch(hook.Name, [path])
             {
                 User = hook.AsRoot ? null : container.Agent.Name,
+                FileMask = hook.AsRoot ? null : container.FileMask,
                 DropsCapabilities = egress.Confines,
                 NoNewPrivileges = egress.NoNewPrivileges,
                 WorkingDirectory = container.Paths.Workspace,

@@ -45,10 +45,30 @@ internal sealed class WorkspaceSetup(Container container)
             throw new StartupException($"WORKSPACE_COMMIT is set, but {source} is not a git repository");
         container.Log.Info($"{source} is not a git repository, copying it");
         using var from = DirectoryHandle.OpenTrusted(source);
+        RefuseWhatIsNoProject(source, from);
         using var to = home.CreateChild(Staging, 0x1ED, container.Agent.Owner);
-        var copy = new TreeCopy(container.Agent.Owner);
+        var copy = new TreeCopy(container.Agent.Owner) { Except = LeftOut(source, to) };
         copy.Run(from, to, cancellationToken);
         container.Log.Info($"{copy.Copied} entries copied" + (copy.Skipped > 0 ? $", {copy.Skipped} FIFOs, sockets or devices left out" : ""));
+    }
+
+    // The agent would get what is root's and the proxy's, the authority's key among it.
+    private void RefuseWhatIsNoProject(string source, DirectoryHandle from)
+    {
+        var real = RealPath.Below("/", source);
+        bool Is(string path) => Libc.StatusOf(path) is { } status && status.Identity == from.Status().Identity;
+        var what = Is(container.Paths.Root) ? "is the container's whole root"
+            : Is(container.Paths.Data) || Is(container.Paths.Proxy) || real.StartsWith(container.Paths.Proxy + "/", StringComparison.Ordinal)
+                ? $"is the volume of {container.Paths.Data}, or the proxy's part of it" : null;
+        if (what is not null)
+            throw new StartupException($"WORKSPACE_PATH {source} {what}: name the directory of the project");
+    }
+
+    // A project may hold the volume (-v $PWD:/.workspace -v $PWD/data:/.data), which has the copy in it, and the proxy's keys.
+    private HashSet<(ulong Device, ulong Inode)> LeftOut(string source, DirectoryHandle copy)
+    {
+        var places = Mounts.OfTheKernelBelow(RealPath.Below("/", source)).Append(container.Paths.Data).Append(container.Paths.Proxy);
+        return [.. places.Select(Libc.StatusOf).OfType<FileStatus>().Append(copy.Status()).Select(status => status.Identity)];
     }
 
     /// <summary>Whether it is there.</summary>

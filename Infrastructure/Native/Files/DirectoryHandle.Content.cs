@@ -119,36 +119,11 @@ internal sealed partial class DirectoryHandle
         target.Remove(temporary);
         using (var made = target.CreateFile(temporary, permissions, owner))
         {
-            CopyContent(source, made, status.Size, cancellationToken);
+            FileContent.Copy(source, made, cancellationToken);
             ExtendedAttributes.Copy(source, made, withCapabilities);
             File.SetLastWriteTimeUtc(made, status.Modified.UtcDateTime);
         }
 
         target.Rename(temporary, target, name);
-    }
-
-    // In pieces, so that a stop does not have to wait for the end of a large file.
-    private static void CopyContent(SafeFileHandle source, SafeFileHandle target, long size, CancellationToken cancellationToken)
-    {
-        const int Piece = 16 << 20;
-        nint copied;
-        long length = 0;
-        while ((copied = Libc.CopyFileRange(source, 0, target, 0, Piece, 0)) > 0)
-        {
-            length += copied;
-            cancellationToken.ThrowIfCancellationRequested();
-        }
-
-        if (copied == 0 && length >= size)
-            return;
-
-        // Not between these two file systems, or not on this kernel, some of which say 0 then: by hand, from the start.
-        var buffer = new byte[256 * 1024];
-        long offset = 0;
-        for (int read; (read = RandomAccess.Read(source, buffer, offset)) > 0; offset += read)
-        {
-            DiskFailure.Write(target, buffer.AsSpan(0, read), offset);
-            cancellationToken.ThrowIfCancellationRequested();
-        }
     }
 }

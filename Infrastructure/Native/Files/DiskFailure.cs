@@ -23,9 +23,24 @@ internal static class DiskFailure
         }
         catch (ArgumentOutOfRangeException e) when (IsTooLarge(e))
         {
-            throw new IOException("the file is larger than may be", e);
+            throw TooLarge(e);
         }
     }
+
+    /// <summary>Makes a file longer, by a hole, with an IOException for whatever the file system says.</summary>
+    public static void SetLength(SafeFileHandle file, long length)
+    {
+        try
+        {
+            RandomAccess.SetLength(file, length);
+        }
+        catch (ArgumentOutOfRangeException e) when (IsTooLarge(e))
+        {
+            throw TooLarge(e);
+        }
+    }
+
+    private static IOException TooLarge(Exception e) => new("the file is larger than may be", e);
 
     /// <summary>Whether a file is at its limit.</summary>
     public static bool IsTooLarge(Exception error) => error is ArgumentOutOfRangeException { ParamName: Length };

@@ -30,6 +30,9 @@ internal enum FileKind
 internal readonly record struct FileStatus(
     FileKind Kind, uint Permissions, Owner Owner, long Size, ulong Device, ulong Inode, DateTimeOffset Modified, uint Links, ulong Mount)
 {
+    /// <summary>The same for every path that leads there.</summary>
+    public (ulong Device, ulong Inode) Identity => (Device, Inode);
+
     public static FileStatus From(in Libc.StatXBuffer buffer) => new(
         (buffer.Mode & 0xF000) switch
         {

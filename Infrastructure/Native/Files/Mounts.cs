@@ -94,6 +94,11 @@ internal static class Mounts
         return isReadOnly;
     }
 
+    /// <summary>The places below a directory where the kernel shows what it knows, as files: some never end, or wait for something to happen.</summary>
+    public static IEnumerable<string> OfTheKernelBelow(string directory)
+        => All().Where(m => m.Type is "proc" or "sysfs" or "cgroup" or "cgroup2" or "debugfs" or "tracefs" or "securityfs" or "bpf" or "configfs" or "devtmpfs" or "devpts" or "mqueue"
+            && m.Point.StartsWith(directory + "/", StringComparison.Ordinal)).Select(m => m.Point);
+
     private static IEnumerable<(string Point, string Type)> All()
     {
         foreach (var line in File.ReadLines("/proc/self/mountinfo"))

@@ -64,6 +64,41 @@ public sealed class TreeCopyTests : IDisposable
         Python("import os, sys; assert os.listxattr(sys.argv[1] + '/p') == []", _target);
     }
 
+    /// <summary>On one file system and from one to another, and at every edge: a file that begins, or ends, with a hole, and one that is nothing else.</summary>
+    [Theory]
+    [InlineData("/tmp")]
+    [InlineData("/dev/shm")]
+    public void A_hole_stays_a_hole_and_every_byte_is_in_its_place(string elsewhere)
+    {
+        const string Made = """
+            import os, sys
+            os.chdir(sys.argv[1]); M = 1 << 20
+            files = {"begins": (300 * M, [(0, b"a" * 70000)]), "ends": (300 * M, [(300 * M - 9, b"b" * 9)]), "middle": (300 * M + 5, [(M, b"c"), (200 * M + 3, b"d" * 5 * M)]), "none": (300 * M, []),
+                "full": (20 * M + 1, [(0, b"e" * (20 * M + 1))]), "empty": (0, [])}
+            """;
+        var target = Directory.CreateDirectory(Path.Combine(elsewhere, "copy-to-" + Path.GetRandomFileName())).FullName;
+        Python(Made + """
+
+            for name, (size, parts) in files.items():
+                with open(name, "wb") as f:
+                    f.truncate(size)
+                    for at, data in parts: f.seek(at); f.write(data)
+            """, _source);
+        using (var from = DirectoryHandle.OpenTrusted(_source))
+        using (var to = DirectoryHandle.OpenTrusted(target))
+            new TreeCopy(null).Run(from, to, CancellationToken.None);
+        Python(Made + """
+
+            for name, (size, parts) in files.items():
+                s = os.stat(name); held = sum(len(data) for _, data in parts)
+                assert s.st_size == size and s.st_blocks * 512 <= held + (1 << 18), (name, s)
+                with open(name, "rb") as f:
+                    for at, data in parts: f.seek(at); assert f.read(len(data)) == data, name
+                    f.seek(0); assert sum(len(c) - c.count(0) for c in iter(lambda: f.read(M), b"")) == held, name
+            """, target);
+        Directory.Delete(target, true);
+    }
+
     [Fact]
     public void What_is_there_already_is_never_overwritten()
     {

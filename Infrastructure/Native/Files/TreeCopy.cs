@@ -3,7 +3,7 @@ namespace Discobot.Infrastructure.Native.Files;
 /// <summary>
 /// Copies a directory tree without following links in either tree. What exists in the target stays as it is, so a copy that was
 /// interrupted is completed by running it again. Hard links, extended attributes and times survive. FIFOs, sockets and devices are left
-/// out: reading them would block for ever.
+/// out: reading them would block for ever. What is no data in a file stays a hole.
 /// </summary>
 /// <param name="owner">Who owns what is copied, but for the group of what is this user's already; null keeps each entry's owner.</param>
 internal sealed class TreeCopy(Owner? owner)
@@ -22,6 +22,9 @@ internal sealed class TreeCopy(Owner? owner)
 
     /// <summary>Whether programs keep their capabilities: only from a source that is trusted.</summary>
     public bool Capabilities { get; init; }
+
+    /// <summary>Directories of the source that are left out, whatever path leads to them: the copy itself, which would go into itself.</summary>
+    public IReadOnlySet<(ulong Device, ulong Inode)> Except { get; init; } = new HashSet<(ulong Device, ulong Inode)>();
 
     /// <summary>Files, links and directories made.</summary>
     public int Copied { get; private set; }
@@ -59,6 +62,8 @@ internal sealed class TreeCopy(Owner? owner)
             return;
         switch (status.Kind)
         {
+            case FileKind.Directory when Except.Contains(status.Identity):
+                break;
             case FileKind.Directory:
                 CopyDirectory(source, mount, name, status, target, cancellationToken);
                 break;
@@ -81,14 +86,14 @@ internal sealed class TreeCopy(Owner? owner)
 
     private void CopyFile(DirectoryHandle source, FileName name, FileStatus status, DirectoryHandle target, CancellationToken cancellationToken)
     {
-        if (status.Links > 1 && _first.TryGetValue((status.Device, status.Inode), out var first) && TryLink(first, target, name))
+        if (status.Links > 1 && _first.TryGetValue(status.Identity, out var first) && TryLink(first, target, name))
             return;
 
         // What another user's program could do by its set-user-ID is not what it does as this one's.
         var permissions = status.Permissions & (owner?.User == status.Owner.User ? WithSetBits : ReadWriteExecute);
         source.CopyFile(name, target, OwnerOf(status), permissions, Capabilities, cancellationToken);
         if (status.Links > 1)
-            _first[(status.Device, status.Inode)] = [.. _path, name];
+            _first[status.Identity] = [.. _path, name];
     }
 
     // From the top, name by name: the target may be somebody's who puts links into it meanwhile.
@@ -130,7 +135,10 @@ internal sealed class TreeCopy(Owner? owner)
     {
         using var from = source.TryOpenDirectory(name);
         using var to = target.TryOpenDirectory(name);
-        if (from is null || to is null || (OneFileSystem && from.Status().Mount != mount))
+        if (from is null || to is null)
+            return;
+        var status = from.Status();
+        if ((OneFileSystem && status.Mount != mount) || Except.Contains(status.Identity))
             return;
         _path.Add(name);
         Copy(from, to, cancellationToken);

@@ -23,6 +23,9 @@ internal sealed record Launch(string Name, IReadOnlyList<string> Command)
     /// <summary>Whether what it leaves in the background goes on after its end, its output still read. Only with <see cref="Capture"/>.</summary>
     public bool LeavesBackground { get; init; }
 
+    /// <summary>Its umask; null is ours.</summary>
+    public uint? FileMask { get; init; }
+
     /// <summary>Whether it may never again change the network's rules, look into other processes or mount.</summary>
     public bool DropsCapabilities { get; init; }
 
@@ -59,6 +62,12 @@ internal sealed record Launch(string Name, IReadOnlyList<string> Command)
         {
             yield return "--chdir";
             yield return WorkingDirectory;
+        }
+
+        if (FileMask is { } mask)
+        {
+            yield return "--umask";
+            yield return Convert.ToString(mask, 8);
         }
 
         var plain = Command.All(ByteText.IsText);

@@ -37,6 +37,9 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
     /// <summary>Directories in which it follows no symbolic links, in mounts of its own.</summary>
     public IReadOnlyList<string> LinklessDirectories { get; init; } = [];
 
+    /// <summary>Its umask; null keeps ours.</summary>
+    public uint? FileMask { get; init; }
+
     /// <summary>Where it begins; null stays where it is.</summary>
     public string? Directory { get; init; }
 
@@ -63,6 +66,8 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
         // As that user: root would follow the user's links to where only root may go, and is nobody on a file system of others (NFS, FUSE).
         if (Directory is { } directory && Libc.ChangeDirectory(directory) != 0)
             throw LibcException.Last("chdir", directory);
+        if (FileMask is { } mask)
+            _ = Libc.SetFileMask(mask);
         DefaultSignals();
         UnpackVariables();
         Replace();
@@ -139,6 +144,8 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
         }
 
         _ = Libc.ReplaceProgram(ByteText.EncodeZeroTerminated(Command[0]), arguments);
-        throw LibcException.Last("execve", Command[0]);
+        var error = LibcException.Last("execve", Command[0]);
+        throw error.Number == LibcException.NotFound && Interpreter.MissingOf(Command[0]) is { } missing
+            ? new LibcException("execve", $"{Command[0]}, which is there, but {missing}", error.Number) : error;
     }
 }
