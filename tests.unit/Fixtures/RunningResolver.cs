@@ -212,12 +212,12 @@ internal sealed class RunningResolver : IAsyncDisposable
 
     private sealed class Rules : IEgressPolicy
     {
-        public EgressVerdict JudgeTunnel(ConnectTarget target) =>
+        public EgressVerdict JudgeTunnel(ConnectTarget target, string? client = null) =>
             target.Host == "allowed.test" || target.Host.EndsWith(".allowed.test", StringComparison.Ordinal) ? EgressVerdict.Allow("allowed.test") : EgressVerdict.Refuse("none", "not allowed");
 
-        public EgressVerdict JudgeBlindTunnel(ConnectTarget target) => JudgeTunnel(target);
+        public EgressVerdict JudgeBlindTunnel(ConnectTarget target, string? client = null) => JudgeTunnel(target);
 
-        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path) => JudgeTunnel(target);
+        public EgressVerdict JudgeRequest(ConnectTarget target, string method, string path, string? client = null) => JudgeTunnel(target);
 
         public EgressVerdict JudgeAddress(ConnectTarget target, IPAddress address) => JudgeTunnel(target);
     }
