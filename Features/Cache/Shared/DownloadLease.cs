@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 using Discobot.Infrastructure.Native;
@@ -31,6 +32,7 @@ internal sealed class DownloadLease : IDisposable
 {
     private const int Size = 128;
     private const string Magic = "discobot";
+    private static readonly SearchValues<char> HexDigits = SearchValues.Create("0123456789abcdef");
 
     private readonly SharedVolume _volume;
     private readonly string _name;
@@ -67,7 +69,7 @@ internal sealed class DownloadLease : IDisposable
         Span<byte> bytes = stackalloc byte[Size];
         var read = RandomAccess.Read(_file, bytes, 0);
         return Encoding.ASCII.GetString(bytes[..read]).Split(' ', StringSplitOptions.RemoveEmptyEntries) is [Magic, { Length: 32 } name, var length, "\n"]
-            && !name.AsSpan().ContainsAnyExcept("0123456789abcdef")
+            && !name.AsSpan().ContainsAnyExcept(HexDigits)
             && long.TryParse(length, NumberStyles.None, CultureInfo.InvariantCulture, out var bound)
             ? new LeaseRecord(name, bound) : null;
     }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
 using Discobot.Infrastructure.Native;
 using Microsoft.Win32.SafeHandles;
 
@@ -8,6 +9,7 @@ namespace Discobot.Features.Cache.Shared;
 /// The shared directory as a tier. Each container reads a body there once, hashes it while it does, and keeps what it has hashed in its own directory: what
 /// somebody does to the shared file afterwards concerns whoever has not read it yet, and is found out by that one.
 /// </summary>
+[SuppressMessage("Design", "CA1001", Justification = "Its semaphore holds no handle, and late copies may still use it.")]
 internal sealed partial class SharedBodies(VolumeAccess access, SharedCounters counters, TimeProvider time, ILogger<SharedBodies> log) : IBodyTier
 {
     private const int MaxWrong = 3;
