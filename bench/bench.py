@@ -8,6 +8,7 @@ import crowds
 import growth
 import hot
 import lines as known
+import packages
 import peers
 import report
 import rig as r
@@ -37,6 +38,9 @@ WORK = {
     "socks": (["nginx", "discobot", "dante", "microsocks"], ROUNDS),
     "transparent": (["discobot", "connect"], ROUNDS),
     "dns": (["nginx", "discobot"], ROUNDS),
+    "packument": (["nginx", "discobot", "squid"], ROUNDS),
+    "install": (["nginx", "discobot", "squid"], ROUNDS),
+    "proof": (["nginx", "discobot"], ROUNDS),
     "pulls": (PROXIES + ["registry"], 1),
     "hosts": (PROXIES, 1),
     "tunnels": (PROXIES, 1),
@@ -94,10 +98,11 @@ def full(directory, binary):
     results, memory, grown = {}, {}, {}
     try:
         rig.start({name: getattr(peers, f"start_{name}") for name in names})
-        work, many = w.Work(rig, SECONDS), crowds.Crowds(rig, SECONDS, CROWD, HOSTS)
+        work, many, asked = w.Work(rig, SECONDS), crowds.Crowds(rig, SECONDS, CROWD, HOSTS), packages.Packages(rig, SECONDS)
         work.prime([n for n in names if n not in ("dante", "microsocks")])
         for line, (members, rounds) in lines.items():
-            measure(getattr(work, line, None) or getattr(many, line), line, members, rounds, rig.servers, results, memory)
+            take = next(getattr(place, line) for place in (work, many, asked) if hasattr(place, line))
+            measure(take, line, members, rounds, rig.servers, results, memory)
         if "growth" in chosen:
             grown = growth.transfers(rig) | growth.requests(rig, SECONDS)
     finally:

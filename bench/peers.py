@@ -34,6 +34,8 @@ http {{
     # As registries do: what an address with a digest names never changes.
     location /v2/ {{ add_header Cache-Control "max-age=31536000, immutable"; }}
     location = /v2/ {{ return 200 "{{}}"; }}
+    location /npm/ {{ default_type application/json; add_header Cache-Control "max-age=31536000"; }}
+    location /npm/confirmed/ {{ default_type application/json; add_header Cache-Control "max-age=0"; }}
     location = /two {{ default_type text/plain; add_header Cache-Control no-store; return 200 "ok"; }}
   }}
   server {{

@@ -59,7 +59,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if not confirmed:
             self.wfile.write(body)
-        print(304 if confirmed else 200 if found else 404, 0 if confirmed else len(body), self.path, flush=True)
+        # In one piece: many threads write here.
+        sys.stdout.write(f"{304 if confirmed else 200 if found else 404} {0 if confirmed else len(body)} {self.path}\n")
+        sys.stdout.flush()
 
     def log_message(self, *_):
         pass

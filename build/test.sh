@@ -17,7 +17,10 @@ sweep() {
 }
 if [ "$suite" = unit ]; then
     # The clients whose opinion on our certificates counts, and what makes and tries networks of the tests' own.
-    need_programs chromium:chromium curl:curl git:git gnutls-cli:gnutls-bin ip:iproute2 java:default-jre-headless nc:netcat-openbsd nft:nftables node:nodejs openssl:openssl ping:iputils-ping promtool:prometheus python3:python3 swift-account-server:swift-account swift-container-server:swift-container swift-object-server:swift-object swift-proxy-server:swift-proxy sysctl:procps
+    need_programs bundle:bundler cargo:cargo chromium:chromium curl:curl docker-registry:docker-registry gem:ruby git:git gnutls-cli:gnutls-bin go:golang-go gpg:gpg ip:iproute2 java:default-jre-headless mvn:maven nc:netcat-openbsd nft:nftables node:nodejs npm:npm openssl:openssl ping:iputils-ping promtool:prometheus python3:python3 skopeo:skopeo swift-account-server:swift-account swift-container-server:swift-container swift-object-server:swift-object swift-proxy-server:swift-proxy sysctl:procps
+    # A file system that fails is Debian's Python's.
+    need python3-fusepy fuse3
+    build/clients.sh
     # What tests start as a process is what is shipped, and starts ten times as fast as what was built with them.
     export DISCOBOT_EXECUTABLE=$PWD/artifacts/native/discobot
 else

@@ -33,6 +33,7 @@ internal static class CacheFeature
         .AddSingleton<OriginReach>()
         .AddSingleton<DocumentSets>()
         .AddSingleton<PackageRedirects>()
+        .AddSingleton<HeadAnswers>()
         .AddSingleton<Revalidator>()
         .AddSingleton<Invalidation>()
         .AddSingleton<CacheScrub>()

@@ -55,6 +55,9 @@ internal sealed record CacheRule
     /// <summary>Whether what it names is one of several documents that name each other's digests.</summary>
     public bool IsOneOfSet { get; init; }
 
+    /// <summary>Whether what is answered to HEAD stands in for a registry that is away (<see cref="HeadAnswers"/>).</summary>
+    public bool KeepsHead { get; init; }
+
     /// <summary>Whether it is of an address to which a package registry has sent its client, and of no other.</summary>
     public bool IsRedirected { get; init; }
 

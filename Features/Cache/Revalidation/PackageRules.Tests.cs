@@ -49,6 +49,8 @@ public sealed class PackageRulesTests
     [InlineData("maven revalidate", "/maven2/org/a/b/1.0-SNAPSHOT/b-1.0-1.jar", "")]
     [InlineData("gem immutable", "/gems/rake-13.0.gem", "")]
     [InlineData("gem revalidate", "/info/rake", "bundler/2.5")]
+    [InlineData("gem revalidate", "/mirror/gems/", "Ruby, RubyGems/3.3.15 x86_64-linux Ruby/3.1.2")]
+    [InlineData("", "/mirror/gems/", "Ruby")]
     [InlineData("", "/info/rake", "curl/8")]
     [InlineData("conda immutable", "/conda-forge/linux-64/zlib-1.3-0.conda", "")]
     [InlineData("conda revalidate", "/conda-forge/noarch/repodata.json.zst", "")]

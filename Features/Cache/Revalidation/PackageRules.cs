@@ -45,7 +45,9 @@ internal static partial class PackageRules
         Metadata("maven", MavenIndex()),
         Immutable("maven", MavenFile()),
         .. Files("gem", GemFile(), path => IsOfVersion(path)),
-        Metadata("gem", GemIndex(), h => IsFrom(h, "bundler", "ruby", "rubygems")),
+        Metadata("gem", GemIndex(), h => IsFrom(h, "bundler", "ruby", "rubygems")) with { KeepsHead = true },
+        // Where gem asks whether there is an index before it reads one, as some versions of it do.
+        Metadata("gem", GemRoot(), h => IsFrom(h, "ruby, rubygems")) with { KeepsHead = true },
         .. Files("conda", CondaPackage(), IsOfVersionAndStays),
         Metadata("conda", CondaIndex()),
         Immutable("huggingface", ModelFileOfCommit()),
@@ -184,6 +186,9 @@ internal static partial class PackageRules
 
     [GeneratedRegex(@"/(?:versions|names|info/[^/]+|specs\.4\.8\.gz|latest_specs\.4\.8\.gz|prerelease_specs\.4\.8\.gz|quick/.+)$", RegexOptions.CultureInvariant)]
     private static partial Regex GemIndex();
+
+    [GeneratedRegex(@"/$", RegexOptions.CultureInvariant)]
+    private static partial Regex GemRoot();
 
     [GeneratedRegex(@"/(?:noarch|linux-[a-z0-9_]+|osx-[a-z0-9_]+|win-[a-z0-9_]+)/[^/]+\.(?:conda|tar\.bz2)$", RegexOptions.CultureInvariant)]
     private static partial Regex CondaPackage();

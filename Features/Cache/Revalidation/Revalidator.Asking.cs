@@ -46,12 +46,24 @@ internal sealed partial class Revalidator
         }
 
         var asked = Now();
+        var keepsHead = question.Private is null && HeadAnswers.AreKept(context.Request, question.Rule);
+        var isHead = keepsHead && stored is null;
+        if (isHead)
+            stored = await heads.FindAsync(question.Address, context.RequestAborted);
         if (await TrySendAsync(question, stored, () => requests.Create(context)) is not { } response)
+        {
+            // How long the document is, nobody knows.
+            if (isHead && context.Response is { HasStarted: false, ContentLength: 0 })
+                context.Response.ContentLength = null;
             return;
+        }
+
         var former = stored?.Record.Metadata;
         stored?.Release();
         try
         {
+            if (keepsHead)
+                heads.Keep(question.Address, response, former is not null, asked);
             await RedirectAsync(question, response, asked, former);
         }
         catch

@@ -11,7 +11,7 @@ namespace Discobot.Features.Cache.Revalidation;
 /// </summary>
 internal sealed partial class Revalidator(
     CacheStore store, CacheHits hits, CacheMisses misses, CacheStats stats, Fills fills, OriginReach reach, UpstreamRequests requests,
-    DocumentSets sets, Variants variants, PackageRedirects redirects, IndexHashes hashes, CredentialDigest credentials, TimeProvider time, ILogger<Revalidator> log)
+    DocumentSets sets, Variants variants, PackageRedirects redirects, HeadAnswers heads, IndexHashes hashes, CredentialDigest credentials, TimeProvider time, ILogger<Revalidator> log)
 {
     private static readonly string[] Conditions = ["If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"];
 

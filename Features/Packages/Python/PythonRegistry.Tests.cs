@@ -17,12 +17,18 @@ public sealed class PythonRegistryTests : IAsyncLifetime
     private HttpClient _client = null!;
     private bool _hasJson = true;
     private bool _hasTimes = true;
+    private string _fileHost = "";
+    private string _filePath = "/packages/aa/";
 
     private static readonly (string Version, double Days)[] Versions = [("1.0", 90), ("1.1", 30), ("2.0", 0.2)];
 
     public async Task InitializeAsync()
     {
-        _proxy = await RunningProxy.StartAsync("packages: { min_age: 3d, min_age_exclude: [ours-*] }");
+        // Nobody here asks the world.
+        _proxy = await RunningProxy.StartAsync("""
+            packages: { min_age: 3d, min_age_exclude: [ours-*] }
+            allowlist: { enabled: true, domains: [localhost, files.pythonhosted.org], ips: [127.0.0.1] }
+            """);
         _origin = await TestOrigin.StartAsync(_proxy.Upstreams.Issue(["localhost"]), AnswerAsync);
         _client = _proxy.Client();
     }
@@ -121,6 +127,26 @@ public sealed class PythonRegistryTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.Forbidden, beside.StatusCode);
     }
 
+    /// <summary>Its index says of a file of another host, which has an index too, that it is old.</summary>
+    [Theory]
+    [InlineData("127.0.0.1", "/packages/aa/upper-2.0-py3-none-any.whl", HttpStatusCode.Forbidden)]
+    [InlineData("127.0.0.1", "/packages/aa/upper-1.1-py3-none-any.whl", HttpStatusCode.OK)]
+    [InlineData("127.0.0.1", "/store/packages/bb/upper-1.1-py3-none-any.whl", HttpStatusCode.OK)]
+    [InlineData("files.pythonhosted.org", "/packages/aa/upper-2.0-py3-none-any.whl", HttpStatusCode.BadGateway)]
+    public async Task An_index_vouches_for_the_files_of_another_host_only_where_that_has_none(string host, string path, HttpStatusCode status)
+    {
+        _fileHost = host == "127.0.0.1" ? $"http://127.0.0.1:{_origin.HttpPort}" : $"https://{host}";
+        _filePath = path[..(path.LastIndexOf('/') + 1)];
+        using var index = await GetAsync("/foreign/simple/upper/", Pip);
+        Assert.Contains("upper-2.0-py3-none-any.whl", await index.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        using var message = new HttpRequestMessage(HttpMethod.Get, _fileHost + path);
+        message.Headers.TryAddWithoutValidation("User-Agent", "pip/23.2.1 {}");
+        using var file = await _client.SendAsync(message);
+        Assert.Equal(status, file.StatusCode);
+        if (host != "127.0.0.1")
+            Assert.Contains("pypi.org may not be asked", file.ReasonPhrase, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_description_tells_of_the_newest_version_that_is_shown()
     {
@@ -152,6 +178,8 @@ public sealed class PythonRegistryTests : IAsyncLifetime
             context.Response.Redirect($"http://127.0.0.1:{_origin.HttpPort}/store/packages/bb/{path.Split('/')[^1]}?sig=1");
         else if (path.StartsWith("/packages/", StringComparison.Ordinal) || path.Contains("/+", StringComparison.Ordinal) && !path.Contains("+simple", StringComparison.Ordinal) || path.StartsWith("/store/", StringComparison.Ordinal) && path.EndsWith("whl", StringComparison.Ordinal))
             await context.Response.WriteAsync("file");
+        else if (path == "/foreign/simple/upper/")
+            await SendAsync(context, Json, "foreign", new { meta = new { api_version = "1.1" }, name = "upper", files = Versions.Select(v => Foreign(File(v))) });
         else if (path.EndsWith("simple/upper/", StringComparison.Ordinal) && !path.StartsWith("/store/", StringComparison.Ordinal) && _hasJson && context.Request.Headers.Accept.ToString().StartsWith(Json, StringComparison.Ordinal))
             await SendAsync(context, Json, "simple", new { meta = new { api_version = "1.1" }, name = "upper", versions = Versions.Select(v => v.Version), files = Versions.Select(v => File(v).Where(f => _hasTimes || f.Key != "upload-time").ToDictionary()) });
         else if (path == "/simple/upper/")
@@ -187,6 +215,13 @@ public sealed class PythonRegistryTests : IAsyncLifetime
         ["upload-time"] = DateTimeOffset.UtcNow.AddDays(-version.Days),
         ["upload_time_iso_8601"] = DateTimeOffset.UtcNow.AddDays(-version.Days),
     };
+
+    private Dictionary<string, object> Foreign(Dictionary<string, object> file)
+    {
+        file["url"] = _fileHost + _filePath + file["filename"];
+        file["upload-time"] = DateTimeOffset.UtcNow.AddDays(-90);
+        return file;
+    }
 
     private static Dictionary<string, object> Described(string version, bool releases)
     {

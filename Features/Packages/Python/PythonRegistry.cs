@@ -14,6 +14,8 @@ internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, I
 
     private const string PublicFiles = "files.pythonhosted.org";
 
+    private const string PublicIndex = "pypi.org";
+
     private static readonly string[] Programs = ["pip/", "uv/", "poetry/", "pdm/", "pipenv/", "setuptools/", "hatch/", "rye/", "pex/"];
 
     public async Task<bool> TryAnswerAsync(HttpContext context, ProxiedRequest request, AgeRules rules, RequestDelegate next)
@@ -150,7 +152,7 @@ internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, I
         {
             var isPublic = request.Target.Host == PublicFiles;
             var index = isPublic
-                ? new ProxiedRequest { Id = request.Id, Target = new ConnectTarget("pypi.org", 443), Scheme = "https", PathAndQuery = $"/simple/{address.Project}/", Client = request.Client }
+                ? new ProxiedRequest { Id = request.Id, Target = new ConnectTarget(PublicIndex, 443), Scheme = "https", PathAndQuery = $"/simple/{address.Project}/", Client = request.Client }
                 : new ProxiedRequest { Id = request.Id, Target = request.Target, Scheme = request.Scheme, PathAndQuery = address.IndexPath, Client = request.Client };
             var verdict = policy.JudgeRequest(index.Target, HttpMethods.Get, index.Path, index.Client);
             var answer = verdict.Allowed ? await new OriginQuestion(context, index, Accept).AskAsync(next) : null;
@@ -158,6 +160,10 @@ internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, I
             {
                 Remember(index.Uri, read.Files);
                 _ = times.TryFind(KeyOf(request.Uri, address.Project), address.Name, out published);
+            }
+            else if (!isPublic && answer is { Status: 401 or 403 or 404 or 410 } && times.TryFind(HearsayOf(request.Uri, address.Project), address.Name, out published))
+            {
+                // A host without an index of its own has nobody else who could tell.
             }
             else if (!isPublic && !IsClient(context.Request))
             {
@@ -183,22 +189,28 @@ internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, I
         return true;
     }
 
-    // An index may have its files elsewhere and send its clients there: what it said of a file is known there, too. The public files' own index is asked
-    // whoever sends there, or anybody would vouch for them.
+    // An index may have its files elsewhere and send its clients there: what it said of a file is known there, too.
     private Task Follow(HttpContext context, ProxiedRequest request, PythonAddress address, DateTimeOffset? published)
     {
         if (context.Response.StatusCode is 301 or 302 or 303 or 307 or 308 && Uri.TryCreate(request.Uri, context.Response.Headers.Location.ToString(), out var target)
-            && target.IdnHost != PublicFiles && PythonAddress.TryParse(target.AbsolutePath, out var there) && (there.Kind, there.Project, there.Name) == (address.Kind, address.Project, address.Name))
-            times.Remember(KeyOf(target, there.Project), new Dictionary<string, DateTimeOffset?> { [there.Name] = published });
+            && PythonAddress.TryParse(target.AbsolutePath, out var there) && (there.Kind, there.Project, there.Name) == (address.Kind, address.Project, address.Name))
+            times.Remember(Speaks(request.Uri, target) ? KeyOf(target, there.Project) : HearsayOf(target, there.Project), new Dictionary<string, DateTimeOffset?> { [there.Name] = published });
         return Task.CompletedTask;
     }
 
-    private static string KeyOf(Uri file, string project) => $"pypi {file.Authority} {project}";
+    private static string KeyOf(Uri file, string project) => $"pypi {file.GetLeftPart(UriPartial.Authority)} {project}";
+
+    // What indexes of other hosts say of a host's files: anybody may have one, so it counts for nothing where that host has an index of its own.
+    private static string HearsayOf(Uri file, string project) => $"hearsay {KeyOf(file, project)}";
+
+    // Whether an index is the one of the files there: their own host's, or the one that is known for it.
+    private static bool Speaks(Uri index, Uri file) => index.GetLeftPart(UriPartial.Authority) == file.GetLeftPart(UriPartial.Authority)
+        || (index is { Scheme: "https", Authority: PublicIndex } && file is { Scheme: "https", Authority: PublicFiles });
 
     private void Remember(Uri index, IEnumerable<PythonFile> files)
     {
         var placed = files.Select(f => (File: f, Where: Uri.TryCreate(index, f.Url, out var where) ? where : index));
-        foreach (var group in placed.GroupBy(p => KeyOf(p.Where, p.File.Project)))
+        foreach (var group in placed.GroupBy(p => Speaks(index, p.Where) ? KeyOf(p.Where, p.File.Project) : HearsayOf(p.Where, p.File.Project)))
             times.Remember(group.Key, group.GroupBy(p => p.File.Name).ToDictionary(g => g.Key, g => g.Last().File.Published));
     }
 }
