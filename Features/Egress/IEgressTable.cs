@@ -14,6 +14,9 @@ internal sealed record EgressPlan(EgressMode Mode, uint ProxyUser, ushort EntryP
     /// <summary>Whether containers of the inner Docker are led to the proxy, too.</summary>
     public bool LeadsContainers { get; init; } = true;
 
+    /// <summary>Bridges, by their numbers, that are no network of the inner Docker's whatever their names are: they led somewhere before it was there.</summary>
+    public IReadOnlyList<uint> Uplinks { get; init; } = [];
+
     /// <summary>Where Docker's own resolver, which works inside this network as root, asks on; null when there is none; empty: wherever it likes.</summary>
     public IReadOnlyList<IPAddress>? DockerAsks { get; init; }
 }

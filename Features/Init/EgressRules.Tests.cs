@@ -14,6 +14,7 @@ public sealed class EgressRulesTests : IDisposable
     private Action<string, string> _loses = (_, _) => Assert.Fail("nobody listens");
     private Action _interfaceComes = () => Assert.Fail("nobody listens");
     private bool _isThere = true;
+    private int _disposed;
 
     public void Dispose() => _fixture.Dispose();
 
@@ -87,6 +88,40 @@ public sealed class EgressRulesTests : IDisposable
         Assert.Contains("warning: egress redirect instead of enforce: the agent runs as root", _fixture.Output, StringComparison.Ordinal);
         await Rules("enforce", isNamed: true, agent: root, trusts: true).CloseAsync();
         Assert.Equal([EgressMode.Redirect, EgressMode.Enforce], _plans.Select(p => p.Mode));
+    }
+
+    /// <summary>4242 is the proxy's user.</summary>
+    [Theory]
+    [InlineData(4242, 0, true, "the agent has the number of the proxy's own user (4242), who is let out")]
+    [InlineData(1000, 8, true, "run the container with --cap-add SETPCAP")]
+    [InlineData(1000, 21, false, "run the container with --cap-add SYS_ADMIN")]
+    public async Task Who_is_held_by_no_rule_for_its_number_or_for_want_of_a_capability_is_told(uint user, int missing, bool noNewPrivileges, string reason)
+    {
+        var agent = new UserRecord("agent", user, 1000, "/", "/bin/sh", [1000]);
+        var error = await Assert.ThrowsAsync<StartupException>(() => Rules("enforce", isNamed: true, agent: agent, missing: missing, noNewPrivileges: noNewPrivileges).CloseAsync());
+        Assert.StartsWith("egress.mode enforce cannot be kept: ", error.Message, StringComparison.Ordinal);
+        Assert.Contains(reason, error.Message, StringComparison.Ordinal);
+        await Rules("enforce", isNamed: false, agent: agent, missing: missing, noNewPrivileges: noNewPrivileges).CloseAsync();
+        Assert.Contains("warning: egress redirect instead of enforce: ", _fixture.Output, StringComparison.Ordinal);
+        await Rules("enforce", isNamed: true, agent: agent, trusts: true, missing: missing, noNewPrivileges: noNewPrivileges).CloseAsync();
+        Assert.Equal([EgressMode.Redirect, EgressMode.Enforce], _plans.Select(p => p.Mode));
+    }
+
+    /// <summary>As it is in the network of a pod whose container starts again.</summary>
+    [Fact]
+    public async Task What_an_init_left_closed_that_was_killed_stays_so_until_the_mode_is_known()
+    {
+        var rules = Rules("open", isNamed: true);
+        rules.Rules.TakeOver();
+        var plan = Assert.Single(_plans);
+        Assert.Equal((EgressMode.Enforce, 0u, false), (plan.Mode, plan.ProxyUser, plan.IsServed));
+        Assert.Equal(0, _disposed);
+        await rules.CloseAsync();
+        Assert.Equal(1, _disposed);
+
+        _isThere = false;
+        Rules("open", isNamed: true).Rules.TakeOver();
+        Assert.Single(_plans);
     }
 
     [Fact]
@@ -171,13 +206,14 @@ public sealed class EgressRulesTests : IDisposable
         Assert.Equal(_plans[^2], _plans[^1]);
     }
 
-    private Subject Rules(string mode, bool isNamed, int error = 0, bool isMachines = false, UserRecord? agent = null, bool trusts = false)
+    private Subject Rules(string mode, bool isNamed, int error = 0, bool isMachines = false, UserRecord? agent = null, bool trusts = false, int missing = 0, bool noNewPrivileges = true)
     {
         var c = _fixture.Container;
         var services = c.Services with
         {
             IsMachinesNetwork = () => isMachines,
-            OpenEgressTable = () => new Table(_plans, error, _isThere),
+            OpenEgressTable = () => new Table(_plans, error, _isThere, () => _disposed++),
+            HasCapability = number => number != missing,
             WatchRuleset = tell =>
             {
                 _loses = (name, program) => tell(new TableLoss(name, program));
@@ -191,7 +227,7 @@ public sealed class EgressRulesTests : IDisposable
                 return _ => Task.CompletedTask;
             },
         };
-        var egress = new EgressOptions { Mode = mode switch { "enforce" => EgressMode.Enforce, "open" => EgressMode.Open, _ => EgressMode.Redirect }, TrustAgent = trusts };
+        var egress = new EgressOptions { Mode = mode switch { "enforce" => EgressMode.Enforce, "open" => EgressMode.Open, _ => EgressMode.Redirect }, TrustAgent = trusts, NoNewPrivileges = noNewPrivileges };
         var container = new Container(c.Paths, c.Session, agent ?? c.Agent, c.Environment, services, c.Log, c.Spawner);
         return new Subject(new EgressRules(container), container, new ProxySummary { Egress = egress, EgressIsNamed = isNamed });
     }
@@ -210,7 +246,7 @@ public sealed class EgressRulesTests : IDisposable
         }
     }
 
-    private sealed class Table(List<EgressPlan> plans, int error, bool isThere) : IEgressTable
+    private sealed class Table(List<EgressPlan> plans, int error, bool isThere, Action disposed) : IEgressTable
     {
         public void Set(EgressPlan plan)
         {
@@ -225,8 +261,6 @@ public sealed class EgressRulesTests : IDisposable
 
         public bool IsThere => isThere;
 
-        public void Dispose()
-        {
-        }
+        public void Dispose() => disposed();
     }
 }

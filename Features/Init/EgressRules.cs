@@ -10,11 +10,12 @@ namespace Discobot.Features.Init;
 
 /// <summary>
 /// Leaves the container one way out, through the proxy. Closed before the proxy starts, so that there is no moment without rules, and led to the
-/// proxy once it serves. The rules belong to process 1 and last as long as it does.
+/// proxy once it serves. The rules belong to this process and last until the stop is over; where egress is enforced they stay closed if it is killed.
 /// </summary>
-internal sealed class EgressRules(Container container)
+internal sealed class EgressRules(Container container) : IDisposable
 {
     private readonly Lock _tables = new();
+    private readonly WaysToTheEntry _ways = new(container);
     private IEgressTable? _table;
     private EgressPlan? _plan;
     private long _attacks;
@@ -24,6 +25,7 @@ internal sealed class EgressRules(Container container)
     private bool _leadsContainers;
     private bool? _guard;
     private Owner _proxyOwner = Owner.Root;
+    private List<NetworkBridge> _uplinks = [];
 
     /// <summary>What the packet filter lets out, as it is now.</summary>
     public EgressMode Mode { get; private set; } = EgressMode.Open;
@@ -37,6 +39,54 @@ internal sealed class EgressRules(Container container)
     /// <summary>Whether Docker's socket is the agent's only by way of the guard: as somebody said, else where egress is enforced in fact.</summary>
     public bool GuardsDocker => _guard ?? Mode == EgressMode.Enforce;
 
+    /// <summary>Bridges that led somewhere before the inner Docker was there.</summary>
+    public IReadOnlyList<NetworkBridge> Uplinks => _uplinks;
+
+    /// <summary>Keeps closed what an init left closed that was killed in this network: what it had started may go on. Root leaves, which prepares
+    /// the container.</summary>
+    public void TakeOver()
+    {
+        if (container.Services.IsMachinesNetwork())
+            return;
+        IEgressTable? table = null;
+        try
+        {
+            table = container.Services.OpenEgressTable();
+            if (table.IsThere)
+            {
+                table.Set(new EgressPlan(EgressMode.Enforce, ProxyUser: 0, (ushort)_options.Port, (ushort)_options.DnsPort) { IsServed = false });
+                (_table, table) = (table, null);
+                container.Log.Info("egress: the rules of an init that was killed are there; nothing leaves until they are renewed");
+            }
+        }
+        catch (LibcException error)
+        {
+            container.Log.Debug($"no rules of an earlier start are taken over: {error.Message}");
+        }
+        finally
+        {
+            table?.Dispose();
+        }
+    }
+
+    /// <summary>Takes the rules away: when all that they held has ended.</summary>
+    public void Dispose()
+    {
+        lock (_tables)
+        {
+            try
+            {
+                _table?.Dispose();
+            }
+            catch (LibcException error)
+            {
+                container.Log.Warning($"the rules of the way out may have stayed: {error.Message}");
+            }
+
+            (_table, Mode) = (null, EgressMode.Open);
+        }
+    }
+
     /// <summary>Finds out whether there can be rules, and closes the way out where that is enforced.</summary>
     public Task CloseAsync(DataVolume volume, ProxySummary proxy)
     {
@@ -44,26 +94,30 @@ internal sealed class EgressRules(Container container)
         if (_options.Mode is not { } mode)
             return JudgeUnknown();
         if (mode == EgressMode.Open)
+        {
+            Dispose();
             return Task.CompletedTask;
+        }
+
         (_wanted, _isNamed, _leadsContainers) = (mode, proxy.EgressIsNamed, proxy.Init.NestedDocker);
         if (container.Services.IsMachinesNetwork())
             return Refuse("this is the machine's own network, whose other programs would be led to the proxy too", "run the container without --network host");
-        if (container.Agent.User == 0 && !_options.TrustAgent)
-            JudgeRoot();
+        if (!_options.TrustAgent && AgentLimits.Unheld(container, _proxyOwner, _options, _wanted) is { } reason)
+            Lower(reason);
         try
         {
-            _table = container.Services.OpenEgressTable();
+            FindUplinks();
+            _table ??= container.Services.OpenEgressTable();
             Apply(isServed: false);
             // Listened for first: what comes up meanwhile is not missed.
-            WatchInterfaces();
-            AddWaysToTheEntry();
+            _ways.Watch();
+            _ways.Add();
             AnswerOwners();
             container.Running.InBackground("watch over the packet filter", container.Services.WatchRuleset(Judge), container.Log);
             container.Running.InBackground("watch over the table of connections",
                 stop => ConnectionTable.WatchAsync(() => ConnectionTable.Read(), container.Log.Warning, TimeProvider.System, stop), container.Log);
             if (_wanted == EgressMode.Redirect)
                 container.Running.InBackground("watch over what goes past the proxy", stop => PassedDestinations.WatchAsync(Passed, container.Log.Info, TimeProvider.System, stop), container.Log);
-            container.Running.Hold(_table);
             Mode = _wanted;
         }
         catch (LibcException error)
@@ -77,17 +131,12 @@ internal sealed class EgressRules(Container container)
         return Task.CompletedTask;
     }
 
-    // What binds itself to an interface that comes later hangs without; nobody gets out by that.
-    private void WatchInterfaces()
+    // Before the inner Docker is there, to which its name says it belongs. One without a port leads nowhere: an earlier dockerd's, in a pod's network.
+    private void FindUplinks()
     {
-        try
-        {
-            container.Running.InBackground("watch over the network's interfaces", container.Services.WatchInterfaces(AddRoutes), container.Log);
-        }
-        catch (LibcException error)
-        {
-            container.Log.Warning($"programs that bind themselves to an interface that comes later are not led to the proxy: {error.Message}");
-        }
+        _uplinks = [.. NetworkBridge.All().Where(bridge => bridge.HasPort)];
+        foreach (var bridge in _uplinks)
+            container.Log.Info($"egress: the bridge {bridge.Name} leads out, it had ports before Docker was there");
     }
 
     /// <summary>Leads everybody to the proxy. Where it does not serve, nobody leaves where that is enforced; else all do.</summary>
@@ -109,12 +158,7 @@ internal sealed class EgressRules(Container container)
         }
         else
         {
-            lock (_tables)
-            {
-                _table.Dispose();
-                (_table, Mode) = (null, EgressMode.Open);
-            }
-
+            Dispose();
             if (proxy.Serves)
                 container.Log.Warning("programs that do not use the proxy go out directly: there is no way by which they could trust it");
         }
@@ -127,6 +171,7 @@ internal sealed class EgressRules(Container container)
     {
         if (container.Environment.GetValueOrDefault("DISCOBOT_EGRESS") == "enforce" || Path.Exists(container.Paths.Policy))
             throw new StartupException("who runs this container says what may leave it, which cannot be kept without the proxy's configuration");
+        Dispose();
         return Task.CompletedTask;
     }
 
@@ -140,14 +185,12 @@ internal sealed class EgressRules(Container container)
         return Task.CompletedTask;
     }
 
-    // Root takes back whatever is taken from it.
-    private void JudgeRoot()
+    private void Lower(string reason)
     {
-        const string Reason = "the agent runs as root, who can undo it; set AGENT_USER to another user, or egress.trust_agent: true in the operator's policy";
         if (_wanted == EgressMode.Enforce && _isNamed)
-            throw new StartupException($"egress.mode enforce cannot be kept: {Reason}");
+            throw new StartupException($"egress.mode enforce cannot be kept: {reason}");
         if (_wanted == EgressMode.Enforce)
-            container.Log.Warning($"egress redirect instead of enforce: {Reason}");
+            container.Log.Warning($"egress redirect instead of enforce: {reason}");
         _wanted = EgressMode.Redirect;
     }
 
@@ -209,34 +252,6 @@ internal sealed class EgressRules(Container container)
         }
     }
 
-    // Where nested containers, and sockets that are bound to an interface, are led.
-    private void AddWaysToTheEntry()
-    {
-        foreach (var address in EgressFeature.Nested)
-            Try(container.Services.AddLoopbackAddress, address);
-        AddRoutes();
-    }
-
-    // The kernel takes a route away when its interface goes down, and knows of none by one that is new.
-    private void AddRoutes()
-    {
-        foreach (var address in (IPAddress[])[IPAddress.Loopback, IPAddress.IPv6Loopback])
-            Try(container.Services.AddLoopbackRoutes, address);
-    }
-
-    private void Try(Action<IPAddress> add, IPAddress address)
-    {
-        try
-        {
-            add(address);
-        }
-        catch (LibcException error)
-        {
-            // IPv6 may be off. What is sent there is then answered by nobody, or refused.
-            container.Log.Debug($"no way to {address} for everybody: {error.Message}");
-        }
-    }
-
     private void AnswerOwners()
     {
         var socket = container.Paths.In(OwnerService.SeenSocket);
@@ -257,6 +272,7 @@ internal sealed class EgressRules(Container container)
         {
             IsServed = isServed,
             LeadsContainers = _wanted == EgressMode.Enforce || _leadsContainers,
+            Uplinks = [.. _uplinks.Select(bridge => bridge.Index)],
             DockerAsks = DockersResolver.Asks(ResolverLines()),
         };
     }

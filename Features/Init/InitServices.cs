@@ -25,6 +25,9 @@ internal sealed record InitServices
     /// <summary>Whether the container's network is the machine's own.</summary>
     public required Func<bool> IsMachinesNetwork { get; init; }
 
+    /// <summary>Whether this process has a capability.</summary>
+    public Func<int, bool> HasCapability { get; init; } = Capabilities.Has;
+
     /// <summary>Opens the packet filter of the container's network.</summary>
     public required Func<IEgressTable> OpenEgressTable { get; init; }
 

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Init;
@@ -14,6 +13,9 @@ internal sealed class StartConditions(ContainerPaths paths)
     private static readonly (int Number, string Name)[] Needed =
         [(0, "CHOWN"), (1, "DAC_OVERRIDE"), (3, "FOWNER"), (5, "KILL"), (6, "SETGID"), (7, "SETUID")];
 
+    // Where egress is enforced only: without it nothing can be taken from the agent for good. Whoever adds the others is told of it at once.
+    private static readonly (int Number, string Name)[] NeededToEnforce = [(Capabilities.SetPcap, "SETPCAP")];
+
     /// <summary>The rules that are broken.</summary>
     public IEnumerable<string> Broken()
     {
@@ -24,10 +26,11 @@ internal sealed class StartConditions(ContainerPaths paths)
             yield break; // Whoever is not root has no capabilities either, and may not see the rest.
         }
 
-        var capabilities = Capabilities();
-        var missing = Needed.Where(c => !Has(capabilities, c.Number)).Select(c => c.Name).ToList();
-        if (missing.Count > 0)
-            yield return $"capabilities are missing that every container of Docker's has: add {string.Join(' ', missing.Select(name => "--cap-add " + name))}";
+        if (Needed.Any(c => !Capabilities.Has(c.Number)))
+        {
+            var missing = Needed.Concat(NeededToEnforce).Where(c => !Capabilities.Has(c.Number)).Select(c => "--cap-add " + c.Name);
+            yield return $"capabilities are missing that every container of Docker's has: add {string.Join(' ', missing)}";
+        }
 
         foreach (var rule in BrokenOfPaths())
             yield return rule;
@@ -61,14 +64,5 @@ internal sealed class StartConditions(ContainerPaths paths)
         }
 
         return null;
-    }
-
-    private static bool Has(ulong capabilities, int number) => (capabilities >> number & 1) != 0;
-
-    // proc(5), status.
-    private static ulong Capabilities()
-    {
-        var line = File.ReadLines("/proc/self/status").First(l => l.StartsWith("CapEff:", StringComparison.Ordinal));
-        return ulong.Parse(line.AsSpan("CapEff:".Length).Trim(), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
     }
 }

@@ -15,8 +15,13 @@ internal static class Startup
     {
         var steps = new StepTable();
         var egress = new EgressRules(c);
+        c.Running.Hold(egress);
         steps.Add("localhost name", OnFailure.Warn, [], new LocalhostName(c).RunAsync);
-        steps.Add("network settings", OnFailure.Warn, [], new NetworkSettings(c).RunAsync);
+        steps.Add("network settings", OnFailure.Warn, [], stop =>
+        {
+            egress.TakeOver();
+            return new NetworkSettings(c).RunAsync(stop);
+        });
         steps.Add("git safe directories", OnFailure.Warn, [], new GitSafeDirectories(c).RunAsync);
         steps.Add("shell environment", OnFailure.Warn, [], new ShellProfile(c).RemoveAsync);
         var volume = steps.Add("data directories", OnFailure.Fatal, [], new DataDirectories(c).RunAsync);

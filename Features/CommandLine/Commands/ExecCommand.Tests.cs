@@ -64,6 +64,39 @@ public sealed class ExecCommandTests : IDisposable
         Assert.Equal(126, result.ExitCode);
     }
 
+    /// <summary>AF_VSOCK leads from a virtual machine to its host, AF_ALG stands for all others. Children inherit it, and programs of 32 bits are no
+    /// way round; nor is what opens sockets without a system call for each.</summary>
+    [Theory]
+    [InlineData(true, "nobody")]
+    [InlineData(false, "nobody")]
+    [InlineData(false, null)]
+    public async Task Limited_it_has_the_families_of_sockets_that_the_packet_filter_sees_and_no_other(bool noNewPrivileges, string? user)
+    {
+        const string Try = """
+            import ctypes, errno, platform, socket
+            libc = ctypes.CDLL(None, use_errno=True); has = []
+            for family in range(48):
+                try: socket.socket(family, socket.SOCK_RAW if family == 16 else socket.SOCK_DGRAM, 0).close(); has.append(family)
+                except OSError as e:
+                    # Not allowed, yet there: a packet socket takes NET_RAW.
+                    if e.errno != errno.EAFNOSUPPORT: has.append(family)
+            print("families", *has)
+            print("pair", end=" ")
+            try: socket.socketpair(30, 1)
+            except OSError as e: print(errno.errorcode[e.errno])
+            libc.syscall(425, 1, ctypes.create_string_buffer(120)); print("ring", errno.errorcode[ctypes.get_errno()])
+            if platform.machine() == "x86_64":
+                libc.syscall(41 | 0x40000000, 40, 1, 0); print("x32", errno.errorcode[ctypes.get_errno()])
+            """;
+        var lines = new List<string>();
+        var launch = new Launch("sh", ["/bin/sh", "-c", "/usr/bin/python3 -c \"$0\"; true", Try]) { User = user, LimitsSockets = true, NoNewPrivileges = noNewPrivileges };
+        var result = await new ToolRun(_spawner).RunAsync(launch, TimeSpan.FromSeconds(60), lines.Add, CancellationToken.None);
+        Assert.True(result.Succeeded, string.Join('\n', lines));
+        Assert.Equal("families 1 2 10 16 17", lines[0]);
+        Assert.Equal(["pair EAFNOSUPPORT", "ring EPERM"], lines[1..3]);
+        Assert.All(lines[3..], line => Assert.Equal("x32 EAFNOSUPPORT", line));
+    }
+
     [Fact]
     public void A_signal_that_does_not_exist_is_a_usage_error()
         => Assert.NotEmpty(ExecCommand.Create().Parse(["--pdeathsig", "TREM", "--", "true"]).Errors);

@@ -26,10 +26,11 @@ internal static class ExecCommand
         var mask = new Option<string?>("--umask") { Description = "What is taken from the rights of its new files.", HelpName = "OCTAL" };
         var escaped = new Option<bool>("--escaped") { Description = "Program and arguments are percent-encoded." };
         var drop = new Option<bool>("--drop-capabilities") { Description = "Lose for good what would let it past the proxy." };
+        var sockets = new Option<bool>("--limit-sockets") { Description = "Lose the families of sockets that no packet filter sees." };
         var noNew = new Option<bool>("--no-new-privs") { Description = "Let set-user-ID programs give it nothing." };
         var noLinks = new Option<string[]>("--no-links") { Description = "A directory in which it follows no symbolic links.", HelpName = "DIR" };
         var command = new Argument<string[]>("command") { Description = "Program and arguments.", Arity = ArgumentArity.OneOrMore };
-        var verb = new Command("exec", "Change user and session, then become another program.") { user, death, session, group, foreground, directory, mask, escaped, drop, noNew, noLinks, command };
+        var verb = new Command("exec", "Change user and session, then become another program.") { user, death, session, group, foreground, directory, mask, escaped, drop, sockets, noNew, noLinks, command };
         verb.Hidden = true;
         verb.SetAction(parsed => Run(parsed.GetValue(user), new ProgramReplacement(
             parsed.GetValue(escaped) ? [.. parsed.GetValue(command)!.Select(ByteText.Unescape)] : parsed.GetValue(command)!)
@@ -41,6 +42,7 @@ internal static class ExecCommand
             Directory = parsed.GetValue(directory),
             FileMask = parsed.GetValue(mask) is { } octal ? Convert.ToUInt32(octal, 8) : null,
             DropsCapabilities = parsed.GetValue(drop),
+            LimitsSockets = parsed.GetValue(sockets),
             NoNewPrivileges = parsed.GetValue(noNew),
             LinklessDirectories = parsed.GetValue(noLinks) ?? [],
         }));

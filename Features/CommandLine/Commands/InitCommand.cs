@@ -51,8 +51,8 @@ internal static class InitCommand
         var init = new ContainerInit(paths, Services(paths, environment, given, log), log, spawner) { FileMask = mask };
         var outcome = await init.RunAsync(environment, arguments, signals);
         var code = await new OrderlyStop(log, TimeProvider.System).RunAsync(outcome);
-        // The rules of the way out end with the process, not before.
-        GC.KeepAlive(outcome);
+        // The rules of the way out end with the process, not before: this is its last act.
+        outcome.Running.Release();
         return code;
     }
 

@@ -6,8 +6,8 @@ namespace Discobot.Features.Egress.Nftables;
 
 /// <summary>
 /// The table <c>inet discobot</c>: one way out of this network namespace, with the proxy in it. It is set in one transaction, belongs to the
-/// connection that set it (so that nobody else can flush it, not even root), and is gone when that connection is: other tables, such as Docker's,
-/// are neither read nor changed.
+/// connection that set it (so that nobody else can flush it, not even root), and is gone when that connection is, or, where egress is enforced, when it is
+/// taken away: whoever kills process 1 sets nobody free. Other tables, such as Docker's, are neither read nor changed.
 /// </summary>
 internal sealed class EgressTable : IEgressTable
 {
@@ -17,11 +17,9 @@ internal sealed class EgressTable : IEgressTable
     // Before Docker's own translation (-100), which would otherwise send questions for 127.0.0.11 to Docker's resolver first.
     private const int BeforeDocker = -101;
 
-    /// <summary>The inner Docker's own networks; traffic between containers is no way out. The agent cannot give an interface such a name: that takes
-    /// NET_ADMIN.</summary>
+    /// <summary>The inner Docker's own networks; traffic between containers is no way out. The name alone says nothing: an uplink may have it, from the
+    /// beginning or when a network is attached later. But none of those is a bridge, except where the plan says so (<see cref="EgressPlan.Uplinks"/>).</summary>
     private static readonly string[] Bridges = ["docker0", "br-*"];
-
-    private static readonly string[] Inside = ["lo", .. Bridges];
 
     // Docker's resolver forwards what it is asked to the world outside. Questions for port 53 are redirected before; it listens at others too.
     private static readonly IPNetwork DockersResolver = IPNetwork.Parse("127.0.0.11/32");
@@ -50,7 +48,7 @@ internal sealed class EgressTable : IEgressTable
         // The rules' counters go with the rules.
         if (_isSet)
             _refusedBefore = Refused();
-        _table.Replace(plan.Mode == EgressMode.Open ? [] : Chains(plan), plan.Mode == EgressMode.Redirect ? PassedDestinations.Sets : []);
+        _table.Replace(plan.Mode == EgressMode.Open ? [] : Chains(plan), plan.Mode == EgressMode.Redirect ? PassedDestinations.Sets : [], outlives: plan.Mode == EgressMode.Enforce);
         _isSet = true;
     }
 
@@ -107,8 +105,8 @@ internal sealed class EgressTable : IEgressTable
             yield return rule.Accept();
         yield return new NftRule().Udp().ToPort(53).Redirect(plan.DnsPort);
         yield return new NftRule().Tcp().ToPort(53).Redirect(plan.DnsPort);
-        foreach (var name in Inside)
-            yield return new NftRule().LeavingBy(name).Accept();
+        foreach (var rule in LeavingInside(plan))
+            yield return rule.Accept();
         if (plan.Mode == EgressMode.Enforce)
         {
             yield return new NftRule().Tcp().Count().Redirect(plan.EntryPort);
@@ -138,14 +136,15 @@ internal sealed class EgressTable : IEgressTable
     private static IEnumerable<NftRule> OfContainers(EgressPlan plan)
     {
         yield return new NftRule().ToThisMachine().Accept();
-        foreach (var name in Inside)
-            yield return new NftRule().RoutedBy(name).Accept();
+        yield return new NftRule().RoutedByLoopback().Accept();
+        foreach (var name in Bridges)
+            yield return new NftRule().RoutedBy(name, plan.Uplinks).Accept();
         foreach (var bridge in Bridges)
         {
             // One address for all bridges, that is none of theirs.
             foreach (var address in EgressFeature.Nested)
             {
-                NftRule Of() => new NftRule().ArrivedBy(bridge).OfFamily(address.AddressFamily);
+                NftRule Of() => new NftRule().ArrivedByBridge(bridge, plan.Uplinks).OfFamily(address.AddressFamily);
                 yield return Of().Udp().ToPort(53).Redirect(new IPEndPoint(address, plan.DnsPort));
                 yield return Of().Tcp().ToPort(53).Redirect(new IPEndPoint(address, plan.DnsPort));
                 foreach (var port in plan.Mode == EgressMode.Enforce ? [null] : WebPorts.Select(p => (ushort?)p))
@@ -157,8 +156,8 @@ internal sealed class EgressTable : IEgressTable
     // What is still on its way through: datagrams, and everything while the proxy does not serve yet.
     private static IEnumerable<NftRule> Passages(EgressPlan plan)
     {
-        foreach (var name in Inside)
-            yield return new NftRule().LeavingBy(name).Accept();
+        foreach (var rule in LeavingInside(plan))
+            yield return rule.Accept();
         if (plan.Mode == EgressMode.Redirect)
         {
             foreach (var rule in Exceptions(plan))
@@ -174,7 +173,7 @@ internal sealed class EgressTable : IEgressTable
     // The entry and the resolver are for this container alone: what comes from elsewhere in the world was not redirected here.
     private static IEnumerable<NftRule> Arrivals(EgressPlan plan)
     {
-        yield return new NftRule().ArrivedBy("lo").Accept();
+        yield return new NftRule().ArrivedByLoopback().Accept();
         yield return new NftRule().Redirected().Accept();
         yield return new NftRule().Tcp().ToPort(plan.EntryPort).Reject();
         yield return new NftRule().Tcp().ToPort(plan.DnsPort).Reject();
@@ -194,7 +193,7 @@ internal sealed class EgressTable : IEgressTable
             yield return rule.Accept();
         if (plan.Mode == EgressMode.Enforce)
         {
-            foreach (var rule in Impostures())
+            foreach (var rule in Impostures(plan))
                 yield return rule;
         }
 
@@ -207,8 +206,8 @@ internal sealed class EgressTable : IEgressTable
 
         if (plan.Mode == EgressMode.Enforce)
             yield return new NftRule().To(DockersResolver).Refuse("other");
-        foreach (var name in Inside)
-            yield return new NftRule().LeavingBy(name).Accept();
+        foreach (var rule in LeavingInside(plan))
+            yield return rule.Accept();
         // A redirected packet is still said to leave by the uplink here; its destination is what has changed.
         foreach (var network in Loopback)
             yield return new NftRule().To(network).Accept();
@@ -230,7 +229,7 @@ internal sealed class EgressTable : IEgressTable
     // What somebody else sends in another's name. Who may send from an address of the world outside (IPV6_FREEBIND, which takes no capability) to
     // this machine could have it answered, and an answer leaves; so may its own. Who may send from where the proxy's name server is would be it: the
     // kernel takes a question from a port that was sent to before for an answer to that, and delivers it to the sender.
-    private static IEnumerable<NftRule> Impostures()
+    private static IEnumerable<NftRule> Impostures(EgressPlan plan)
     {
         yield return new NftRule().From(DockersResolver).OfAnotherUser(Root).Refuse("other");
         foreach (var network in Loopback)
@@ -244,8 +243,8 @@ internal sealed class EgressTable : IEgressTable
             yield return new NftRule().IcmpV6(type).Accept();
         foreach (var type in GroupReports)
         {
-            foreach (var name in Inside)
-                yield return new NftRule().LeavingBy(name).IcmpV6(type).Accept();
+            foreach (var rule in LeavingInside(plan))
+                yield return rule.IcmpV6(type).Accept();
             yield return new NftRule().IcmpV6(type).Drop();
         }
 
@@ -255,7 +254,10 @@ internal sealed class EgressTable : IEgressTable
 
     // Containers of the inner Docker may send from whatever address they like (NET_RAW); an answer to that would be let out.
     private static IEnumerable<NftRule> Pretences() =>
-        [.. Bridges.Select(bridge => new NftRule().ArrivedBy(bridge).FromAnotherSide().Drop("other")), new NftRule().ArrivedByBridge().FromAnotherSide().Drop("other")];
+        [new NftRule().ArrivedByBridge().FromAnotherSide().Drop("other")];
+
+    private static IEnumerable<NftRule> LeavingInside(EgressPlan plan) =>
+        [new NftRule().LeavingByLoopback(), .. Bridges.Select(name => new NftRule().LeavingByBridge(name, plan.Uplinks))];
 
     // Where nothing is enforced: QUIC is refused, and what else passes is known.
     private static IEnumerable<NftRule> Exceptions(EgressPlan plan) =>
@@ -280,7 +282,7 @@ internal sealed class EgressTable : IEgressTable
     // A socket that is bound to the uplink (SO_BINDTODEVICE) sends there even what is for this machine, and what was redirected to it.
     private static IEnumerable<NftRule> Sendings() =>
     [
-        new NftRule().LeavingBy("lo").Accept(),
+        new NftRule().LeavingByLoopback().Accept(),
         new NftRule().ToThisMachine().Drop("other"),
     ];
 }

@@ -59,8 +59,7 @@ public sealed class ImposturesTests
 
     // A container of the inner Docker sends raw frames: from its own address, and from one of the world outside.
     private const string FromContainer = """
-        if [ $BRIDGE = docker0 ]; then ip link add docker0 address 02:00:00:00:00:0a type veth peer name container
-        else ip link add $BRIDGE address 02:00:00:00:00:0a type bridge; ip link add port type veth peer name container; ip link set port master $BRIDGE; ip link set port up; fi
+        ip link add $BRIDGE address 02:00:00:00:00:0a type bridge; ip link add port type veth peer name container; ip link set port master $BRIDGE; ip link set port up
         ip address add 172.17.0.1/16 dev $BRIDGE; ip link set container up; ip link set $BRIDGE up
         sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.$BRIDGE.rp_filter=0 net.ipv4.conf.default.rp_filter=0
         cat > $FILE <<'END'

@@ -17,6 +17,9 @@ internal sealed class NftRule
     private const uint InterfaceByName = 2;
     private const uint AddressType = 3;
 
+    // LOOPBACK_IFINDEX, in every network; its name is not for ever.
+    private const uint Loopback = 1;
+
     // NFTA_FIB_F_: what is looked up in the routes.
     private const uint BySource = 1;
     private const uint ByDestination = 2;
@@ -51,11 +54,33 @@ internal sealed class NftRule
     /// <summary>Having arrived by this interface; a star as above.</summary>
     public NftRule ArrivedBy(string name) => Meta(6).Is(InterfaceName(name));
 
+    /// <summary>Leaving by the loopback interface.</summary>
+    public NftRule LeavingByLoopback() => Meta(5).Is(BitConverter.GetBytes(Loopback));
+
+    /// <summary>Having arrived by the loopback interface.</summary>
+    public NftRule ArrivedByLoopback() => Meta(4).Is(BitConverter.GetBytes(Loopback));
+
+    /// <summary>Leaving by an interface of this name, a star as above, that is a bridge (NFT_META_OIFKIND), and none of these by their numbers.</summary>
+    public NftRule LeavingByBridge(string name, IEnumerable<uint> except) => LeavingBy(name).Meta(27).Is(InterfaceName("bridge")).IsNone(5, except);
+
+    /// <summary>The same of the one that it arrived by.</summary>
+    public NftRule ArrivedByBridge(string name, IEnumerable<uint> except) => ArrivedBy(name).ArrivedByBridge().IsNone(4, except);
+
     /// <summary>Having arrived by a bridge, whatever its name is (NFT_META_IIFKIND).</summary>
     public NftRule ArrivedByBridge() => Meta(26).Is(InterfaceName("bridge"));
 
-    /// <summary>To what the routes lead by this interface, a star as above. For packets that are not routed yet.</summary>
-    public NftRule RoutedBy(string name) => Fib(InterfaceByName).Is(InterfaceName(name));
+    /// <summary>To what the routes lead by this interface, a star as above, and by none of these by their numbers. For packets that are not routed yet, of
+    /// which the kernel does not tell what kind of interface that is.</summary>
+    public NftRule RoutedBy(string name, IEnumerable<uint> except)
+    {
+        Fib(InterfaceByName).Is(InterfaceName(name));
+        foreach (var index in except)
+            Fib(InterfaceByNumber).IsNot(BitConverter.GetBytes(index));
+        return this;
+    }
+
+    /// <summary>The same by the loopback interface.</summary>
+    public NftRule RoutedByLoopback() => Fib(InterfaceByNumber).Is(BitConverter.GetBytes(Loopback));
 
     /// <summary>Of IPv4, or of IPv6.</summary>
     public NftRule OfFamily(AddressFamily family) => Meta(15).Is([family == AddressFamily.InterNetwork ? IPv4 : IPv6]);
@@ -234,6 +259,13 @@ internal sealed class NftRule
         var bytes = new byte[16];
         Encoding.ASCII.GetBytes(name, bytes);
         return bytes;
+    }
+
+    private NftRule IsNone(uint key, IEnumerable<uint> numbers)
+    {
+        foreach (var number in numbers)
+            Meta(key).IsNot(BitConverter.GetBytes(number));
+        return this;
     }
 
     private NftRule Meta(uint key) => Add("meta", w =>

@@ -2,7 +2,8 @@ using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Egress.Nftables;
 
-/// <summary>A table of family inet that belongs to this connection: nobody else can flush it, not even root, and it is gone when this is.</summary>
+/// <summary>A table of family inet that belongs to this connection: nobody else can flush it, not even root, and it is gone when this is disposed. When the
+/// process ends before that it is gone, too, unless it is to outlive it; then it is nobody's, and whoever sets one of that name takes it over.</summary>
 internal sealed class NftTable(string name) : IDisposable
 {
     // linux/netfilter.h: NF_INET_ hooks.
@@ -21,23 +22,41 @@ internal sealed class NftTable(string name) : IDisposable
     private const ushort Append = 0x800;
     private const uint OwnedTable = 2;
 
+    // Since Linux 6.9.
+    private const uint PersistentTable = 4;
+    private const int NotSupported = 95;
+
     private readonly NetlinkSocket _socket = new(NetlinkSocket.Netfilter);
+
+    // Of the table as it was set last.
+    private uint? _flags;
 
     /// <summary>Replaces the table and all in it, in one transaction.</summary>
     /// <param name="chains">With their rules.</param>
     /// <param name="sets">Those that the rules add to.</param>
+    /// <param name="outlives">Whether it stays when this process ends without disposing it, where the kernel can do that.</param>
     /// <exception cref="LibcException">EPERM without CAP_NET_ADMIN in this network namespace; nothing was changed.</exception>
-    public void Replace(IEnumerable<NftChain> chains, IReadOnlyList<NftSet>? sets = null)
+    public void Replace(IEnumerable<NftChain> chains, IReadOnlyList<NftSet>? sets = null, bool outlives = false)
+    {
+        var all = chains.Select(chain => chain with { Rules = [.. chain.Rules] }).ToList();
+        var error = outlives ? TryReplace(all, sets, OwnedTable | PersistentTable) : NotSupported;
+        if (error is NotSupported or LibcException.Invalid)
+            error = TryReplace(all, sets, OwnedTable);
+        if (error != 0)
+            throw new LibcException("nftables", $"table inet {name}", error);
+    }
+
+    private int TryReplace(List<NftChain> chains, IReadOnlyList<NftSet>? sets, uint flags)
     {
         var w = new NftWriter();
-        // Made first so that deleting it succeeds whether there was one or not.
-        foreach (var (type, flags) in new[] { (NewTable, Create), (DeleteTable, (ushort)0), (NewTable, Create) })
+        // Made first so that deleting it succeeds whether there was one or not; the flags of one that is there are not changed by that.
+        foreach (var (type, create, given) in new[] { (NewTable, Create, _flags ?? flags), (DeleteTable, (ushort)0, 0u), (NewTable, Create, flags) })
         {
-            w.Message(type, flags, w =>
+            w.Message(type, create, w =>
             {
                 w.Text(1, name);
                 if (type == NewTable)
-                    w.Number(2, OwnedTable);
+                    w.Number(2, given);
             });
         }
 
@@ -54,11 +73,25 @@ internal sealed class NftTable(string name) : IDisposable
             Add(w, chain);
         var batch = w.ToBatch();
         if (_socket.Send(batch, w.Answered) is { } failure)
-            throw new LibcException("nftables", $"table inet {name}", failure.Error);
+            return failure.Error;
+        _flags = flags;
+        return 0;
     }
 
     /// <summary>Takes the table away.</summary>
-    public void Dispose() => _socket.Dispose();
+    public void Dispose()
+    {
+        // One that is gone already is no error.
+        if (_flags is { } flags && (flags & PersistentTable) != 0)
+        {
+            var w = new NftWriter();
+            w.Message(DeleteTable, 0, w => w.Text(1, name));
+            var batch = w.ToBatch();
+            _socket.Send(batch, w.Answered);
+        }
+
+        _socket.Dispose();
+    }
 
     private void Add(NftWriter w, NftChain chain)
     {

@@ -152,7 +152,7 @@ internal sealed class DoctorNetwork(ContainerPaths paths, SeenProxy proxy, Func<
     {
         if (!proxy.IsContainers)
             return new Finding("network", "relay", null, "no Docker of a session here", null);
-        if (NestedRelay.FindAddress() is not { } address)
+        if (NestedRelay.FindAddress([]) is not { } address)
             return new Finding("network", "relay", null, "Docker has no bridge here", null);
         if (!proxy.State.NestedDocker)
             return new Finding("network", "relay", null, "off: init.nested_docker is false", null);

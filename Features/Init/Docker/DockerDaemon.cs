@@ -13,7 +13,7 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy, Egres
     private const string HostsGroup = "docker-host";
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
-    private readonly NestedDocker _nested = new(container, proxy);
+    private readonly NestedDocker _nested = new(container, proxy, egress);
     private string _dataRoot = container.Paths.Docker;
     private GuardedDocker? _guard;
 
@@ -34,6 +34,13 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy, Egres
         {
             Action<string> tell = container.HasProgram("dockerd") ? container.Log.Warning : container.Log.Debug;
             tell("Docker daemon not started: no dockerd in those directories of PATH that only root can change");
+            return;
+        }
+
+        // The options of a network may name it (com.docker.network.bridge.name), and what is between two of its ports passes no rule.
+        if (egress.Mode == EgressMode.Enforce && egress.Uplinks.Count > 0)
+        {
+            container.Log.Warning($"Docker daemon not started: its containers could leave by a bridge that was there before and leads out: {string.Join(", ", egress.Uplinks.Select(bridge => bridge.Name))}");
             return;
         }
 
@@ -144,6 +151,8 @@ internal sealed class DockerDaemon(Container container, ClientProxy proxy, Egres
         {
             Environment = DaemonEnvironment(),
             LinklessDirectories = _guard?.Sources ?? [],
+            // Its containers, too, whatever profile of its own it gives them.
+            LimitsSockets = egress.Confines,
         });
         container.Running.Docker = child;
         container.Running.DockerSockets = _guard is null ? [.. Endpoints(config).Select(e => e.Socket).OfType<string>()] : [container.Paths.DockerSocket];

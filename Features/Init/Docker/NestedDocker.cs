@@ -11,7 +11,7 @@ namespace Discobot.Features.Init.Docker;
 /// Gives containers and builds of the inner Docker the proxy and its authority: the docker client hands the proxy on, a relay makes it
 /// reachable, and <see cref="NestedRuntime"/> adds the authority. Off with <c>init.nested_docker: false</c>.
 /// </summary>
-internal sealed class NestedDocker(Container container, ClientProxy proxy)
+internal sealed class NestedDocker(Container container, ClientProxy proxy, EgressRules egress)
 {
     private const int LargestFile = 1 << 20;
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
@@ -42,7 +42,7 @@ internal sealed class NestedDocker(Container container, ClientProxy proxy)
     /// <summary>When the daemon answers, and with it its bridge has an address.</summary>
     public void Connect()
     {
-        var address = !IsWanted ? null : NestedRelay.FindAddress();
+        var address = !IsWanted ? null : NestedRelay.FindAddress(egress.Uplinks);
         try
         {
             if (address is not null && !_isReached)

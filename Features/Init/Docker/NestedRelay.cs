@@ -13,12 +13,14 @@ internal sealed class NestedRelay(int port)
 {
     private const string Bridge = "docker0";
 
-    /// <summary>The address by which nested containers know this one; null when Docker has no bridge of its own.</summary>
-    public static IPAddress? FindAddress()
+    /// <summary>The address by which nested containers know this one; null when Docker has no bridge of its own. An uplink may have the name of one:
+    /// whoever is behind that is not offered the proxy.</summary>
+    /// <param name="uplinks">Bridges that are none of Docker's.</param>
+    public static IPAddress? FindAddress(IEnumerable<NetworkBridge> uplinks)
     {
         try
         {
-            return InterfaceAddress.Find(Bridge);
+            return NetworkBridge.All().Any(bridge => bridge.Name == Bridge && uplinks.All(uplink => uplink.Index != bridge.Index)) ? InterfaceAddress.Find(Bridge) : null;
         }
         catch (LibcException)
         {

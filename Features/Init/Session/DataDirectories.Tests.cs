@@ -29,6 +29,17 @@ public sealed class DataDirectoriesTests : IDisposable
         Assert.Contains("warning: no user discobot-proxy could be made, the proxy runs as root: ", _fixture.Output, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(true, "has the number of the proxy's own user")]
+    [InlineData(false, "is in the proxy's group")]
+    public async Task An_agent_with_a_number_of_the_proxys_is_told_of(bool isUser, string warning)
+    {
+        var agent = ContainerFixture.Agent;
+        _fixture.Write("etc/passwd", $"discobot-proxy:x:{(isUser ? agent.User : 990)}:{agent.Group}::/:/bin/false\n");
+        await RunAsync();
+        Assert.Contains($"warning: {agent.Name} {warning}", _fixture.Output, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task The_volume_is_taken_back_from_the_agent_with_all_that_is_the_proxys()
     {

@@ -14,6 +14,7 @@ internal sealed class DataDirectories(Container container)
     {
         var user = FindProxyUser();
         var owner = user?.Owner ?? Owner.Root;
+        WarnOfSharedNumbers(owner);
         Directory.CreateDirectory(container.Paths.Data);
         using var data = DirectoryHandle.OpenTrusted(container.Paths.Data);
         WarnOfKnownKey(data);
@@ -40,6 +41,23 @@ internal sealed class DataDirectories(Container container)
         {
             container.Log.Warning($"no user {ProxyUserName} could be made, the proxy runs as root: {error.Message}");
             return null;
+        }
+    }
+
+    // What an image says of its users is believed, and then told.
+    private void WarnOfSharedNumbers(Owner proxy)
+    {
+        if (container.Agent.User == Libc.GetUser())
+            return;
+        if (container.Agent.User == proxy.User)
+        {
+            container.Log.Warning($"{container.Agent.Name} has the number of the proxy's own user ({proxy.User}): the key of the authority and all that the proxy keeps from the agent are the agent's; "
+                + $"give {ProxyUserName} another number in /etc/passwd, or set AGENT_USER to another user");
+        }
+        else if (container.Agent.Groups.Contains(proxy.Group))
+        {
+            container.Log.Warning($"{container.Agent.Name} is in the proxy's group ({proxy.Group}): files that only this group may read, the proxy's log and secrets in files, are the agent's to read; "
+                + $"give {ProxyUserName} a group of its own in /etc/passwd and /etc/group");
         }
     }
 

@@ -18,6 +18,8 @@ internal sealed class AgentApi(Container container, ClientProxy proxy, EgressRul
             Foreground = true,
             FileMask = container.FileMask,
             DropsCapabilities = egress.Confines,
+            LimitsSockets = egress.Confines,
+            EndsWithUs = egress.Confines ? Signal.Kill : Signal.Terminate,
             NoNewPrivileges = egress.NoNewPrivileges,
             WorkingDirectory = container.Paths.Workspace,
             Environment = proxy.AgentEnvironment(),

@@ -21,6 +21,15 @@ public sealed class ProxyConfigTests : IDisposable
         Assert.Equal((new Owner(0, 991), 0x1A0u), (Libc.StatusOf(copy)!.Value.Owner, Libc.StatusOf(copy)!.Value.Permissions));
     }
 
+    /// <summary>It may hold credentials. The group says nothing where the agent is in it.</summary>
+    [Fact]
+    public async Task An_agent_in_the_proxys_group_cannot_read_it()
+    {
+        await RunAsync(new Owner(990, _fixture.Container.Agent.Group));
+        var copy = Libc.StatusOf(_fixture.At(".data/proxy/config.yaml"))!.Value;
+        Assert.Equal((new Owner(990, _fixture.Container.Agent.Group), 0x100u), (copy.Owner, copy.Permissions));
+    }
+
     [Fact]
     public async Task Without_one_the_built_in_default_is_written()
     {

@@ -23,7 +23,7 @@ internal sealed class ProxyConfig(Container container)
             container.Log.Error($"proxy configuration NOT used:\n  {string.Join("\n  ", refused)}");
         container.Log.Info($"proxy config: {choice.Source}");
 
-        var file = Place(choice.Text, volume.ProxyOwner.Group);
+        var file = Place(choice.Text, volume.ProxyOwner);
         Publish(container, choice.Summary.State with { Config = file, Policy = policy, LogFile = ProxyDaemon.LogsToFile(choice.Summary) ? ProxyDaemon.SeenLog : choice.Summary.LogFile });
         var secrets = choice.Summary.SecretVariables.Where(container.Environment.ContainsKey).ToList();
         if (secrets.Count > 0)
@@ -66,14 +66,14 @@ internal sealed class ProxyConfig(Container container)
     }
 
     // What is in force is the container's own: where several have the volume, one of them has the file there, or each start would rewrite the rules of all.
-    private string Place(string text, uint group)
+    private string Place(string text, Owner proxy)
     {
         if (new VolumeLocks(container).TakeForLife("proxy-config") is { } holder)
         {
             container.Log.Info($"the proxy's configuration is kept in {container.Paths.Run}: that of this volume is {holder}'s");
             try
             {
-                return PlaceInRun(text, group);
+                return PlaceInRun(text, proxy);
             }
             catch (Exception error) when (error is IOException or UnauthorizedAccessException)
             {
@@ -84,20 +84,20 @@ internal sealed class ProxyConfig(Container container)
 
         try
         {
-            Write(container.Paths.Proxy, text, group);
+            Write(container.Paths.Proxy, text, proxy);
             return container.Paths.ProxyConfig;
         }
         catch (IOException error)
         {
             // A volume that is full, as the agent can make it, must not change the rules.
             container.Log.Warning($"the proxy's configuration is kept in {container.Paths.Run}: {error.Message}");
-            return PlaceInRun(text, group);
+            return PlaceInRun(text, proxy);
         }
     }
 
-    private string PlaceInRun(string text, uint group)
+    private string PlaceInRun(string text, Owner proxy)
     {
-        Write(Directory.CreateDirectory(container.Paths.Run).FullName, text, group);
+        Write(Directory.CreateDirectory(container.Paths.Run).FullName, text, proxy);
         return Path.Combine(container.Paths.Run, FileName);
     }
 
@@ -115,11 +115,12 @@ internal sealed class ProxyConfig(Container container)
         }
     }
 
-    // May hold credentials: the proxy reads it, and only root changes it.
-    private static void Write(string directory, string text, uint group)
+    // May hold credentials: the proxy reads it, and only root changes it. Where the agent is in the proxy's group, that cannot be said by a group.
+    private void Write(string directory, string text, Owner proxy)
     {
         using var handle = DirectoryHandle.OpenTrusted(directory);
-        handle.WriteBytes(FileName, Encoding.UTF8.GetBytes(text), 0x1A0 /* 0640 */, new Owner(Libc.GetUser(), group));
+        var (permissions, owner) = container.Agent.Groups.Contains(proxy.Group) ? (0x100u /* 0400 */, proxy) : (0x1A0u /* 0640 */, new Owner(Libc.GetUser(), proxy.Group));
+        handle.WriteBytes(FileName, Encoding.UTF8.GetBytes(text), permissions, owner);
     }
 
     /// <summary>The text of the workspace's own configuration; null when it has none that can be read.</summary>

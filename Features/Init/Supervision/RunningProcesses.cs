@@ -38,8 +38,11 @@ internal sealed class RunningProcesses : IDisposable
     /// <param name="log">Where its failure is told.</param>
     public void InBackground(string name, Func<CancellationToken, Task> run, InitLog log) => _watches.Add(UntilStopAsync(name, run, log));
 
-    /// <summary>Keeps what lasts until the process ends.</summary>
+    /// <summary>Keeps what lasts until the stop is over.</summary>
     public void Hold(IDisposable lease) => _held.Add(lease);
+
+    /// <summary>Lets go of that: nothing that was started runs any more.</summary>
+    public void Release() => _held.ForEach(lease => lease.Dispose());
 
     /// <summary>Ends the watch: nothing is started again after this.</summary>
     public async Task BeginStopAsync()

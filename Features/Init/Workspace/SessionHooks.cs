@@ -71,6 +71,8 @@ internal sealed class SessionHooks(Container container, ClientProxy proxy, Egres
                 User = hook.AsRoot ? null : container.Agent.Name,
                 FileMask = hook.AsRoot ? null : container.FileMask,
                 DropsCapabilities = egress.Confines,
+                LimitsSockets = egress.Confines,
+                EndsWithUs = egress.Confines ? Signal.Kill : Signal.Terminate,
                 NoNewPrivileges = egress.NoNewPrivileges,
                 WorkingDirectory = container.Paths.Workspace,
                 Environment = HookEnvironment(hook),

@@ -26,8 +26,14 @@ internal sealed record Launch(string Name, IReadOnlyList<string> Command)
     /// <summary>Its umask; null is ours.</summary>
     public uint? FileMask { get; init; }
 
+    /// <summary>What ends it when we are gone without a stop.</summary>
+    public Signal EndsWithUs { get; init; } = Signal.Terminate;
+
     /// <summary>Whether it may never again change the network's rules, look into other processes or mount.</summary>
     public bool DropsCapabilities { get; init; }
+
+    /// <summary>Whether it has none of those families of sockets that no packet filter sees.</summary>
+    public bool LimitsSockets { get; init; }
 
     /// <summary>Whether set-user-ID programs give it nothing.</summary>
     public bool NoNewPrivileges { get; init; }
@@ -46,7 +52,7 @@ internal sealed record Launch(string Name, IReadOnlyList<string> Command)
         }
 
         yield return "--pdeathsig";
-        yield return "TERM";
+        yield return EndsWithUs.Short();
         if (Foreground)
         {
             yield return "--setpgid";
@@ -75,6 +81,8 @@ internal sealed record Launch(string Name, IReadOnlyList<string> Command)
             yield return "--escaped";
         if (DropsCapabilities)
             yield return "--drop-capabilities";
+        if (LimitsSockets)
+            yield return "--limit-sockets";
         if (NoNewPrivileges)
             yield return "--no-new-privs";
         foreach (var directory in LinklessDirectories)

@@ -31,6 +31,9 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
     /// <summary>Whether it may never again change the network's rules, look into other processes or mount, not even as root.</summary>
     public bool DropsCapabilities { get; init; }
 
+    /// <summary>Whether it has none of those families of sockets that no packet filter sees.</summary>
+    public bool LimitsSockets { get; init; }
+
     /// <summary>Whether set-user-ID programs give it nothing (PR_SET_NO_NEW_PRIVS).</summary>
     public bool NoNewPrivileges { get; init; }
 
@@ -57,10 +60,15 @@ internal sealed record ProgramReplacement(IReadOnlyList<string> Command)
             LinklessMounts.Enter(LinklessDirectories);
         if (DropsCapabilities)
             DropCapabilities();
+        // Who may gain privileges later needs one to be limited; who may not, needs none.
+        if (LimitsSockets && !NoNewPrivileges)
+            SocketFamilies.Limit();
         if (User is { } user)
             Become(user);
         if (NoNewPrivileges)
             Check(Libc.ProcessControl(Libc.SetNoNewPrivileges, 1, 0, 0, 0), "prctl");
+        if (LimitsSockets && NoNewPrivileges)
+            SocketFamilies.Limit();
         if (ParentDeathSignal is { } signal)
             DieWith(parent, signal);
         // As that user: root would follow the user's links to where only root may go, and is nobody on a file system of others (NFS, FUSE).

@@ -38,6 +38,14 @@ public sealed class UserDatabaseTests : IDisposable
         Assert.Equal(5, File.ReadAllLines(Path.Combine(_etc, "group")).Length);
     }
 
+    /// <summary>A user's own group may have no line.</summary>
+    [Fact]
+    public void A_group_that_is_added_is_nobodys_yet()
+    {
+        File.AppendAllText(Path.Combine(_etc, "passwd"), "\nworker:x:1001:999::/:/bin/sh\n");
+        Assert.DoesNotContain(_users.FindOrAddSystemUser("svc", "/var/svc").Group, new uint[] { 998, 999 });
+    }
+
     [Fact]
     public void A_member_is_added_to_its_group_once()
     {

@@ -41,7 +41,8 @@ internal sealed class UserDatabase(string etc)
     {
         if (FindGroup(name) is { } existing)
             return existing;
-        var number = FreeNumber(Lines(GroupFile));
+        // One that is a user's without a line of its own would be that user's group.
+        var number = FreeNumber(Lines(GroupFile).Where(f => f.Length > 2).Select(f => f[2]).Concat(Lines(PasswdFile).Where(f => f.Length > 3).Select(f => f[3])));
         Append(GroupFile, $"{name}:x:{number}:");
         return number;
     }
@@ -62,7 +63,7 @@ internal sealed class UserDatabase(string etc)
             return existing;
         var group = FindOrAddGroup(name);
         var taken = Lines(PasswdFile);
-        var user = taken.Any(f => f.Length > 2 && f[2] == Text(group)) ? FreeNumber(taken) : group;
+        var user = taken.Any(f => f.Length > 2 && f[2] == Text(group)) ? FreeNumber(taken.Where(f => f.Length > 2).Select(f => f[2])) : group;
         Append(PasswdFile, $"{name}:x:{user}:{group}:Discobot proxy:{home}:/sbin/nologin");
         return Find(name) ?? throw new IOException($"{PasswdFile} does not show the user {name} that was added");
     }
@@ -95,9 +96,9 @@ internal sealed class UserDatabase(string etc)
     private static string Text(uint number) => number.ToString(CultureInfo.InvariantCulture);
 
     // System accounts count down from 999, where useradd and adduser begin as well (login.defs, SYS_UID_MAX).
-    private static uint FreeNumber(List<string[]> lines)
+    private static uint FreeNumber(IEnumerable<string> numbers)
     {
-        var taken = lines.Where(f => f.Length > 2).Select(f => f[2]).ToHashSet();
+        var taken = numbers.ToHashSet();
         for (var number = 999u; number >= 100; number--)
         {
             if (!taken.Contains(Text(number)))
