@@ -26,6 +26,7 @@ internal static class ObservedMetrics
     [
         ("entries", "Bodies in the cache.", s => s.Entries),
         ("size_bytes", "Bytes of all bodies in the cache.", s => s.CurrentSize),
+        ("disk_size_bytes", "Bytes that bodies and records take of the disk, whole blocks.", s => s.DiskSize),
         ("max_size_bytes", "Bytes that the cache may hold (cache.max_size).", s => s.MaxSize),
     ];
 

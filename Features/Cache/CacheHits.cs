@@ -67,7 +67,7 @@ internal sealed partial class CacheHits(CacheStore store, CacheStats stats, ILog
         // Conditions and ranges are about a 200 (RFC 9110, 13.2.1 and 14.2).
         var metadata = record.Metadata;
         // RFC 9111, 4.3.2: where the origin did not say when it was changed, when it was sent counts.
-        response.StatusCode = metadata.Status == 200 ? Precondition.Evaluate(request, metadata.ETag, metadata.LastModified ?? metadata.Header("Date")) : metadata.Status;
+        response.StatusCode = metadata.Status == 200 ? Precondition.EvaluateStored(request, metadata.ETag, metadata.LastModified ?? metadata.Header("Date")) : metadata.Status;
         if (response.StatusCode == StatusCodes.Status200OK)
             (from, end) = ApplyRange(request, response, body, metadata);
         var hasBody = response.StatusCode is not (204 or 304 or 412 or 416);

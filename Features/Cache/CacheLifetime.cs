@@ -17,12 +17,13 @@ internal sealed class CacheLifetime(CacheStore store, Fills fills, CacheScrub sc
         return Task.CompletedTask;
     }
 
-    /// <summary>Downloads under way end or are broken off with <paramref name="cancellationToken"/>; what is complete gets its name on disk.</summary>
+    /// <summary>Downloads under way end or are broken off with <paramref name="cancellationToken"/>; what is complete gets its name on disk, as far as there is time for it.</summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         await _stopping.CancelAsync();
         await fills.DrainAsync(cancellationToken);
-        await store.CommittedAsync();
+        // What has no name by then is swept at the next start.
+        await store.CommittedAsync().WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await _upkeep.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (rules.Value.Options.Enabled)
             store.SaveSnapshot();

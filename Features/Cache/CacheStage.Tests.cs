@@ -45,6 +45,9 @@ internal sealed class CacheStage : IAsyncDisposable
     /// <summary>What the remote store's credentials are read from.</summary>
     public Dictionary<string, string> RemoteVariables { get; } = [];
 
+    /// <summary>How long an answer is waited for there.</summary>
+    public TimeSpan Answering { get; set; } = TimeSpan.FromMinutes(10);
+
     /// <summary>Ends when there is a connection to the origin: at once, unless a test holds it up.</summary>
     public Func<CancellationToken, Task> Connect { get; set; } = _ => Task.CompletedTask;
 
@@ -102,7 +105,7 @@ internal sealed class CacheStage : IAsyncDisposable
                 app.Run(ForwardAsync);
             },
             services => services.AddCache(Options, Silence).AddRemoteCache(Options, RemoteVariables, _ => Task.FromResult(new System.Security.Cryptography.X509Certificates.X509Certificate2Collection()))
-                .AddSingleton(new CircuitBreaker(Time, RemoteBudget)).AddSingleton<TimeProvider>(Time).AddSingleton(new Downloads.CacheLimits(Silence == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : Silence) { Connecting = Connecting }).AddSingleton(StreamIdle.Unlimited)
+                .AddSingleton(new CircuitBreaker(Time, RemoteBudget)).AddSingleton<TimeProvider>(Time).AddSingleton(new Downloads.CacheLimits(Silence == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : Silence) { Connecting = Connecting, Answering = Answering }).AddSingleton(StreamIdle.Unlimited)
                 .AddSingleton<IUpstream>(_ => new DirectUpstream(this)).AddSingleton<UpstreamRequests>()
                 .AddSingleton<IRequestRewriter>(new Rewriter(this)).AddSingleton<OpenTraffic>().AddSingleton<UpstreamBytes>().AddSingleton<IEgressPolicy>(Policy)
                 .AddSingleton(Prometheus.Metrics.WithCustomRegistry(Prometheus.Metrics.NewCustomRegistry()))

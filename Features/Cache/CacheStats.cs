@@ -33,7 +33,7 @@ internal sealed class CacheStats
         return new CacheStatistics(
             hits, misses, Interlocked.Read(ref _stores), Interlocked.Read(ref _evictions), Interlocked.Read(ref _errors), index.Size,
             hits + misses == 0 ? 0 : Math.Round((double)hits / (hits + misses), 3),
-            index.Count, maxSize, Interlocked.Read(ref _shared), Interlocked.Read(ref _bytesServed), Interlocked.Read(ref _offline));
+            index.Count, maxSize, Interlocked.Read(ref _shared), Interlocked.Read(ref _bytesServed), Interlocked.Read(ref _offline), index.DiskSize);
     }
 }
 
@@ -50,7 +50,8 @@ internal sealed record CacheStatistics(
     [property: JsonPropertyName("max_size")] long MaxSize,
     [property: JsonPropertyName("shared")] long Shared,
     [property: JsonPropertyName("bytes_served")] long BytesServed,
-    [property: JsonPropertyName("offline")] long Offline)
+    [property: JsonPropertyName("offline")] long Offline,
+    [property: JsonPropertyName("disk_size")] long DiskSize)
 {
     /// <summary>Of <c>cache.remote</c>; null where there is none.</summary>
     [JsonPropertyName("remote")]

@@ -68,7 +68,7 @@ internal sealed class ContentCache(CacheStore store, CacheStats stats, RedirectM
         if (store.Index.Peek(target) is { } entry)
             return CacheExplanation.Hit(target, entry);
         return CacheExplanation.Miss(target, Methods.IsGet(method),
-            isHere: target is { Provable: true, Digest: { } digest } && store.Index.OfBody(digest.Hash).Count > 0,
+            isHere: target is { Provable: true, Digest: { } digest } && store.Index.HasBody(digest.Hash),
             target.Provable ? current.Options.Shared : null, isAsked: remote is not null && target is { Provable: true, Digest: not null });
     }
 }

@@ -40,8 +40,12 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
             }
 
             // Whatever the request carries: a server may have kept what it was sent with another, and a cache what it answered.
-            if (secret.Redacts && value is { } held && secret.WhyNot(context.Request.Method, request.Scheme, request.Target.Host, request.Client) is null)
-                Redaction.Of(context).Add(secret.Name, held, secret.Placeholder);
+            if (secret.Redacts && secret.WhyNot(context.Request.Method, request.Scheme, request.Target.Host, request.Client) is null)
+            {
+                _ = secret.Read();
+                foreach (var held in request.Replacements?.GetValueOrDefault(secret.Placeholder) is { } judged ? secret.Values.Prepend(judged).Distinct() : secret.Values)
+                    Redaction.Of(context).Add(secret.Name, held, secret.Placeholder);
+            }
         }
 
         if (sent is not null)

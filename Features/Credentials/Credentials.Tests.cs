@@ -241,6 +241,21 @@ public sealed class CredentialsTests : IAsyncLifetime
         await AssertShownNowhereAsync("\"path\":\"/cached\"");
     }
 
+    [Theory]
+    [InlineData("rotated-s3cret\n")]
+    [InlineData("")]
+    public async Task What_is_cached_shows_no_value_that_the_file_has_had(string next)
+    {
+        await RestartAsync($"{Section}\ncache: {{ dir: {{DIR}}/cache, rules: [{{host: localhost, pattern: \"^/public\"}}] }}");
+        using var first = await AskAsync($"{Own}/public", request => request.Headers.TryAddWithoutValidation("X-Key", Placeholder("GITHUB_TOKEN")));
+        Assert.Equal($"key={Placeholder("GITHUB_TOKEN")}", await first.Content.ReadAsStringAsync());
+        await File.WriteAllTextAsync(Path.Combine(Directory, "token"), next);
+        var secret = _proxy.Services.GetRequiredService<IReadOnlyList<HeldSecret>>().Single(s => s.Name == "github");
+        await Eventually.TrueAsync(() => Task.FromResult(secret.Read().Value != Secret));
+        using var stored = await AskAsync($"{Own}/public", _ => { });
+        Assert.Equal(($"key={Placeholder("GITHUB_TOKEN")}", "HIT"), (await stored.Content.ReadAsStringAsync(), Assert.Single(stored.Headers.GetValues("X-Cache"))));
+    }
+
     /// <summary>A request may wait long after it was judged, as for an approval, and a file that is written anew holds half a value or none meanwhile.</summary>
     [Fact]
     public async Task What_was_judged_is_what_is_sent()
@@ -290,6 +305,14 @@ public sealed class CredentialsTests : IAsyncLifetime
 
     private async Task AnswerAsync(HttpContext context)
     {
+        if (context.Request.Path == "/public")
+        {
+            context.Response.ContentType = "text/plain";
+            context.Response.Headers.CacheControl = "public, max-age=600";
+            await context.Response.WriteAsync($"key={context.Request.Headers["X-Key"]}");
+            return;
+        }
+
         var fields = string.Concat(context.Request.Headers.Select(field => $"{field.Key}: {field.Value}\n"));
         _seen.Enqueue((context.Features.Get<Microsoft.AspNetCore.Http.Features.IHttpRequestFeature>()!.RawTarget, "\n" + fields));
         if (context.WebSockets.IsWebSocketRequest)

@@ -7,7 +7,12 @@ namespace Discobot.Features.Credentials;
 /// <summary>One secret at work: its placeholder, its value as it is now, and where it may go.</summary>
 internal sealed class HeldSecret(Credential credential, string placeholder, SecretFiles files, HostSet unverified, SecretCommand? command = null)
 {
+    // A server, or the cache, may repeat what was sent before its file changed.
+    private const int MaxFormer = 8;
+
     private readonly HostSet _hosts = new(credential.Hosts);
+    private readonly Lock _lock = new();
+    private string[] _values = [];
 
     public string Name => credential.Name;
 
@@ -35,10 +40,29 @@ internal sealed class HeldSecret(Credential credential, string placeholder, Secr
     public (string? Value, string? Problem) Read()
     {
         if (command is not null)
-            return command.Read();
+        {
+            var said = command.Read();
+            if (said.Value is { } known)
+                Note(known);
+            return said;
+        }
+
         var held = files.Get(credential.Value!);
         var problem = held.Problem ?? CredentialOptions.ValueProblem(credential.Value!, held.Value);
+        if (problem is null && held.Value is { } value)
+            Note(value);
         return problem is null ? (held.Value, null) : (null, problem);
+    }
+
+    /// <summary>The values that it has had since the start, the newest first, so many as are remembered.</summary>
+    public IReadOnlyList<string> Values => Volatile.Read(ref _values);
+
+    private void Note(string value)
+    {
+        if (Volatile.Read(ref _values) is [var newest, ..] && newest == value)
+            return;
+        lock (_lock)
+            Volatile.Write(ref _values, [value, .. _values.Where(former => former != value).Take(MaxFormer)]);
     }
 }
 

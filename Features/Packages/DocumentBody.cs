@@ -4,7 +4,10 @@ namespace Discobot.Features.Packages;
 /// The body of an answer: kept when it can be a document that has to be read, which its first byte and its type tell; else passed on to the client as
 /// it comes, as downloads of any size must be.
 /// </summary>
-internal sealed class DocumentBody(HttpContext asked, HttpContext? client) : Stream
+/// <param name="asked">Whose answer it is.</param>
+/// <param name="client">Whom it is passed on to; null for nobody.</param>
+/// <param name="enter">Waits until so many bytes may be kept.</param>
+internal sealed class DocumentBody(HttpContext asked, HttpContext? client, Func<long, ValueTask> enter) : Stream
 {
     /// <summary>Of one document as it is sent. The largest of npm's have some 30 MB.</summary>
     public const int MaxSize = 64 << 20;
@@ -59,6 +62,7 @@ internal sealed class DocumentBody(HttpContext asked, HttpContext? client) : Str
             throw new DocumentTooLargeException();
         }
 
+        await enter(_kept.Length + buffer.Length);
         _kept.Write(buffer.Span);
     }
 
@@ -81,13 +85,13 @@ internal sealed class DocumentBody(HttpContext asked, HttpContext? client) : Str
 
     private bool IsDocument(ReadOnlySpan<byte> first)
     {
-        if (asked.Response.StatusCode != StatusCodes.Status200OK)
+        if (asked.Response.StatusCode is < 200 or >= 300)
             return false;
         var type = asked.Response.ContentType ?? "";
         if (type.Contains("json", StringComparison.OrdinalIgnoreCase))
             return true;
         // A registry of plain files calls everything octets; JSON it is all the same. What is packed is looked at later.
-        return asked.Response.Headers.ContentEncoding.Count > 0 || first.TrimStart(" \t\r\n\xef\xbb\xbf"u8) is [(byte)'{', ..];
+        return asked.Response.Headers.ContentEncoding.Count > 0 || first.TrimStart(" \t\r\n\xef\xbb\xbf"u8) is [] or [(byte)'{', ..];
     }
 }
 

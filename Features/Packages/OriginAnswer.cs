@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using Discobot.Features.Packages.Documents;
 
 namespace Discobot.Features.Packages;
 
@@ -14,36 +14,12 @@ internal sealed record OriginAnswer(int Status, IHeaderDictionary Fields, ReadOn
     /// <summary>Why it cannot be used; null when it can.</summary>
     public string? Problem { get; init; }
 
-    /// <summary>The body without its content coding; null when that is unknown, malformed, or too large.</summary>
-    public async ValueTask<ReadOnlyMemory<byte>?> UnpackAsync(CancellationToken cancel)
-    {
-        if (Problem is not null)
-            return null;
-        var coding = Fields.ContentEncoding.ToString().Trim().ToLowerInvariant();
-        if (coding is "" or "identity")
-            return Body;
-        using var packed = MemoryMarshal.TryGetArray(Body, out var sent)
-            ? new MemoryStream(sent.Array!, sent.Offset, sent.Count, writable: false) : new MemoryStream(Body.ToArray());
-        await using var unpacking = ContentCodings.Decoding(packed, coding);
-        if (unpacking is null)
-            return null;
-        try
-        {
-            using var unpacked = new MemoryStream();
-            var buffer = new byte[64 << 10];
-            int count;
-            while ((count = await unpacking.ReadAsync(buffer, cancel)) > 0)
-            {
-                if (unpacked.Length + count > MaxUnpacked)
-                    return null;
-                unpacked.Write(buffer, 0, count);
-            }
+    /// <summary>Whether it says that there is a document: 200, and what else clients take for it.</summary>
+    public bool IsSuccess => Status is >= 200 and < 300 and not (StatusCodes.Status204NoContent or StatusCodes.Status205ResetContent);
 
-            return unpacked.GetBuffer().AsMemory(0, (int)unpacked.Length);
-        }
-        catch (InvalidDataException)
-        {
-            return null;
-        }
-    }
+    /// <summary>Whether it is to be JSON and is none, so that nobody knows what a client makes of it.</summary>
+    /// <param name="text">Of <see cref="DocumentMemory.UnpackAsync"/>.</param>
+    public bool IsMalformed(ReadOnlyMemory<byte> text) =>
+        (text.IsEmpty ? !Body.IsEmpty : Fields.ContentType.ToString().Contains("json", StringComparison.OrdinalIgnoreCase) || text.Span.TrimStart(" \t\r\n"u8) is [(byte)'{', ..])
+        && !JsonMembers.IsValue(text);
 }

@@ -15,14 +15,18 @@ internal sealed class OriginQuestion
         "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range", "Accept", "Accept-Encoding", "Connection",
     ];
 
+    private readonly DocumentMemory _memory;
+    private readonly HttpContext _client;
     private readonly HttpContext _context;
     private readonly Lifetime _lifetime;
 
+    /// <param name="memory">Where the answer is kept.</param>
     /// <param name="client">Who is answered.</param>
     /// <param name="address">What is asked for.</param>
     /// <param name="accept">Which form of it.</param>
-    public OriginQuestion(HttpContext client, ProxiedRequest address, string accept)
+    public OriginQuestion(DocumentMemory memory, HttpContext client, ProxiedRequest address, string accept)
     {
+        (_memory, _client) = (memory, client);
         var features = new FeatureCollection();
         var request = new HttpRequestFeature { Method = HttpMethods.Get, Protocol = HttpProtocol.Http11, Scheme = address.Scheme, Path = "/", RawTarget = address.PathAndQuery };
         features.Set<IHttpRequestFeature>(request);
@@ -55,7 +59,7 @@ internal sealed class OriginQuestion
     /// <param name="next">The stages that follow.</param>
     public async Task<OriginAnswer> AskAsync(RequestDelegate next)
     {
-        var body = new DocumentBody(_context, PassOthersTo);
+        var body = new DocumentBody(_context, PassOthersTo, size => _memory.EnterAsync(_client, size));
         _context.Features.Set<IHttpResponseBodyFeature>(new StreamResponseBodyFeature(body));
         try
         {
@@ -76,11 +80,12 @@ internal sealed class OriginQuestion
 
         return new OriginAnswer(_context.Response.StatusCode, _context.Response.Headers, body.Bytes)
         {
-            Problem = body.IsTooLarge ? $"is larger than {DocumentBody.MaxSize >> 20} MiB" : _lifetime.IsAborted || IsShort(body) ? "broke off" : null,
+            Problem = body.IsTooLarge ? $"is larger than {DocumentBody.MaxSize >> 20} MiB" : _lifetime.IsAborted || IsShort(body) ? "broke off"
+                : _context.Response.StatusCode == StatusCodes.Status206PartialContent ? "is a part of one" : null,
         };
     }
 
-    private bool IsShort(DocumentBody body) => _context.Response.StatusCode == StatusCodes.Status200OK && _context.Response.ContentLength is { } length && length != body.Bytes.Length;
+    private bool IsShort(DocumentBody body) => _context.Response.StatusCode is >= 200 and < 300 && !HttpMethods.IsHead(_context.Request.Method) && _context.Response.ContentLength is { } length && length != body.Bytes.Length;
 
     // What the stages abort is the client's own connection, unless somebody else waits for their answer.
     private sealed class Lifetime : IHttpRequestLifetimeFeature

@@ -35,6 +35,14 @@ public sealed class PackageOptionsTests
     [Fact]
     public void Nothing_is_kept_back_unless_it_is_asked_for() => Assert.False(new AgeRules(Read("{}").Options).IsOn);
 
+    [Theory]
+    [InlineData("3", "config.yaml:1:21: packages.min_age: give a unit, as 3d")]
+    [InlineData("'72.5'", "config.yaml:1:21: packages.min_age: give a unit, as 72.5d")]
+    [InlineData("0", "")]
+    [InlineData("3d", "")]
+    public void An_age_without_a_unit_is_refused(string age, string error) =>
+        Assert.StartsWith(error, Read($"{{min_age: {age}}}").Errors, StringComparison.Ordinal);
+
     [Fact]
     public void Mistakes_are_told_with_their_places()
     {

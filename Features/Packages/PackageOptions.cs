@@ -25,7 +25,7 @@ internal sealed record PackageOptions
         fallback ??= new PackageOptions();
         return new PackageOptions
         {
-            MinAge = section["min_age"].AsDuration(fallback.MinAge, TimeSpan.Zero, TimeSpan.FromDays(3650)),
+            MinAge = section["min_age"].AsDuration(fallback.MinAge, TimeSpan.Zero, TimeSpan.FromDays(3650), unit: "d"),
             Before = ReadDate(section["before"], fallback.Before),
             MinAgeExclude = ReadExcluded(section["min_age_exclude"], fallback.MinAgeExclude),
         };

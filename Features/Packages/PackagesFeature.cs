@@ -16,6 +16,8 @@ internal static class PackagesFeature
         return services
             .AddSingleton(new Live<AgeRules>(new AgeRules(options)))
             .AddSingleton<PublishTimes>()
+            .AddSingleton<NpmTarballs>()
+            .AddSingleton<DocumentMemory>()
             .AddSingleton<AgeRefusals>()
             .AddSingleton<IRegistryProtocol, NpmRegistry>()
             .AddSingleton<IRegistryProtocol, PythonRegistry>()

@@ -54,13 +54,19 @@ internal sealed partial class ConfigNode
     }
 
     /// <summary>A time: <c>30s</c>, <c>1h30m</c>, <c>500ms</c>, a bare number of seconds.</summary>
-    public TimeSpan AsDuration(TimeSpan fallback, TimeSpan? min = null, TimeSpan? max = null)
+    public TimeSpan AsDuration(TimeSpan fallback, TimeSpan? min = null, TimeSpan? max = null, string? unit = null)
     {
         _shape?.Scalar(ScalarShape.Duration);
         var (least, most) = (min ?? TimeSpan.Zero, max ?? TimeSpan.FromDays(365));
         var allowed = $"must be a time from {Quantity.Format(least)} to {Quantity.Format(most)}, as in 30s, 1h30m or 500ms";
         if (!Expect(ConfigKind.Scalar, allowed))
             return fallback;
+        if (unit is not null && decimal.TryParse(_value!.Text, NumberStyles.Number, CultureInfo.InvariantCulture, out var bare) && bare != 0)
+        {
+            Error($"give a unit, as {_value.Text.Trim()}{unit}");
+            return fallback;
+        }
+
         if (Quantity.TryParseDuration(_value!.Text, out var time) && time >= least && time <= most)
             return time;
         Error($"{allowed}, not {Described}");

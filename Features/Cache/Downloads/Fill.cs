@@ -201,7 +201,7 @@ internal sealed partial class Fill
     {
         try
         {
-            if (chunk.End > _request.Options.MaxSize)
+            if (CacheEntry.Smallest(chunk.End) > _request.Options.MaxSize)
                 throw new IOException("it is larger than the cache (cache.max_size)");
             DiskFailure.Write(_temporary.File, content, chunk.Start);
         }

@@ -82,6 +82,41 @@ public sealed class FillSourceTests : IAsyncLifetime
         await CacheStage.EventuallyAsync(() => _stage.Files.Files().Length == (resumed ? 2 : 0));
     }
 
+    [Theory]
+    [InlineData("multipart/byteranges; boundary=x", 100, false)]
+    [InlineData("text/plain", 90, false)]
+    [InlineData("text/plain", 100, true)]
+    public async Task A_part_that_contradicts_itself_is_not_joined(string type, int length, bool resumed)
+    {
+        var body = _body[..200];
+        var hasBegun = new TaskCompletionSource();
+        _stage.Origin = async context =>
+        {
+            var isFirst = _stage.Asked.Count == 1;
+            context.Response.Headers.ETag = "\"v1\"";
+            context.Response.ContentType = isFirst ? "text/plain" : type;
+            context.Response.ContentLength = isFirst ? 200 : length;
+            if (!isFirst)
+                (context.Response.StatusCode, context.Response.Headers.ContentRange) = (206, "bytes 100-199/200");
+            await context.Response.Body.WriteAsync(body.AsMemory(isFirst ? 0 : 100, isFirst ? 100 : length));
+            await context.Response.Body.FlushAsync();
+            if (!isFirst)
+                return;
+            await hasBegun.Task;
+            context.Abort();
+        };
+        using var response = await _stage.GetAsync(_stage.Url("/plain/x"));
+        await using var reading = await response.Content.ReadAsStreamAsync();
+        var read = new byte[200];
+        await reading.ReadExactlyAsync(read.AsMemory(0, 100));
+        hasBegun.SetResult();
+        if (resumed)
+            await reading.ReadExactlyAsync(read.AsMemory(100));
+        else
+            await Assert.ThrowsAnyAsync<Exception>(async () => await reading.ReadExactlyAsync(read.AsMemory(100)));
+        Assert.Equal(resumed, body.SequenceEqual(read));
+    }
+
     /// <summary>The first answer did not say how long it is; the second says that it is not the end.</summary>
     [Theory]
     [InlineData("bytes 100-149/200", true)]

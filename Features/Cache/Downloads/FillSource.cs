@@ -188,6 +188,11 @@ internal sealed class FillSource : IDisposable
     private bool IsOfTheSame(HttpResponseMessage rest) => CodingOf(rest) == _coding
         && (_request.Target.Expected is not null || (rest.Headers.ETag is { IsWeak: false } tag && tag.Tag == _validator?.Tag));
 
+    // Several parts come with heads of their own between them; and who contradicts himself has sent something else.
+    private static bool IsOnePart(HttpResponseMessage rest) =>
+        rest.Content.Headers.ContentType?.MediaType?.StartsWith("multipart/byteranges", StringComparison.OrdinalIgnoreCase) != true
+        && (rest.Content.Headers.ContentRange is not { From: { } from, To: { } to } || rest.Content.Headers.ContentLength is not { } length || length == to - from + 1);
+
     private static string CodingOf(HttpResponseMessage response) => string.Join(',', response.Content.Headers.ContentEncoding);
 
     // 206 from where we are; or the whole body once more, whose beginning is skipped when the digest vouches for it.
@@ -195,7 +200,7 @@ internal sealed class FillSource : IDisposable
     {
         var range = response.Content.Headers.ContentRange;
         // Where the first answer did not say how long the body is, this one has to: its own end need not be the body's.
-        if (response.StatusCode == HttpStatusCode.PartialContent && IsOfTheSame(response) && range?.From == Position && (range.Length ?? _length) is { } length
+        if (response.StatusCode == HttpStatusCode.PartialContent && IsOfTheSame(response) && IsOnePart(response) && range?.From == Position && (range.Length ?? _length) is { } length
             && length == (_length ?? length))
         {
             _length = length;

@@ -8,6 +8,9 @@ internal sealed record CacheLimits(TimeSpan Silence)
 {
     /// <summary>How long a connection is waited for where what is stored would do as well. A lost packet is sent again after a second (RFC 6298, 2).</summary>
     public TimeSpan Connecting { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>How long the head of an answer is waited for there, once there is a connection.</summary>
+    public TimeSpan Answering { get; init; } = TimeSpan.FromSeconds(10);
 }
 
 /// <summary>The downloads under way, by the address that they download: at most one for each, and never one for two origins.</summary>

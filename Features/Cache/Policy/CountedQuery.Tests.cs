@@ -19,6 +19,8 @@ public sealed class CountedQueryTests
         Assert.Equal(counted, CountedQuery.Of(query, namesContent: true));
 
     [Theory]
+    [InlineData("", "")]
+    [InlineData("?", "?")]
     [InlineData("?a=1&b=2", "?a=1&b=2")]
     [InlineData("?se=1", "?se=sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b")]
     [InlineData("?v=3&X-Amz-Date=1&X-Amz-Signature=2", "?v=3")]

@@ -36,8 +36,9 @@ internal static class CountedQuery
     /// <returns>Empty, or with a question mark. Values of parameters whose name speaks of a secret are digests: a key is written to the disk.</returns>
     public static string Of(ReadOnlySpan<char> query, bool namesContent)
     {
+        // An empty query is another address than none (RFC 3986, 6.2.3).
         if (query.Length <= 1)
-            return "";
+            return namesContent ? "" : query.ToString();
         var parameters = query[1..].ToString().Split('&');
         var dropped = namesContent || parameters.Any(p => Signatures.Contains(NameOf(p)));
         var counted = parameters.Where(p => p.Length > 0 && !(dropped && IsSigning(NameOf(p)))).Select(Written).ToArray();

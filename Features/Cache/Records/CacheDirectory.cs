@@ -152,11 +152,18 @@ internal sealed partial class CacheDirectory(string path)
     }
 
     /// <summary>Gives a body a second, temporary name.</summary>
-    /// <returns>False when there is no such body or the file system knows no second names.</returns>
-    public bool TryLink(in Hash256 key, out string path)
+    /// <param name="key">Whose body it is.</param>
+    /// <param name="path">The name.</param>
+    /// <param name="knowsNone">Whether the file system knows no second names.</param>
+    /// <returns>False also when there is no such body, or a file can have no more names.</returns>
+    public bool TryLink(in Hash256 key, out string path, out bool knowsNone)
     {
+        // errno(3)
+        const int EPERM = 1, ENOSYS = 38, EOPNOTSUPP = 95;
         path = System.IO.Path.Join(TemporaryPath, $"{Environment.ProcessId}-{Interlocked.Increment(ref _temporaries)}.part");
-        return Link(BodyPath(key), path) == 0;
+        var isLinked = Link(BodyPath(key), path) == 0;
+        knowsNone = !isLinked && Marshal.GetLastPInvokeError() is EPERM or ENOSYS or EOPNOTSUPP;
+        return isLinked;
     }
 
     /// <summary>Deletes an entry's files, metadata first: a body alone is swept at the next start.</summary>
@@ -170,11 +177,21 @@ internal sealed partial class CacheDirectory(string path)
     public SafeFileHandle? OpenBody(in Hash256 key) => Open(BodyPath(key));
 
     /// <returns>Null when there is none or it cannot be understood.</returns>
-    public EntryMetadata? ReadMetadata(in Hash256 key, bool headers = true)
+    public EntryMetadata? ReadMetadata(in Hash256 key)
     {
         using var file = Open(MetaPath(key));
-        if (file is null)
-            return null;
+        return file is null ? null : Read(file, headers: true);
+    }
+
+    /// <summary>The same, as the index knows it.</summary>
+    public CacheEntry? ReadEntry(in Hash256 key)
+    {
+        using var file = Open(MetaPath(key));
+        return file is not null && Read(file, headers: false)?.ToEntry(RandomAccess.GetLength(file)) is { } entry && entry.Key == key ? entry : null;
+    }
+
+    private static EntryMetadata? Read(SafeFileHandle file, bool headers)
+    {
         Span<byte> small = stackalloc byte[2048];
         var read = RandomAccess.Read(file, small, 0);
         if (read < small.Length)

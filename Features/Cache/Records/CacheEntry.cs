@@ -6,6 +6,16 @@ namespace Discobot.Features.Cache.Records;
 /// </summary>
 internal sealed class CacheEntry(Hash256 key, Hash256 digest, long size, long storedAt, string origin, BodyKind kind, bool isFormer = false)
 {
+    /// <summary>What the smallest file takes of a disk.</summary>
+    public const int Block = 4096;
+
+    // Of a record in its directory, which keeps room between the names, and in the snapshot.
+    private const int NamesSize = 512;
+    private const byte FormerBit = 0x80;
+
+    // In one byte: there are millions of entries.
+    private readonly byte _kind = (byte)((byte)kind | (isFormer ? FormerBit : 0));
+
     /// <summary>SHA-256 of the key: the name of the file.</summary>
     public Hash256 Key { get; } = key;
 
@@ -22,9 +32,25 @@ internal sealed class CacheEntry(Hash256 key, Hash256 digest, long size, long st
     public string Origin { get; } = origin;
 
     /// <summary>Whether an earlier version stored it, whose keys did not tell http from https.</summary>
-    public bool IsFormer { get; } = isFormer;
+    public bool IsFormer => (_kind & FormerBit) != 0;
 
-    public BodyKind Kind { get; } = kind;
+    public BodyKind Kind => (BodyKind)(_kind & ~FormerBit);
+
+    /// <summary>Bytes that the record takes of the disk, its body aside.</summary>
+    public long RecordSize => (MetadataBlocks * (long)Block) + NamesSize;
+
+    /// <summary>Bytes that its body takes, however many share it.</summary>
+    public long BodySize => DiskSize(Size);
+
+    /// <summary>Bytes that the smallest record with a body of so many takes.</summary>
+    public static long Smallest(long body) => DiskSize(body) + Block + NamesSize;
+
+    private static long DiskSize(long bytes) => (bytes + Block - 1) / Block * Block;
+
+    /// <summary>Blocks of its metadata's file, at least one; beyond 255, which nothing that can be read again has, 255.</summary>
+    internal byte MetadataBlocks { get; init; } = 1;
+
+    internal static byte BlocksOf(long metadata) => (byte)Math.Clamp((metadata + Block - 1) / Block, 1, byte.MaxValue);
 
     /// <summary>
     /// The file's last write, in ticks, when its digest was last seen to be right; 0 before that. A file that was touched since is checked again.

@@ -17,10 +17,14 @@ internal sealed class CacheIndex(TimeProvider time)
     private CacheEntry? _oldest;
     private CacheEntry? _newest;
     private long _size;
+    private long _diskSize;
     private long _changes;
 
     /// <summary>Bytes of all bodies, each counted once however many records share it.</summary>
     public long Size { get { lock (_lock) return _size; } }
+
+    /// <summary>Bytes that all this takes of the disk, each record for itself; what <see cref="Trim"/> keeps within a limit.</summary>
+    public long DiskSize { get { lock (_lock) return _diskSize; } }
 
     public int Count { get { lock (_lock) return _byKey.Count; } }
 
@@ -63,6 +67,12 @@ internal sealed class CacheIndex(TimeProvider time)
                 all.Add(entry);
             return all;
         }
+    }
+
+    public bool HasBody(in Hash256 digest)
+    {
+        lock (_lock)
+            return _byDigest.Find(digest) is not null;
     }
 
     /// <summary>The record of a key.</summary>
@@ -145,15 +155,15 @@ internal sealed class CacheIndex(TimeProvider time)
             return RemoveLocked(entry);
     }
 
-    /// <summary>Removes least recently used entries until the bodies fit into <paramref name="maxSize"/> bytes.</summary>
+    /// <summary>Removes least recently used entries until all fits into <paramref name="maxSize"/> bytes of the disk.</summary>
     public IReadOnlyList<CacheEntry> Trim(long maxSize)
     {
         lock (_lock)
         {
-            if (_size <= maxSize)
+            if (_diskSize <= maxSize)
                 return [];
             var removed = new List<CacheEntry>();
-            while (_size > maxSize && _oldest is { } entry)
+            while (_diskSize > maxSize && _oldest is { } entry)
             {
                 RemoveLocked(entry);
                 removed.Add(entry);
@@ -203,10 +213,11 @@ internal sealed class CacheIndex(TimeProvider time)
     private void Insert(CacheEntry entry)
     {
         _byKey.Add(entry);
+        _diskSize += entry.RecordSize;
         if (entry.Size > 0)
         {
             if (_byDigest.Find(entry.Digest) is null)
-                _size += entry.Size;
+                (_size, _diskSize) = (_size + entry.Size, _diskSize + entry.BodySize);
             _byDigest.Add(entry);
         }
 
@@ -221,11 +232,12 @@ internal sealed class CacheIndex(TimeProvider time)
             return false;
         Unlink(entry);
         _byKey.Remove(entry);
+        _diskSize -= entry.RecordSize;
         if (entry.Size > 0)
         {
             _byDigest.Remove(entry);
             if (_byDigest.Find(entry.Digest) is null)
-                _size -= entry.Size;
+                (_size, _diskSize) = (_size - entry.Size, _diskSize - entry.BodySize);
         }
 
         if (--CollectionsMarshal.GetValueRefOrAddDefault(_origins, entry.Origin, out _) == 0)

@@ -8,13 +8,16 @@ namespace Discobot.Features.Cache.Records;
 /// The index as one file, least recently used first, so that order survives a restart and 100,000 entries are read in one go.
 /// A file that is torn, altered or of another version is no snapshot: the metadata files are read instead.
 /// </summary>
-/// <remarks>Layout: magic and version (8 bytes), origins (count, strings), entries (count, then 89 bytes each), SHA-256 of all before it.</remarks>
+/// <remarks>Layout: magic and version (8 bytes), origins (count, strings), entries (count, then 90 bytes each), SHA-256 of all before it.</remarks>
 internal static class CacheSnapshot
 {
     private const byte KindBits = 0x7F;
     private const byte FormerBit = 0x80;
 
-    private static ReadOnlySpan<byte> Magic => "DBCACHE3"u8;
+    private static ReadOnlySpan<byte> Magic => "DBCACHE4"u8;
+
+    // Without the blocks of the metadata; before that,
+    private static ReadOnlySpan<byte> SizelessMagic => "DBCACHE3"u8;
 
     // Without the times of use; and before that, the entries are those of a version whose keys had no scheme.
     private static ReadOnlySpan<byte> TimelessMagic => "DBCACHE2"u8;
@@ -46,12 +49,13 @@ internal static class CacheSnapshot
         var magic = new byte[Magic.Length];
         file.ReadAtLeast(magic, magic.Length, throwOnEndOfStream: false);
         var former = FormerMagic.SequenceEqual(magic);
-        var timed = Magic.SequenceEqual(magic);
+        var sized = Magic.SequenceEqual(magic);
+        var timed = sized || SizelessMagic.SequenceEqual(magic);
         if ((!former && !timed && !TimelessMagic.SequenceEqual(magic)) || !IsWhole(file))
             return [];
         file.Position = Magic.Length;
         using var reader = new BinaryReader(file, Encoding.UTF8);
-        return ReadEntries(reader, former, timed);
+        return ReadEntries(reader, former, timed, sized);
     }
 
     // Read twice rather than held in one piece, which for a million entries is 90 MB.
@@ -97,10 +101,11 @@ internal static class CacheSnapshot
             writer.Write(hosts[entry.Origin]);
             writer.Write((byte)((byte)entry.Kind | (entry.IsFormer ? FormerBit : 0)));
             writer.Write(entry.UsedSeconds);
+            writer.Write(entry.MetadataBlocks);
         }
     }
 
-    private static List<CacheEntry> ReadEntries(BinaryReader reader, bool former, bool timed)
+    private static List<CacheEntry> ReadEntries(BinaryReader reader, bool former, bool timed, bool sized)
     {
         var hosts = new string[reader.ReadInt32()];
         for (var i = 0; i < hosts.Length; i++)
@@ -115,9 +120,13 @@ internal static class CacheSnapshot
             var digest = Hash256.Read(hash);
             var (size, storedAt, host) = (reader.ReadInt64(), reader.ReadInt64(), hosts[reader.ReadInt32()]);
             var flags = reader.ReadByte();
-            var entry = new CacheEntry(key, digest, size, storedAt, host, (BodyKind)(flags & KindBits), former || (flags & FormerBit) != 0) { Missing = EntryFiles.Both };
-            if (timed)
-                entry.UsedSeconds = reader.ReadUInt32();
+            var used = timed ? reader.ReadUInt32() : (uint?)null;
+            var entry = new CacheEntry(key, digest, size, storedAt, host, (BodyKind)(flags & KindBits), former || (flags & FormerBit) != 0)
+            {
+                Missing = EntryFiles.Both,
+                MetadataBlocks = sized ? reader.ReadByte() : (byte)1,
+            };
+            entry.UsedSeconds = used ?? entry.UsedSeconds;
             entries.Add(entry);
         }
 

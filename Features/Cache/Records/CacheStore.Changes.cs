@@ -1,6 +1,3 @@
-using System.Collections.Concurrent;
-using Microsoft.Win32.SafeHandles;
-
 namespace Discobot.Features.Cache.Records;
 
 /// <summary>What comes in and what goes.</summary>
@@ -86,6 +83,8 @@ internal sealed partial class CacheStore
             if (Index.Add(entry) is { } replaced)
                 _open.Remove(replaced);
         }
+
+        Trim();
     }
 
     /// <summary>Whether there is a record of this key, or one on its way; while the directory is read, there may be.</summary>
@@ -140,17 +139,6 @@ internal sealed partial class CacheStore
             Forget(entry);
     }
 
-    /// <summary>Waits until everything added has its name on disk.</summary>
-    public Task CommittedAsync() => Task.WhenAll(_commits.Keys);
-
-    private void Track(Task commit)
-    {
-        _commits.TryAdd(commit, true);
-        commit.ContinueWith(
-            (t, commits) => ((ConcurrentDictionary<Task, bool>)commits!).TryRemove(t, out _), _commits,
-            CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-    }
-
     private void Trim()
     {
         var evicted = Index.Trim(_rules.Value.Options.MaxSize);
@@ -190,124 +178,9 @@ internal sealed partial class CacheStore
         }
     }
 
-    // Other records of the same digest had a file of their own, perhaps one that could not be read: theirs is now this one, just verified.
-    private void ShareBody(CacheEntry entry)
-    {
-        foreach (var other in Index.OfBody(entry.Digest))
-        {
-            if (other == entry)
-                continue;
-            lock (FilesOf(other.Key))
-            {
-                if (Index.Contains(other) && _directory.TryLink(entry.Key, out var second))
-                {
-                    _directory.PlaceBody(second, other.Key);
-                    other.VerifiedStamp = entry.VerifiedStamp;
-                }
-            }
-        }
-    }
-
-    private async Task LinkAsync(Task committed, CacheEntry source, CacheEntry entry, EntryMetadata metadata)
-    {
-        await committed.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
-        string? body = null;
-        string? metadataPath = null;
-        try
-        {
-            if (!_directory.TryLink(source.Key, out body))
-                return;
-            metadataPath = _directory.WriteMetadata(metadata);
-            entry.VerifiedStamp = source.VerifiedStamp;
-            var isEnded = false;
-            lock (FilesOf(entry.Key))
-            {
-                // Ended meanwhile, or another record of this key is on its way: this one is not what its origin says now.
-                if (_linking.TryGetValue(entry.Key, out var current) && current == entry)
-                {
-                    _directory.PlaceBody(body, entry.Key);
-                    _directory.PlaceMetadata(metadataPath, entry.Key);
-                    if (Index.Add(entry) is { } replaced)
-                        _open.Remove(replaced);
-                    // Whoever ends it finds it on its way, or in the index, or in both.
-                    isEnded = !_linking.TryRemove(KeyValuePair.Create(entry.Key, entry));
-                }
-            }
-
-            if (isEnded)
-                Remove(entry);
-        }
-        catch (Exception e) when (DiskFailure.Is(e))
-        {
-            LogDiskFailed("store a record", e.Message);
-        }
-        finally
-        {
-            _linking.TryRemove(KeyValuePair.Create(entry.Key, entry));
-            foreach (var path in new[] { body, metadataPath })
-            {
-                if (path is not null)
-                    CacheDirectory.DeleteTemporary(path);
-            }
-        }
-
-        Trim();
-    }
-
-    private async Task CommitAsync(
-        CacheEntry entry, StoredBody body, TemporaryBody temporary, EntryMetadata metadata, TaskCompletionSource commit, Action<string>? placed)
-    {
-        await _flushes.WaitAsync().ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-        try
-        {
-            RandomAccess.FlushToDisk(temporary.File);
-            var metadataPath = _directory.WriteMetadata(metadata);
-            lock (FilesOf(entry.Key))
-            {
-                // Evicted or cleared meanwhile: then neither file may get a name.
-                if (Index.Contains(entry))
-                    _directory.Place(temporary.Path, metadataPath, entry.Key);
-                else
-                    File.Delete(metadataPath);
-            }
-
-            ShareBody(entry);
-            placed?.Invoke(_directory.BodyPath(entry.Key));
-        }
-        catch (Exception e) when (DiskFailure.Is(e))
-        {
-            LogDiskFailed("store an entry", e.Message);
-            Drop(entry, e.Message);
-        }
-        finally
-        {
-            _flushes.Release();
-            temporary.Delete();
-            _unplaced.TryRemove(KeyValuePair.Create(entry.Key, (Task)commit.Task));
-            commit.SetResult();
-            // The next to want a small one reads it into memory.
-            if (entry.Size <= StoredBody.MemoryLimit)
-                _open.Remove(entry);
-            else
-                _open.Unpin(entry);
-            body.Release();
-        }
-    }
-
     [LoggerMessage(Level = LogLevel.Warning, Message = "cache dropped entry={Entry} reason={Reason}")]
     private partial void LogDropped(Hash256 entry, string reason);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "cache failed {Action} {Reason}")]
     private partial void LogDiskFailed(string action, string reason);
-}
-
-/// <summary>A body being written, under a name that a restart sweeps.</summary>
-internal sealed class TemporaryBody(string path, SafeFileHandle file)
-{
-    public string Path { get; } = path;
-
-    public SafeFileHandle File { get; } = file;
-
-    /// <summary>Removes the name, if it still has this one; an open handle goes on reading.</summary>
-    public void Delete() => CacheDirectory.DeleteTemporary(Path);
 }

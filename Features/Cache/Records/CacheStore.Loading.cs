@@ -102,7 +102,7 @@ internal sealed partial class CacheStore
         {
             foreach (var key in (ReadOnlySpan<CacheKey?>)[target.Key, target.Former])
             {
-                if (key is { } known && _directory.ReadMetadata(known.Hash, headers: false)?.ToEntry() is { } entry && entry.Key == known.Hash)
+                if (key is { } known && _directory.ReadEntry(known.Hash) is { } entry)
                     Index.AddNewer([entry]);
             }
         }
@@ -154,8 +154,7 @@ internal sealed partial class CacheStore
         {
             try
             {
-                var entry = _directory.ReadMetadata(keys[i], headers: false)?.ToEntry();
-                read[i] = entry?.Key == keys[i] ? entry : null;
+                read[i] = _directory.ReadEntry(keys[i]);
             }
             catch (Exception e) when (DiskFailure.Is(e))
             {

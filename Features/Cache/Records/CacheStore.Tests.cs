@@ -64,6 +64,27 @@ public sealed class CacheStoreTests : IDisposable
         Assert.Empty(_cache.Files());
     }
 
+    [Fact]
+    public async Task Equal_bodies_share_one_file_and_what_one_more_costs_does_not_grow_with_their_number()
+    {
+        const int AtOnce = 300;
+        var bytes = TemporaryCache.Body(10);
+        for (var start = 1; start <= 2; start++)
+        {
+            var store = await _cache.OpenAsync();
+            await Task.WhenAll(Enumerable.Range(0, AtOnce).Select(i => _cache.StoreAsync(store, bytes, $"host{i}-{start}.test")));
+            store.SaveSnapshot();
+            Assert.Equal(start * AtOnce, LinksOf(_cache.FileOf(_cache.Blob(bytes, "host0-1.test"))));
+
+            // Each body, each record and each second name has had a numbered name of its own, and after a start every file is new to the store.
+            var temporary = store.CreateTemporary();
+            var names = int.Parse(Path.GetFileNameWithoutExtension(temporary.Path).Split('-')[1], System.Globalization.CultureInfo.InvariantCulture);
+            Assert.InRange(names, 2 * AtOnce, 5 * AtOnce);
+            temporary.File.Dispose();
+            temporary.Delete();
+        }
+    }
+
     [Theory]
     [InlineData("https://registry.test:8443/v2/a/blobs/sha256:HEX", "registry.test:8443/v2/a/blobs/sha256:HEX", true)]
     [InlineData("http://registry.test:5000/v2/a/blobs/sha256:HEX", "registry.test:5000/v2/a/blobs/sha256:HEX", true)]
@@ -150,7 +171,7 @@ public sealed class CacheStoreTests : IDisposable
     [InlineData(false)]
     public async Task Least_recently_used_entries_go_first_and_the_order_survives_a_restart(bool restart)
     {
-        _cache.Options = _cache.Options with { MaxSize = 3000 };
+        _cache.Options = _cache.Options with { MaxSize = 3 * CacheEntry.Smallest(1000) };
         var store = await _cache.OpenAsync();
         var bodies = Enumerable.Range(0, 3).Select(_ => TemporaryCache.Body(1000)).ToArray();
         foreach (var body in bodies)
@@ -197,7 +218,7 @@ public sealed class CacheStoreTests : IDisposable
     [Fact]
     public async Task What_was_stored_after_the_last_snapshot_counts_as_used_after_all_that_is_in_it()
     {
-        _cache.Options = _cache.Options with { MaxSize = 3000 };
+        _cache.Options = _cache.Options with { MaxSize = 3 * CacheEntry.Smallest(1000) };
         var store = await _cache.OpenAsync();
         var bodies = Enumerable.Range(0, 3).Select(_ => TemporaryCache.Body(1000)).ToArray();
         await _cache.StoreAsync(store, bodies[0]);
@@ -267,13 +288,59 @@ public sealed class CacheStoreTests : IDisposable
         Assert.False(File.Exists(_cache.FileOf(target) + ".meta"));
     }
 
+    /// <summary>Records with a body of their own, with one that many share, and without any; some with metadata of several blocks.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_is_counted_bounds_the_disk_whatever_is_stored(bool restart)
+    {
+        const long MaxSize = 1_000_000;
+        _cache.Options = _cache.Options with { MaxSize = MaxSize };
+        var store = await _cache.OpenAsync();
+        var shared = TemporaryCache.Body(44);
+        for (var i = 0; i < 600; i++)
+        {
+            var body = (i % 3) switch { 0 => shared, 1 => TemporaryCache.Body(3000), _ => [] };
+            var target = _cache.Target($"https://host{i}.test/v2/a/blobs/sha256:{TemporaryCache.HexOf(body)}");
+            var temporary = store.CreateTemporary();
+            RandomAccess.Write(temporary.File, body, 0);
+            store.Add(temporary, Record(target, body, new string('x', i % 20 == 0 ? 9000 : 10))).Release();
+        }
+
+        await store.CommittedAsync();
+        if (restart)
+        {
+            // From the files, then from the snapshot.
+            for (var start = 0; start < 2; start++)
+            {
+                var counted = store.Index.DiskSize;
+                store = await _cache.OpenAsync();
+                Assert.Equal(counted, store.Index.DiskSize);
+                store.SaveSnapshot();
+            }
+        }
+
+        Assert.InRange(store.Index.DiskSize, MaxSize * 9 / 10, MaxSize);
+        // The directories and the files of the cache itself are there before anything is stored.
+        Assert.InRange(DiskUsage(), store.Index.DiskSize * 8 / 10, MaxSize + (4 * CacheEntry.Block));
+        Assert.InRange(_cache.Stats.Read(store.Index, MaxSize).DiskSize, 1, MaxSize);
+        await store.ClearAsync(CancellationToken.None);
+        Assert.Equal((0, 0L, 0L), (store.Index.Count, store.Index.Size, store.Index.DiskSize));
+    }
+
+    private long DiskUsage()
+    {
+        using var du = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("du", ["-s", "-B1", _cache.Dir]) { RedirectStandardOutput = true })!;
+        return long.Parse(du.StandardOutput.ReadToEnd().Split('\t')[0], System.Globalization.CultureInfo.InvariantCulture);
+    }
+
     [Fact]
     public async Task A_smaller_limit_takes_effect_at_once()
     {
         var store = await _cache.OpenAsync();
         await _cache.StoreAsync(store, TemporaryCache.Body(1000));
         await _cache.StoreAsync(store, TemporaryCache.Body(1000));
-        _cache.Rules.Replace(new CacheRules(_cache.Options with { MaxSize = 1500 }));
+        _cache.Rules.Replace(new CacheRules(_cache.Options with { MaxSize = CacheEntry.Smallest(1000) * 3 / 2 }));
         Assert.Equal(1000, store.Index.Size);
     }
 

@@ -55,7 +55,11 @@ internal sealed record EntryMetadata
         return null;
     }
 
-    public CacheEntry ToEntry() => new(Hash256.Of(Key), Digest, Size, StoredAt, string.Intern(CacheKey.OriginOf(Key)), Kind, Version < SchemeVersion);
+    /// <param name="length">Bytes of the file; of one that is to be written, null.</param>
+    public CacheEntry ToEntry(long? length = null) => new(Hash256.Of(Key), Digest, Size, StoredAt, string.Intern(CacheKey.OriginOf(Key)), Kind, Version < SchemeVersion)
+    {
+        MetadataBlocks = CacheEntry.BlocksOf(length ?? ToJson().Length),
+    };
 
     public byte[] ToJson()
     {

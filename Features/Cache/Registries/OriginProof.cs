@@ -15,7 +15,7 @@ internal sealed partial class OriginProof(
         if (!target.Provable || target.Digest is not { } digest || store.Index.Get(target.Key.Hash) is not null)
             return false;
         // Opening reads from the disk: not on a thread that sockets wait for (EventThreads).
-        if (store.Index.OfBody(digest.Hash).Count == 0 || await Task.Run(() => store.FindBody(digest.Hash)) is not { } body)
+        if (!store.Index.HasBody(digest.Hash) || await Task.Run(() => store.FindBody(digest.Hash)) is not { } body)
             return false;
         var asked = fills.Now();
         Proof? fields = null;

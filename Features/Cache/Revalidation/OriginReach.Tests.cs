@@ -110,6 +110,33 @@ public sealed class OriginReachTests : IAsyncLifetime
         await _stage.ExpectAsync("MISS", "two"u8.ToArray(), index);
     }
 
+    /// <summary>It takes connections, and says nothing on them, or half a head.</summary>
+    [Fact]
+    public async Task A_registry_that_is_silent_is_stood_in_for_until_it_answers()
+    {
+        _stage.Answering = TimeSpan.FromSeconds(1);
+        await _stage.RestartAsync();
+        var index = _stage.Url("/simple/thing/");
+        await _stage.ExpectAsync("MISS", "one"u8.ToArray(), index);
+        var (tries, back) = (0, new TaskCompletionSource());
+        _stage.Origin = async context =>
+        {
+            Interlocked.Increment(ref tries);
+            await back.Task;
+            await context.Response.WriteAsync("two");
+        };
+        for (var i = 0; i < 5; i++)
+        {
+            using var response = await _stage.GetAsync(index);
+            Assert.Equal(("one", true), (await response.Content.ReadAsStringAsync(), response.Headers.Contains("Warning")));
+        }
+
+        // The first request's own, and the one beside the answers that goes on.
+        await CacheStage.EventuallyAsync(() => Volatile.Read(ref tries) == 2);
+        back.SetResult();
+        await CacheStage.EventuallyAsync(() => _stage.FetchAsync(index).Result.Body.AsSpan().SequenceEqual("two"u8));
+    }
+
     [Fact]
     public async Task What_took_long_is_remembered_for_half_a_minute_and_what_was_refused_is_not()
     {

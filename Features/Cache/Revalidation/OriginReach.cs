@@ -10,7 +10,7 @@ namespace Discobot.Features.Cache.Revalidation;
 /// </summary>
 /// <remarks>
 /// Only what took long is remembered: an origin that refuses connections is asked each time, which costs nothing, and counts as soon as it is back.
-/// The memory ends with the first connection that is made, and by itself (<see cref="Memory"/>).
+/// The memory ends with the first connection that is made, of one that was connected and silent with its first answer, and by itself (<see cref="Memory"/>).
 /// </remarks>
 internal sealed class OriginReach(IUpstream upstream, CacheLimits limits, TimeProvider time)
 {
@@ -20,47 +20,68 @@ internal sealed class OriginReach(IUpstream upstream, CacheLimits limits, TimePr
     /// <summary>Why what is stored answers, then.</summary>
     public const string WasAway = "no connection could be made a moment ago";
 
+    /// <summary>The same, of one that is there.</summary>
+    public const string WasSilent = "no answer came a moment ago";
+
     private const int MaxRemembered = 1000;
 
-    private readonly ConcurrentDictionary<string, long> _away = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, Absence> _away = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, bool> _probed = new(StringComparer.Ordinal);
 
     /// <summary>Whether no connection could be made to the origin of a request, a moment ago.</summary>
     public bool IsAway(ProxiedRequest request) =>
-        _away.TryGetValue(CacheKey.OriginOf(request), out var since) && time.GetElapsedTime(since) < Memory;
+        IsRemembered(request) is { IsSilent: false };
+
+    /// <summary>Whether it took connections a moment ago, and answered nothing.</summary>
+    public bool IsSilent(ProxiedRequest request) => IsRemembered(request) is { IsSilent: true };
+
+    private Absence? IsRemembered(ProxiedRequest request) =>
+        _away.TryGetValue(CacheKey.OriginOf(request), out var absence) && time.GetElapsedTime(absence.Since) < Memory ? absence : null;
+
+    /// <summary>As below, of whom an answer is waited for as long as it takes, once there is a connection.</summary>
+    public Task<HttpResponseMessage> AskAsync(ProxiedRequest request, HttpRequestMessage message, bool isStoodInFor, CancellationToken cancel) =>
+        AskAsync(request, message, isStoodInFor, maySilent: true, cancel);
 
     /// <summary>Asks, and waits for the head of the answer.</summary>
     /// <param name="request">Whose origin it is.</param>
     /// <param name="message">What is sent.</param>
     /// <param name="isStoodInFor">Whether there is another answer: then a connection is not waited for longer than <see cref="CacheLimits.Connecting"/>,
-    /// counted from when it begins to be made: one that was kept may turn out to be dead before. One that is there may take its time.</param>
+    /// counted from when it begins to be made: one that was kept may turn out to be dead before.</param>
+    /// <param name="maySilent">Whether one that is there may take its time, and not only <see cref="CacheLimits.Answering"/>, also then.</param>
     /// <param name="cancel">Ends the question until its answer has begun.</param>
-    /// <exception cref="TimeoutException">No connection was there in time; the origin is away from now on.</exception>
-    public async Task<HttpResponseMessage> AskAsync(ProxiedRequest request, HttpRequestMessage message, bool isStoodInFor, CancellationToken cancel)
+    /// <exception cref="TimeoutException">No connection, or no answer, was there in time; the origin is away or silent from now on.</exception>
+    public async Task<HttpResponseMessage> AskAsync(ProxiedRequest request, HttpRequestMessage message, bool isStoodInFor, bool maySilent, CancellationToken cancel)
     {
         var origin = CacheKey.OriginOf(request);
         var started = time.GetTimestamp();
         var isConnected = false;
+        var answering = isStoodInFor && !maySilent ? limits.Answering : Timeout.InfiniteTimeSpan;
         // Not disposed: it may be told of a connection as the answer comes.
         var patience = new CancellationTokenSource(isStoodInFor ? limits.Connecting : Timeout.InfiniteTimeSpan, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, patience.Token);
         UpstreamRequests.WatchConnecting(message, new(
-            isKept => patience.CancelAfter(isStoodInFor && !isKept ? limits.Connecting : Timeout.InfiniteTimeSpan),
+            isKept => patience.CancelAfter(isStoodInFor && !isKept ? limits.Connecting : answering),
             () =>
             {
                 isConnected = true;
-                patience.CancelAfter(Timeout.InfiniteTimeSpan);
-                _away.TryRemove(origin, out _);
+                patience.CancelAfter(answering);
+                if (_away.TryGetValue(origin, out var absence) && !absence.IsSilent)
+                    _away.TryRemove(KeyValuePair.Create(origin, absence));
             }));
         try
         {
-            return await upstream.AskAsync(message, limits.Silence, either.Token);
+            var response = await upstream.AskAsync(message, limits.Silence, either.Token);
+            patience.CancelAfter(Timeout.InfiniteTimeSpan);
+            _away.TryRemove(origin, out _);
+            return response;
         }
         catch (Exception e) when (!cancel.IsCancellationRequested)
         {
             var isLate = patience.IsCancellationRequested;
             if (isLate || (!isConnected && ConnectionFailure.Is(e) && time.GetElapsedTime(started) >= limits.Connecting))
-                Remember(origin);
+                Remember(origin, isConnected);
+            if (isLate && isConnected)
+                throw new TimeoutException("no answer was there in time");
             if (isLate)
                 throw new TimeoutException("no connection was there in time", new SocketException((int)SocketError.TimedOut));
             throw;
@@ -99,12 +120,14 @@ internal sealed class OriginReach(IUpstream upstream, CacheLimits limits, TimePr
         }
     }
 
-    private void Remember(string origin)
+    private void Remember(string origin, bool isSilent)
     {
         if (_away.Count >= MaxRemembered)
             _away.Clear();
-        _away[origin] = time.GetTimestamp();
+        _away[origin] = new Absence(time.GetTimestamp(), isSilent);
     }
+
+    private sealed record Absence(long Since, bool IsSilent);
 
     private sealed class ProbeLease(ConcurrentDictionary<string, bool> probed, string origin) : IDisposable
     {

@@ -81,6 +81,7 @@ internal sealed class PackageRedirects(CacheStore store, Variants variants, Fill
             ],
         };
         Add(record, CacheKey.Of(address).Hash, asked);
+        variants.Kept(address, key);
     }
 
     /// <summary>Whether what a kept redirect leads to is here.</summary>

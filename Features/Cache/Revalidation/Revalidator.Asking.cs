@@ -80,15 +80,17 @@ internal sealed partial class Revalidator
     {
         var (context, request) = (question.Context, ProxiedRequest.Of(question.Context));
         var isStoodInFor = stored is not null && await MayStandInAsync(question, stored.Record.Metadata, Trouble.Away);
-        if (isStoodInFor && reach.IsAway(request))
+        // Documents that belong together are not stood in for where there is a connection.
+        var maySilent = !isStoodInFor || !await MayStandInAsync(question, stored!.Record.Metadata, Trouble.BrokenOff);
+        if (isStoodInFor && (reach.IsAway(request) || (!maySilent && reach.IsSilent(request))))
         {
-            await StandInAsync(question, stored!, OriginReach.WasAway);
+            await StandInAsync(question, stored!, reach.IsAway(request) ? OriginReach.WasAway : OriginReach.WasSilent);
             return null;
         }
 
         try
         {
-            var response = await reach.AskAsync(request, message(), isStoodInFor, context.RequestAborted);
+            var response = await reach.AskAsync(request, message(), isStoodInFor, maySilent, context.RequestAborted);
             if (!isStoodInFor || !question.Rule.HasLostSignature || (int)response.StatusCode is not (400 or 401 or 403))
                 return response;
             response.Dispose();
@@ -162,7 +164,7 @@ internal sealed partial class Revalidator
         if (StaleAnswer.IsRedirect(record, question.Rule) && question.Private is null)
             redirects.Follow(question.Rule, ProxiedRequest.Of(question.Context), record.Header("Location")!, isStoodInFor: true);
         // Whether it is back is found out beside the answers, by one request at a time.
-        if (reach.IsAway(ProxiedRequest.Of(question.Context)) && reach.TryProbe(ProxiedRequest.Of(question.Context)) is { } probe)
+        if ((reach.IsAway(ProxiedRequest.Of(question.Context)) || reach.IsSilent(ProxiedRequest.Of(question.Context))) && reach.TryProbe(ProxiedRequest.Of(question.Context)) is { } probe)
             Refresh(question, stored, probe);
         stats.Offline();
         LogStale(CacheKey.AddressOf(record.Key), reason, ProxiedRequest.Of(question.Context).Id);

@@ -20,7 +20,11 @@ internal sealed partial class Revalidator
         {
             // A file's hash is that of what its client unpacks.
             Integrity = isPacked ? null : named,
-            Stored = body => Stored(rule, of, isPacked ? null : named, body),
+            Stored = body =>
+            {
+                Stored(rule, of, isPacked ? null : named, body);
+                variants.Kept(address, key);
+            },
             Answers = async (fields, cancel) => await variants.KeyForAsync(address, vary, fields, cancel) == key,
             Resource = CacheKey.Of(question.Address).Hash,
             Asked = asked.Mark,

@@ -408,6 +408,23 @@ public sealed class RevalidatorTests : IAsyncLifetime
         Assert.Equal(3, _stage.Asked.Count);
     }
 
+    [Theory]
+    [InlineData("If-Match", "\"another\"")]
+    [InlineData("If-Unmodified-Since", "Thu, 01 Jan 1970 00:00:00 GMT")]
+    public async Task Whether_a_condition_for_the_origin_holds_is_the_origins_to_say(string name, string value)
+    {
+        await ExpectAsync("MISS", "one");
+        await ExpectAsync("HIT", "one");
+        _stage.Origin = context => context.Request.Headers.ContainsKey(name) ? CacheStage.Status(context, 412) : AnswerAsync(context);
+        using var asked = await _stage.GetAsync(Document, r => r.Headers.TryAddWithoutValidation(name, value));
+        Assert.Equal(HttpStatusCode.PreconditionFailed, asked.StatusCode);
+        _stage.Origin = AnswerAsync;
+        using var met = await _stage.GetAsync(Document, r => r.Headers.TryAddWithoutValidation(name, value));
+        Assert.Equal("one", await met.Content.ReadAsStringAsync());
+        Assert.Equal(3, _stage.Asked.Count);
+        await ExpectAsync("HIT", "one");
+    }
+
     [Fact]
     public async Task Stale_while_revalidate_answers_at_once_and_asks_beside_it()
     {

@@ -74,7 +74,7 @@ internal sealed partial class Revalidator(
 
     // What asks for a part, or for the head alone, is not stored; a record answers it while it is fresh.
     private static bool IsPlainGet(HttpRequest request) =>
-        Methods.IsGet(request.Method) && !request.Headers.ContainsKey("Range") && request.Headers.IfMatch.Count == 0 && request.Headers.IfUnmodifiedSince.Count == 0;
+        Methods.IsGet(request.Method) && !request.Headers.ContainsKey("Range") && !Precondition.IsForOrigin(request);
 
     // What is answered to a credential is for that credential alone and stands under a digest of it, unless its origin says that it is for all.
     private async ValueTask<Question> AskedByAsync(HttpContext context, CacheRule rule, CacheOptions options)
@@ -114,6 +114,9 @@ internal sealed partial class Revalidator(
     private Verdict Judge(Question question, EntryMetadata record)
     {
         var (control, wishes) = (CacheControl.Of(record), question.Wishes);
+        // What is stored cannot tell whether they hold (RFC 9111, 4.3.2).
+        if (Precondition.IsForOrigin(question.Context.Request))
+            return Verdict.Ask;
         if (question.Rule.IsRedirected || StaleAnswer.IsInPlace(record, question.Rule))
             return Verdict.Ask;
         var freshness = Freshness.Of(record, question.Rule, time.GetUtcNow());

@@ -23,7 +23,15 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
     public const string Privates = "private";
 
     public const string Epoch = "X-Epoch";
+
+    /// <summary>Records of one address that answer by a field of the request, and again that answer credentials. The least recently used goes.</summary>
+    public const int MaxKept = 32;
+
+    private const string KeptField = "X-Kept";
     private const int MaxNameSets = 4;
+
+    private readonly Lock _keeping = new();
+    private Task _kept = Task.CompletedTask;
 
     /// <summary>The name of an address; no address has a fragment, so none can be another's.</summary>
     public static string AddressOf(ProxiedRequest request, CacheRule? rule)
@@ -81,7 +89,7 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
         var set = Normalized(vary);
         if (set.Length == 0)
             return CacheKey.Of(address);
-        var names = await ReadAsync(KeysOf(address).Names, cancel) ?? new Names(Guid.NewGuid().ToString("N"), []);
+        var names = await ReadAsync(KeysOf(address).Names, cancel) ?? new Names(Guid.NewGuid().ToString("N"), [], []);
         if (!names.Sets.Contains(set))
         {
             names = names with { Sets = [set, .. names.Sets.Take(MaxNameSets - 1)] };
@@ -92,6 +100,47 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
         return VariantKey(address, names.Epoch, set, fields);
     }
 
+    /// <summary>A record is in the index, under a key of <see cref="KeyForAsync"/>: others of its address may have to go, beside the answers.</summary>
+    public void Kept(string address, CacheKey key)
+    {
+        if (key.Text.EndsWith('#'))
+            return;
+        lock (_keeping)
+            _kept = KeepAsync(_kept, address, key);
+    }
+
+    // One after the other: each changes the list that the one before has left.
+    private async Task KeepAsync(Task before, string address, CacheKey key)
+    {
+        await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
+        var isPrivate = IsPrivate(address);
+        var holder = isPrivate ? PrivatesOf(address) : KeysOf(address).Names;
+        var names = await ReadAsync(holder, CancellationToken.None);
+        if (names is null || !key.Text.Contains(names.Epoch, StringComparison.Ordinal))
+        {
+            // Its address was ended, or given another number, while it came in: nobody would find it.
+            if (store.Index.Get(key.Hash) is { } lost)
+                store.Evict(lost);
+            return;
+        }
+
+        // What names a credential's variants goes with them.
+        var vary = isPrivate ? key.Text.IndexOf(";vary=", StringComparison.Ordinal) : -1;
+        var added = vary < 0 ? [key.Hash] : (Hash256[])[KeysOf(key.Text[..(vary + 1)]).Names.Hash, key.Hash];
+        if (added.All(names.Kept.Contains))
+            return;
+        var kept = names.Kept.Where(k => !added.Contains(k) && store.Index.ContainsKey(k)).ToList();
+        while (kept.Count + added.Length > MaxKept)
+        {
+            var oldest = kept.MinBy(k => store.Index.Get(k)?.UsedAt ?? default);
+            kept.Remove(oldest);
+            if (store.Index.Get(oldest) is { } entry)
+                store.Evict(entry);
+        }
+
+        TryWrite(holder, names with { Kept = [.. kept, .. added] });
+    }
+
     // With the number that is in force; null for a credential's where none is.
     private async ValueTask<string?> NameAsync(string address, CancellationToken cancel) =>
         !IsPrivate(address) ? address
@@ -100,7 +149,7 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
 
     private string? Drawn(string address)
     {
-        var names = new Names(Guid.NewGuid().ToString("N"), []);
+        var names = new Names(Guid.NewGuid().ToString("N"), [], []);
         return TryWrite(PrivatesOf(address), names) ? Numbered(address, names.Epoch) : null;
     }
 
@@ -115,8 +164,11 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
         var record = marker.Record.Metadata;
         marker.Release();
         return new Names(
-            record.Header(Epoch) ?? "", [.. record.Headers.Where(h => h.Key == "Vary").Select(h => h.Value)]);
+            record.Header(Epoch) ?? "", [.. record.Headers.Where(h => h.Key == "Vary").Select(h => h.Value)], HashesIn(record.Header(KeptField) ?? ""));
     }
+
+    private static Hash256[] HashesIn(string list) =>
+        [.. list.Split(',').Select(text => Hash256.TryParse(text, out var hash) ? hash : (Hash256?)null).OfType<Hash256>()];
 
     private bool TryWrite(CacheKey key, Names names)
     {
@@ -137,7 +189,11 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
             Digest = Hash256.Of(""),
             StoredAt = time.GetUtcNow().ToUnixTimeMilliseconds(),
             Kind = BodyKind.Blob,
-            Headers = [new(Epoch, names.Epoch), .. names.Sets.Select(s => KeyValuePair.Create("Vary", s))],
+            Headers =
+            [
+                new(Epoch, names.Epoch), .. names.Sets.Select(s => KeyValuePair.Create("Vary", s)),
+                .. names.Kept.Length > 0 ? [KeyValuePair.Create(KeptField, string.Join(',', names.Kept))] : Array.Empty<KeyValuePair<string, string>>(),
+            ],
         }).Release();
         return true;
     }
@@ -158,5 +214,5 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
     private static string Combined(StringValues lines) =>
         string.Join(',', lines.SelectMany(l => (l ?? "").Split(',', StringSplitOptions.TrimEntries)));
 
-    private sealed record Names(string Epoch, string[] Sets);
+    private sealed record Names(string Epoch, string[] Sets, Hash256[] Kept);
 }

@@ -71,7 +71,8 @@ internal static class CacheCommand
         evictions   {s.Evictions}
         errors      {s.Errors}
         entries     {s.Entries}
-        size        {Size(s.CurrentSize)} of {Size(s.MaxSize)}
+        bodies      {Size(s.CurrentSize)}
+        on disk     {Size(s.DiskSize)} of {Size(s.MaxSize)}
         served      {Size(s.BytesServed)}
         """) + (s.SharedVolume is { } shared ? "\n" + Describe(shared) : "") + (s.Remote is { } remote ? "\n" + Describe(remote) : "");
 

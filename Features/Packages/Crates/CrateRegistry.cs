@@ -6,7 +6,7 @@ namespace Discobot.Features.Packages.Crates;
 /// A registry of crates with a sparse index. Downloads lie on another host than the index, and do not say which index they belong to: those of crates.io
 /// are known, others are what the last index said that named the crate.
 /// </summary>
-internal sealed class CrateRegistry(PublishTimes times, AgeRefusals refusals, IEgressPolicy policy, TimeProvider clock) : IRegistryProtocol
+internal sealed class CrateRegistry(PublishTimes times, DocumentMemory memory, AgeRefusals refusals, IEgressPolicy policy, TimeProvider clock) : IRegistryProtocol
 {
     private const string PublicIndex = "index.crates.io";
 
@@ -20,12 +20,12 @@ internal sealed class CrateRegistry(PublishTimes times, AgeRefusals refusals, IE
             return await TryRefuseAsync(context, request, address, rules, next);
         if (request.Target.Host != PublicIndex && !context.Request.Headers.UserAgent.ToString().StartsWith("cargo", StringComparison.OrdinalIgnoreCase))
             return false;
-        var answer = await new OriginQuestion(context, request, "*/*").AskAsync(next);
-        if (answer.Status != StatusCodes.Status200OK)
+        var answer = await new OriginQuestion(memory, context, request, "*/*").AskAsync(next);
+        if (!answer.IsSuccess)
         {
             await AnswerFields.SendAsync(context, answer);
         }
-        else if (await answer.UnpackAsync(context.RequestAborted) is not { } text)
+        else if (await memory.UnpackAsync(context, answer) is not { } text)
         {
             await refusals.FailAsync(context, rules, address.Crate, $"its file in the index {answer.Problem ?? "cannot be unpacked"}");
         }
@@ -64,8 +64,8 @@ internal sealed class CrateRegistry(PublishTimes times, AgeRefusals refusals, IE
                 return false;
             var index = new ProxiedRequest { Id = request.Id, Target = new ConnectTarget(PublicIndex, 443), Scheme = "https", PathAndQuery = address.IndexPath, Client = request.Client };
             var verdict = policy.JudgeRequest(index.Target, HttpMethods.Get, index.Path, index.Client);
-            var answer = verdict.Allowed ? await new OriginQuestion(context, index, "*/*").AskAsync(next) : null;
-            if (answer is { Status: StatusCodes.Status200OK } && await answer.UnpackAsync(context.RequestAborted) is { } text && IndexFile.Read(text) is { } file)
+            var answer = verdict.Allowed ? await new OriginQuestion(memory, context, index, "*/*").AskAsync(next) : null;
+            if (answer is { Status: StatusCodes.Status200OK } && await memory.UnpackAsync(context, answer) is { } text && IndexFile.Read(text) is { } file)
             {
                 published = Remember(PublicIndex, address, file).GetValueOrDefault(version);
             }

@@ -52,6 +52,24 @@ internal sealed class JsonMembers
         }
     }
 
+    /// <summary>Whether it is one well-formed value of JSON and nothing else.</summary>
+    public static bool IsValue(ReadOnlyMemory<byte> text)
+    {
+        try
+        {
+            var reader = new Utf8JsonReader(text.Span);
+            while (reader.Read())
+            {
+            }
+
+            return true;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>The elements of an array; empty when it is none.</summary>
     public static List<ReadOnlyMemory<byte>> Elements(ReadOnlyMemory<byte> text)
     {

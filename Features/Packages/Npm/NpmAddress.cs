@@ -36,6 +36,16 @@ internal sealed record NpmAddress(string Prefix, string Package, string? Version
         return true;
     }
 
+    /// <summary>The same, of a tarball as cnpm had it: <c>/name/download/name-1.0.0.tgz</c>.</summary>
+    public static bool TryParseDownload(string path, [NotNullWhen(true)] out NpmAddress? address)
+    {
+        const string Download = "/download/";
+        address = null;
+        return RegistryPath.Of(path) is { } decoded && !decoded.Contains("/-/", StringComparison.Ordinal)
+            && decoded.LastIndexOf(Download, StringComparison.Ordinal) is > 0 and var at
+            && TryParse($"{decoded[..at]}/-/{decoded[(at + Download.Length)..]}", out address);
+    }
+
     /// <summary>The same, of a path that ends with a version or a tag: <c>/name/latest</c>.</summary>
     public static bool TryParseVersion(string path, [NotNullWhen(true)] out NpmAddress? address)
     {

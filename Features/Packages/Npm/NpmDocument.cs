@@ -40,6 +40,16 @@ internal sealed class NpmDocument
         return _versions.All.ToDictionary(v => v.Name, v => told?.Time(v.Name));
     }
 
+    /// <summary>The address of each version's file, as it stands there.</summary>
+    public IEnumerable<(string Version, string Address)> Tarballs()
+    {
+        foreach (var (version, value) in _versions.All)
+        {
+            if (JsonMembers.TryRead(value, out var members) && members["dist"] is { } dist && JsonMembers.TryRead(dist, out var read) && read.Text("tarball") is { } address)
+                yield return (version, address);
+        }
+    }
+
     /// <summary>What is told of a version, as JSON.</summary>
     public ReadOnlyMemory<byte>? Version(string version) => _versions[version];
 

@@ -33,6 +33,8 @@ public sealed class NpmRegistryTests : IAsyncLifetime
     private string? _coding;
     private bool _knowsTimes = true;
     private string? _found;
+    private Func<HttpContext, string, Task>? _send;
+    private Func<string, string, string> _tarball = (name, version) => $"https://localhost/npm/{name}/-/left-{version}.tgz";
 
     public async Task InitializeAsync() => await StartAsync("packages: { min_age: 3d, min_age_exclude: ['@ours/*'] }");
 
@@ -231,6 +233,94 @@ public sealed class NpmRegistryTests : IAsyncLifetime
         Assert.Contains("does not say when left 1.0.0 was published", tarball.ReasonPhrase, StringComparison.Ordinal);
     }
 
+    public static TheoryData<string> Unreadable => ["comma", "nan", "cut", "more", "utf16", "gzip", "empty", "blanks", "part"];
+
+    /// <summary>What one client cannot read another may, and the young version is in it.</summary>
+    [Theory]
+    [MemberData(nameof(Unreadable))]
+    public async Task A_document_that_cannot_be_read_is_refused(string how)
+    {
+        _send = (context, text) =>
+        {
+            var response = context.Response;
+            response.ContentType = how == "blanks" ? "application/octet-stream" : "application/json";
+            if (how == "gzip")
+                response.Headers.ContentEncoding = "gzip";
+            if (how == "part")
+                (response.StatusCode, response.Headers.ContentRange) = (206, "bytes 0-9/10");
+            return response.Body.WriteAsync(how switch
+            {
+                "comma" => Encoding.UTF8.GetBytes(text[..^1] + ",}"),
+                "nan" => Encoding.UTF8.GetBytes(text[..^1] + ",\"x\":NaN}"),
+                "cut" => Encoding.UTF8.GetBytes(text[..^1]),
+                "more" => Encoding.UTF8.GetBytes(text + "x"),
+                "utf16" => Encoding.Unicode.GetPreamble().Concat(Encoding.Unicode.GetBytes(text)).ToArray(),
+                "empty" => " "u8.ToArray(),
+                "blanks" => Encoding.UTF8.GetBytes(new string(' ', 100_000) + text + "x"),
+                _ => Encoding.UTF8.GetBytes(text),
+            }).AsTask();
+        };
+        foreach (var accept in new[] { Abbreviated, "application/json" })
+        {
+            using var answer = await GetAsync("/npm/left", accept);
+            Assert.Equal((HttpStatusCode.BadGateway, "publish_times_unknown"), (answer.StatusCode, Assert.Single(answer.Headers.GetValues("X-Discobot-Error"))));
+            Assert.DoesNotContain("2.0.0", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData(201, "")]
+    [InlineData(203, "")]
+    [InlineData(200, "\uFEFF")]
+    public async Task Whatever_says_that_there_is_a_document_is_read_as_one(int status, string before)
+    {
+        _send = (context, text) =>
+        {
+            (context.Response.StatusCode, context.Response.ContentType) = (status, "application/json");
+            return context.Response.WriteAsync(before + text);
+        };
+        using var answer = await GetAsync("/npm/left", "application/json");
+        Assert.Equal("1.1.0", (await ReadAsync(answer)).GetProperty("dist-tags").GetProperty("latest").GetString());
+    }
+
+    /// <summary>As GitHub has them, and as cnpm had them: from an index's answer, and then from a lockfile.</summary>
+    [Theory]
+    [InlineData("/npm/download/left/{0}/abcdef", "/npm/./download/left/{0}/abcdef?x=1")]
+    [InlineData("/npm/left/download/left-{0}.tgz", "/npm/left/download/left-{0}.tgz")]
+    [InlineData("/files/{0}", "/files//{0}")]
+    public async Task A_young_file_is_refused_wherever_an_index_has_it(string address, string asked)
+    {
+        _tarball = (_, version) => $"https://localhost{string.Format(CultureInfo.InvariantCulture, address, version)}";
+        using var document = await GetAsync("/npm/left");
+        Assert.Equal(HttpStatusCode.OK, document.StatusCode);
+        foreach (var secure in new[] { false, true })
+        {
+            using var young = await GetAsync(string.Format(CultureInfo.InvariantCulture, asked, "2.0.0"), secure: secure, change: m => m.Headers.Remove("User-Agent"));
+            Assert.Equal(HttpStatusCode.Forbidden, young.StatusCode);
+            Assert.Contains("left 2.0.0 was published", young.ReasonPhrase, StringComparison.Ordinal);
+        }
+
+        using var old = await GetAsync(string.Format(CultureInfo.InvariantCulture, asked, "1.1.0"));
+        Assert.NotEqual(HttpStatusCode.Forbidden, old.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_file_as_cnpm_had_it_is_refused_also_where_no_index_was_asked_for()
+    {
+        using var young = await GetAsync("/npm/left/download/left-2.0.0.tgz");
+        Assert.Equal(HttpStatusCode.Forbidden, young.StatusCode);
+        using var scoped = await GetAsync("/npm/@ours/left/download/@ours/left-2.0.0.tgz");
+        Assert.NotEqual(HttpStatusCode.Forbidden, scoped.StatusCode);
+    }
+
+    [Fact]
+    public void What_is_remembered_of_files_is_bounded()
+    {
+        var tarballs = new NpmTarballs();
+        tarballs.Remember("left", Enumerable.Range(0, 3 * NpmTarballs.MaxRecent).Select(i => ($"{i}.0.0", $"https://x.test/{i}")), []);
+        Assert.InRange(tarballs.Count, NpmTarballs.MaxRecent, 2 * NpmTarballs.MaxRecent);
+    }
+
     [Fact]
     public async Task What_is_no_package_passes_as_it_came()
     {
@@ -368,16 +458,22 @@ public sealed class NpmRegistryTests : IAsyncLifetime
         return JsonSerializer.Serialize(document);
     }
 
-    private static Dictionary<string, object> Manifest(string name, string version) => new()
+    private Dictionary<string, object> Manifest(string name, string version) => new()
     {
         ["name"] = name,
         ["version"] = version,
-        ["dist"] = new Dictionary<string, string> { ["tarball"] = $"https://localhost/npm/{name}/-/left-{version}.tgz" },
+        ["dist"] = new Dictionary<string, string> { ["tarball"] = _tarball(name, version) },
     };
 
     // As the public one: a tag of each form, no lifetime.
     private async Task SendAsync(HttpContext context, string text)
     {
+        if (_send is not null)
+        {
+            await _send(context, text);
+            return;
+        }
+
         var tag = _versions.ContainsKey("2.0.0") ? $"\"{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)).AsSpan(0, 8))}\"" : "\"of the registry\"";
         context.Response.Headers.ETag = tag;
         context.Response.Headers.Vary = "Accept-Encoding, Accept";

@@ -9,7 +9,7 @@ namespace Discobot.Features.Packages.Npm;
 /// The npm registry as npm, yarn, pnpm and bun speak to it: documents without the versions that are too young, tags moved back to what is left, and 403
 /// for their tarballs. Times stand in the full document alone, which is asked for where a client wants the abbreviated one.
 /// </summary>
-internal sealed class NpmRegistry(PublishTimes times, AgeRefusals refusals, TimeProvider clock) : IRegistryProtocol
+internal sealed class NpmRegistry(PublishTimes times, NpmTarballs tarballs, DocumentMemory memory, AgeRefusals refusals, TimeProvider clock) : IRegistryProtocol
 {
     private const string Full = "application/json";
 
@@ -22,7 +22,16 @@ internal sealed class NpmRegistry(PublishTimes times, AgeRefusals refusals, Time
             return IsClient(context.Request, request) && await SendFoundAsync(context, prefix, request, rules, next);
         if (NpmAddress.TryParseTags(request.Path, out var tagged))
             return !rules.Excludes(tagged.Package) && IsClient(context.Request, request) && await SendTagsAsync(context, tagged, request, rules, next);
-        if (!NpmAddress.TryParse(request.Path, out var address) || rules.Excludes(address.Package))
+        // Whatever its address looks like: an index has named it.
+        if (tarballs.TryFind(request, out var named) && !rules.Excludes(named.Package) && !rules.Shows(named.Published, clock.GetUtcNow()))
+        {
+            await refusals.RefuseAsync(context, rules, named.Package, named.Version, named.Published);
+            return true;
+        }
+
+        if (!(IsClient(context.Request, request) && NpmAddress.TryParseDownload(request.Path, out var address)) && !NpmAddress.TryParse(request.Path, out address))
+            return false;
+        if (rules.Excludes(address.Package))
             return false;
         if (address.Version is not null)
             return await TryRefuseTarballAsync(context, address, rules, next);
@@ -30,15 +39,15 @@ internal sealed class NpmRegistry(PublishTimes times, AgeRefusals refusals, Time
         if (!IsClient(context.Request, request) || (NpmAddress.TryParseVersion(request.Path, out var parent) && rules.Excludes(parent.Package)))
             return false;
         var accept = context.Request.Headers.Accept.ToString();
-        var answer = await new OriginQuestion(context, request, accept.Length > 0 ? accept : Full) { PassOthersTo = context }.AskAsync(next);
+        var answer = await new OriginQuestion(memory, context, request, accept.Length > 0 ? accept : Full) { PassOthersTo = context }.AskAsync(next);
         if (answer == OriginAnswer.Passed)
             return true;
-        if (answer.Status != StatusCodes.Status200OK)
+        if (!answer.IsSuccess)
             await AnswerFields.SendAsync(context, answer);
-        else if (await answer.UnpackAsync(context.RequestAborted) is not { } text)
+        else if (await memory.UnpackAsync(context, answer) is not { } text)
             await refusals.FailAsync(context, rules, address.Package, $"its document {answer.Problem ?? "cannot be unpacked"}");
         else if (!NpmDocument.TryRead(text, out var document))
-            await SendOtherAsync(context, parent, rules, answer, text, next);
+            await SendOtherAsync(context, address, parent, rules, answer, text, next);
         else if (request.PathAndQuery.EndsWith("?write=true", StringComparison.Ordinal))
             // To be changed and sent back whole: what is left out of it would be deleted there.
             await AnswerFields.SendAsync(context, answer);
@@ -48,9 +57,10 @@ internal sealed class NpmRegistry(PublishTimes times, AgeRefusals refusals, Time
     }
 
     private Task SendOtherAsync(
-        HttpContext context, NpmAddress? parent, AgeRules rules, OriginAnswer answer, ReadOnlyMemory<byte> text, RequestDelegate next) =>
-        parent is not null && IsOfVersion(text, parent.Package, out var version)
-            ? SendVersionAsync(context, parent, version, rules, answer, next) : AnswerFields.SendAsync(context, answer);
+        HttpContext context, NpmAddress address, NpmAddress? parent, AgeRules rules, OriginAnswer answer, ReadOnlyMemory<byte> text, RequestDelegate next) =>
+        parent is not null && IsOfVersion(text, parent.Package, out var version) ? SendVersionAsync(context, parent, version, rules, answer, next)
+        : answer.IsMalformed(text) ? refusals.FailAsync(context, rules, address.Package, "its document is malformed")
+        : AnswerFields.SendAsync(context, answer);
 
     private static bool IsClient(HttpRequest asked, ProxiedRequest request)
     {
@@ -111,17 +121,18 @@ internal sealed class NpmRegistry(PublishTimes times, AgeRefusals refusals, Time
     {
         var published = full.Times();
         times.Remember(KeyOf(ProxiedRequest.Of(context), address), published);
+        tarballs.Remember(address.Package, full.Tarballs(), published);
         return published;
     }
 
-    private static async Task<(NpmDocument? Document, string? Problem)> FullAsync(HttpContext context, NpmAddress address, RequestDelegate next)
+    private async Task<(NpmDocument? Document, string? Problem)> FullAsync(HttpContext context, NpmAddress address, RequestDelegate next)
     {
         var request = ProxiedRequest.Of(context);
         var full = new ProxiedRequest { Id = request.Id, Target = request.Target, Scheme = request.Scheme, PathAndQuery = address.DocumentPath, Client = request.Client };
-        var answer = await new OriginQuestion(context, full, Full).AskAsync(next);
+        var answer = await new OriginQuestion(memory, context, full, Full).AskAsync(next);
         if (answer.Status != StatusCodes.Status200OK)
             return (null, $"its document is answered with {answer.Status}");
-        if (await answer.UnpackAsync(context.RequestAborted) is not { } text)
+        if (await memory.UnpackAsync(context, answer) is not { } text)
             return (null, $"its document {answer.Problem ?? "cannot be unpacked"}");
         return NpmDocument.TryRead(text, out var document) ? (document, null) : (null, "its document cannot be read");
     }
@@ -149,10 +160,10 @@ internal sealed class NpmRegistry(PublishTimes times, AgeRefusals refusals, Time
 
     private async Task<bool> SendTagsAsync(HttpContext context, NpmAddress address, ProxiedRequest request, AgeRules rules, RequestDelegate next)
     {
-        var answer = await new OriginQuestion(context, request, Full) { PassOthersTo = context }.AskAsync(next);
+        var answer = await new OriginQuestion(memory, context, request, Full) { PassOthersTo = context }.AskAsync(next);
         if (answer == OriginAnswer.Passed)
             return true;
-        var (full, problem) = answer.Status == StatusCodes.Status200OK ? await FullAsync(context, address, next) : (null, null);
+        var (full, problem) = answer.IsSuccess ? await FullAsync(context, address, next) : (null, null);
         if (full is not null)
         {
             var (published, now) = (Remember(context, address, full), clock.GetUtcNow());
@@ -174,12 +185,12 @@ internal sealed class NpmRegistry(PublishTimes times, AgeRefusals refusals, Time
     // Of each package that is found, search shows the newest version: in its place the one that "latest" is moved back to, and nothing where there is none.
     private async Task<bool> SendFoundAsync(HttpContext context, string prefix, ProxiedRequest request, AgeRules rules, RequestDelegate next)
     {
-        var answer = await new OriginQuestion(context, request, Full) { PassOthersTo = context }.AskAsync(next);
+        var answer = await new OriginQuestion(memory, context, request, Full) { PassOthersTo = context }.AskAsync(next);
         if (answer == OriginAnswer.Passed)
             return true;
-        if (answer.Status != StatusCodes.Status200OK)
+        if (!answer.IsSuccess)
             await AnswerFields.SendAsync(context, answer);
-        else if (await answer.UnpackAsync(context.RequestAborted) is not { } text || NpmSearch.Read(text) is not { } found)
+        else if (await memory.UnpackAsync(context, answer) is not { } text || NpmSearch.Read(text) is not { } found)
             await refusals.FailAsync(context, rules, "npm search", $"its list {answer.Problem ?? "cannot be read"}");
         else
             await SendFoundAsync(context, prefix, rules, answer, found, next);

@@ -7,7 +7,7 @@ namespace Discobot.Features.Packages.Python;
 /// A Python index as pip, uv, poetry and others read it. Times stand in its JSON alone (PEP 700), so that is what is asked for whatever a client wants;
 /// a page of links is written from it. Each file has its own time: one that was added to an old version is young.
 /// </summary>
-internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, IEgressPolicy policy, TimeProvider clock) : IRegistryProtocol
+internal sealed class PythonRegistry(PublishTimes times, DocumentMemory memory, AgeRefusals refusals, IEgressPolicy policy, TimeProvider clock) : IRegistryProtocol
 {
     private const string Json = "application/vnd.pypi.simple.v1+json";
     private const string Accept = Json + ", application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01";
@@ -50,16 +50,16 @@ internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, I
     private async Task<bool> SendIndexAsync(HttpContext context, ProxiedRequest request, PythonAddress address, AgeRules rules, RequestDelegate next)
     {
         // Anything may lie below "/simple/": what is no index passes, unless the client takes it for one.
-        var answer = await new OriginQuestion(context, request, Accept) { PassOthersTo = IsClient(context.Request) ? null : context }.AskAsync(next);
+        var answer = await new OriginQuestion(memory, context, request, Accept) { PassOthersTo = IsClient(context.Request) ? null : context }.AskAsync(next);
         if (answer == OriginAnswer.Passed)
             return true;
-        if (answer.Status != StatusCodes.Status200OK)
+        if (!answer.IsSuccess)
         {
             await AnswerFields.SendAsync(context, answer);
             return true;
         }
 
-        if (await answer.UnpackAsync(context.RequestAborted) is not { } text)
+        if (await memory.UnpackAsync(context, answer) is not { } text)
         {
             await refusals.FailAsync(context, rules, address.Project, $"its index {answer.Problem ?? "cannot be unpacked"}");
         }
@@ -95,22 +95,22 @@ internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, I
 
     private async Task<bool> SendDescriptionAsync(HttpContext context, ProxiedRequest request, PythonAddress address, AgeRules rules, RequestDelegate next)
     {
-        var answer = await new OriginQuestion(context, request, "application/json") { PassOthersTo = context }.AskAsync(next);
+        var answer = await new OriginQuestion(memory, context, request, "application/json") { PassOthersTo = context }.AskAsync(next);
         if (answer == OriginAnswer.Passed)
             return true;
         var now = clock.GetUtcNow();
         bool Shows(PythonFile file) => rules.Shows(file.Published, now);
-        if (answer.Status != StatusCodes.Status200OK)
+        if (!answer.IsSuccess)
         {
             await AnswerFields.SendAsync(context, answer);
         }
-        else if (await answer.UnpackAsync(context.RequestAborted) is not { } text)
+        else if (await memory.UnpackAsync(context, answer) is not { } text)
         {
             await refusals.FailAsync(context, rules, address.Project, $"its description {answer.Problem ?? "cannot be unpacked"}");
         }
         else if (!ProjectDescription.TryRead(text, out var told))
         {
-            await AnswerFields.SendAsync(context, answer);
+            await (answer.IsMalformed(text) ? refusals.FailAsync(context, rules, address.Project, "its description is malformed") : AnswerFields.SendAsync(context, answer));
         }
         else if (told.Files.All(Shows))
         {
@@ -133,7 +133,7 @@ internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, I
         return true;
     }
 
-    private static async Task<ProjectDescription?> DescribeAsync(HttpContext context, ProxiedRequest request, PythonAddress address, string version, RequestDelegate next)
+    private async Task<ProjectDescription?> DescribeAsync(HttpContext context, ProxiedRequest request, PythonAddress address, string version, RequestDelegate next)
     {
         var of = new ProxiedRequest
         {
@@ -142,8 +142,8 @@ internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, I
             Scheme = request.Scheme,
             PathAndQuery = $"{address.Prefix}/pypi/{address.Project}/{Uri.EscapeDataString(version)}/json",
         };
-        var answer = await new OriginQuestion(context, of, "application/json").AskAsync(next);
-        return answer.Status == StatusCodes.Status200OK && await answer.UnpackAsync(context.RequestAborted) is { } text && ProjectDescription.TryRead(text, out var told) ? told : null;
+        var answer = await new OriginQuestion(memory, context, of, "application/json").AskAsync(next);
+        return answer.Status == StatusCodes.Status200OK && await memory.UnpackAsync(context, answer) is { } text && ProjectDescription.TryRead(text, out var told) ? told : null;
     }
 
     private async Task<bool> TryRefuseFileAsync(HttpContext context, ProxiedRequest request, PythonAddress address, AgeRules rules, RequestDelegate next)
@@ -155,8 +155,8 @@ internal sealed class PythonRegistry(PublishTimes times, AgeRefusals refusals, I
                 ? new ProxiedRequest { Id = request.Id, Target = new ConnectTarget(PublicIndex, 443), Scheme = "https", PathAndQuery = $"/simple/{address.Project}/", Client = request.Client }
                 : new ProxiedRequest { Id = request.Id, Target = request.Target, Scheme = request.Scheme, PathAndQuery = address.IndexPath, Client = request.Client };
             var verdict = policy.JudgeRequest(index.Target, HttpMethods.Get, index.Path, index.Client);
-            var answer = verdict.Allowed ? await new OriginQuestion(context, index, Accept).AskAsync(next) : null;
-            if (answer is { Status: StatusCodes.Status200OK } && await answer.UnpackAsync(context.RequestAborted) is { } text && SimpleIndex.TryRead(text, out var read))
+            var answer = verdict.Allowed ? await new OriginQuestion(memory, context, index, Accept).AskAsync(next) : null;
+            if (answer is { Status: StatusCodes.Status200OK } && await memory.UnpackAsync(context, answer) is { } text && SimpleIndex.TryRead(text, out var read))
             {
                 Remember(index.Uri, read.Files);
                 _ = times.TryFind(KeyOf(request.Uri, address.Project), address.Name, out published);

@@ -10,6 +10,9 @@ internal static class Precondition
     /// <summary>Whether the answer depends on more than the address: such a miss is the client's own business with upstream.</summary>
     public static bool IsOn(HttpRequest request) => Fields.Any(request.Headers.ContainsKey);
 
+    /// <summary>Whether it depends on what its origin alone knows (RFC 9110, 13.1.1 and 13.1.4).</summary>
+    public static bool IsForOrigin(HttpRequest request) => request.Headers.IfMatch.Count > 0 || request.Headers.IfUnmodifiedSince.Count > 0;
+
     /// <param name="request">The client's.</param>
     /// <param name="etag">Of what would be sent; null or empty: it has none.</param>
     /// <param name="changed">When that was changed last; null or empty: nobody knows.</param>
@@ -17,8 +20,14 @@ internal static class Precondition
     public static int Evaluate(HttpRequest request, string? etag, string? changed)
     {
         var headers = request.Headers;
-        if (headers.IfMatch.Count > 0 && !Names(headers.IfMatch, etag, weak: false))
-            return StatusCodes.Status412PreconditionFailed;
+        return headers.IfMatch.Count > 0 && !Names(headers.IfMatch, etag, weak: false)
+            ? StatusCodes.Status412PreconditionFailed : EvaluateStored(request, etag, changed);
+    }
+
+    /// <summary>The same of what a cache has stored, which is not asked for what is the origin's to judge (RFC 9111, 4.3.2).</summary>
+    public static int EvaluateStored(HttpRequest request, string? etag, string? changed)
+    {
+        var headers = request.Headers;
         if (headers.IfNoneMatch.Count > 0)
             return Names(headers.IfNoneMatch, etag, weak: true) ? StatusCodes.Status304NotModified : StatusCodes.Status200OK;
         return headers.IfModifiedSince.Count == 1 && HeaderUtilities.TryParseDate(headers.IfModifiedSince[0], out var since)
