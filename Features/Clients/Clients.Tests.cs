@@ -169,7 +169,7 @@ public sealed class ClientsTests : IAsyncLifetime
     private static string? NameOf(JsonElement flow) =>
         flow.TryGetProperty("client", out var client) && client.TryGetProperty("name", out var name) ? name.GetString() : null;
 
-    private static IEnumerable<JsonElement> Flows(string json)
+    private static JsonElement.ArrayEnumerator Flows(string json)
     {
         var root = JsonDocument.Parse(json).RootElement;
         return root.ValueKind == JsonValueKind.Array ? root.EnumerateArray() : root.EnumerateObject().First(property => property.Value.ValueKind == JsonValueKind.Array).Value.EnumerateArray();

@@ -15,9 +15,10 @@ internal sealed class CheckedPasswords
     private const int MostKept = 4096;
 
     private readonly byte[] _key = RandomNumberGenerator.GetBytes(32);
-    private readonly SemaphoreSlim _one = new(1);
+    private readonly Lock _gate = new();
     private readonly ConcurrentDictionary<string, bool> _right = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, bool> _wrong = new(StringComparer.Ordinal);
+    private Task _last = Task.CompletedTask;
 
     /// <summary>How many hashes were computed.</summary>
     public int Computed { get; private set; }
@@ -28,24 +29,29 @@ internal sealed class CheckedPasswords
         var digest = Digest(name, hash, password);
         if (Find(digest) is { } known)
             return known;
-        await _one.WaitAsync(cancellation);
-        try
-        {
-            if (Find(digest) is { } meanwhile)
-                return meanwhile;
-            Computed++;
-            var isRight = await Task.Run(() => PasswordHash.Verify(hash, password), CancellationToken.None);
-            // Those who guess do not make those forgotten who know.
-            var kept = isRight ? _right : _wrong;
-            if (kept.Count >= MostKept)
-                kept.Clear();
-            kept[digest] = isRight;
-            return isRight;
-        }
-        finally
-        {
-            _one.Release();
-        }
+        Task<bool> mine;
+        lock (_gate)
+            _last = mine = ComputeAsync(_last, digest, hash, password, cancellation);
+        return await mine.WaitAsync(cancellation);
+    }
+
+    private async Task<bool> ComputeAsync(Task before, string digest, string hash, byte[] password, CancellationToken cancellation)
+    {
+        // Not on the thread that holds the lock, nor on one that sockets wait for.
+        await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
+        if (Find(digest) is { } meanwhile)
+            return meanwhile;
+        // Who has left costs nothing.
+        if (cancellation.IsCancellationRequested)
+            return false;
+        Computed++;
+        var isRight = PasswordHash.Verify(hash, password);
+        // Those who guess do not make those forgotten who know.
+        var kept = isRight ? _right : _wrong;
+        if (kept.Count >= MostKept)
+            kept.Clear();
+        kept[digest] = isRight;
+        return isRight;
     }
 
     private bool? Find(string digest) => _right.ContainsKey(digest) ? true : _wrong.ContainsKey(digest) ? false : null;
