@@ -58,9 +58,9 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
     // User and password may both be placeholders: what is sent, and may come back, is one text of both.
     private static void AddBasic(Redaction redaction, IHeaderDictionary fields, Dictionary<string, string> replaced)
     {
-        foreach (var (name, field) in Lines(fields))
+        foreach (var (_, field) in Lines(fields))
         {
-            if (BasicCredentials.Decode(name, field) is not { } basic)
+            if (BasicCredentials.Decode(field) is not { } basic)
                 continue;
             var sent = replaced.Aggregate(basic, static (text, pair) => text.Replace(pair.Key, pair.Value, StringComparison.Ordinal));
             if (sent != basic)
@@ -84,21 +84,25 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
     private static (ProxyError? Error, CredentialPositions? Carries) Judge(HttpRequest sent, ProxiedRequest request, HeldSecret secret, string? value, string? rewritten)
     {
         var placeholder = secret.Placeholder;
-        var carries = CredentialPositions.None;
+        // A method of one's own making arrives as it is, and a label of a host's name at its name server as well.
+        var isAround = Holds(sent.Method, placeholder) || HoldsIgnoringCase(request.Target.Host, placeholder);
+        var holdsAround = value is not null && (Holds(sent.Method, value) || HoldsIgnoringCase(request.Target.Host, value));
+        var carries = isAround ? CredentialPositions.Header : CredentialPositions.None;
         var isInAddress = value is not null && Holds(request.PathAndQuery, value);
-        var holdsValue = isInAddress;
-        var isElsewhere = Holds(request.Path, placeholder) || IsShown(request, placeholder) || (holdsValue && IsShown(request, value!));
+        var holdsValue = isInAddress || holdsAround;
+        var isElsewhere = isAround || holdsAround || Holds(request.Path, placeholder) || IsShown(request, placeholder) || (holdsValue && IsShown(request, value!));
         if (Holds(request.PathAndQuery, placeholder))
             carries |= CredentialPositions.Query;
         foreach (var (name, field) in Lines(sent.Headers))
         {
             if (name[0] == ':' || HopByHop.Contains(name))
                 continue;
-            var basic = BasicCredentials.Decode(name, field);
-            // A name is shown by logs of servers, and no server looks for a credential there.
-            isElsewhere |= Holds(name, placeholder) || (value is not null && Holds(name, value));
-            holdsValue |= value is not null && (Holds(name, value) || Holds(field, value) || (basic is not null && Holds(basic, value)));
-            if (Holds(name, placeholder))
+            var basic = BasicCredentials.Decode(field);
+            // A name is shown by logs of servers, and no server looks for a credential there. Its case does not count, and HTTP/2 changes it.
+            var (namesPlaceholder, namesValue) = (HoldsIgnoringCase(name, placeholder), value is not null && HoldsIgnoringCase(name, value));
+            isElsewhere |= namesPlaceholder || namesValue;
+            holdsValue |= value is not null && (namesValue || Holds(field, value) || (basic is not null && Holds(basic, value)));
+            if (namesPlaceholder)
                 carries |= CredentialPositions.Header;
             if (Holds(field, placeholder))
             {
@@ -115,7 +119,7 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
         if (secret.WhyNot(sent.Method, request.Scheme, request.Target.Host, request.Client) is { } reason)
             return (Refused(secret, carries != CredentialPositions.None, reason), null);
         if (isElsewhere)
-            return (Refused(secret, carries != CredentialPositions.None, "it stands in the path, in Host or in the name of a field or parameter, where servers and proxies log it"), null);
+            return (Refused(secret, carries != CredentialPositions.None, "it stands in the path, in the method, in Host or in the name of a field or parameter, where servers and proxies log it"), null);
         if ((carries & ~secret.In) is var beyond and not CredentialPositions.None)
             return (Refused(secret, true, $"it stands where secrets.{secret.Name}.in does not allow it ({Word(beyond)})"), null);
         // The agent's own copy, to a host that may have it: nothing of its address is kept.
@@ -142,6 +146,8 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
 
     private static bool Holds(string text, string sought) =>
         text.Contains(sought, StringComparison.Ordinal) || (text.Contains('%') && Uri.UnescapeDataString(text).Contains(sought, StringComparison.Ordinal));
+
+    private static bool HoldsIgnoringCase(string text, string sought) => text.Contains(sought, StringComparison.OrdinalIgnoreCase);
 
     private static string Replace(string pathAndQuery, string placeholder, string value)
     {

@@ -28,7 +28,7 @@ internal sealed class CredentialRewriter(IReadOnlyList<HeldSecret> secrets) : IR
             for (var i = fields.Lines.Count - 1; i >= 0; i--)
             {
                 var (name, sent) = fields.Lines[i];
-                var basic = BasicCredentials.Decode(name, sent);
+                var basic = BasicCredentials.Decode(sent);
                 var isBasic = basic?.Contains(secret.Placeholder, StringComparison.Ordinal) == true;
                 if (!isBasic && !sent.Contains(secret.Placeholder, StringComparison.Ordinal))
                     continue;

@@ -73,6 +73,16 @@ public sealed class CredentialsTests : IAsyncLifetime
         Assert.Contains($"\nAuthorization: Basic {Base64(string.Format(null, received, Placeholder("GITHUB_TOKEN"), Secret))}\n", Assert.Single(_seen).Fields, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("Authorization")]
+    [InlineData("X-Authorization")]
+    public async Task Basic_without_padding_is_replaced_in_whatever_field_it_stands(string field)
+    {
+        using var answer = await AskAsync(Own, request => request.Headers.TryAddWithoutValidation(field, $"Basic {Base64($"xx:{Placeholder("GITHUB_TOKEN")}").TrimEnd('=')}"));
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        Assert.Contains($"\n{field}: Basic {Base64($"xx:{Secret}")}\n", Assert.Single(_seen).Fields, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task All_else_of_the_head_arrives_byte_for_byte()
     {
@@ -89,6 +99,14 @@ public sealed class CredentialsTests : IAsyncLifetime
     [InlineData("Authorization", "Bearer {1}")]
     [InlineData("Authorization", "Basic {2}")]
     [InlineData("Authorization", "Basic {3}")]
+    [InlineData("Authorization", "Basic {6}")]
+    [InlineData("Authorization", "basic \t {7}")]
+    [InlineData("Authorization", "Basic {8}")]
+    [InlineData("X-Authorization", "Basic {2}")]
+    [InlineData("X-Forwarded-Authorization", "Basic {3}")]
+    [InlineData("{0}", "1")]
+    [InlineData("{9}", "1")]
+    [InlineData("method", "{0}")]
     [InlineData("Cookie", "a=b; t={4}")]
     [InlineData("Referer", "https://elsewhere.example/?t={0}")]
     [InlineData("?", "t={0}")]
@@ -100,10 +118,14 @@ public sealed class CredentialsTests : IAsyncLifetime
     public async Task Another_host_gets_neither_placeholder_nor_secret(string where, string what)
     {
         var placeholder = Placeholder("GITHUB_TOKEN");
-        what = string.Format(null, what, placeholder, Secret, Base64($"u:{placeholder}"), Base64($"u:{Secret}"), Uri.EscapeDataString(Secret), placeholder[5..]);
+        what = string.Format(null, what, placeholder, Secret, Base64($"u:{placeholder}"), Base64($"u:{Secret}"), Uri.EscapeDataString(Secret), placeholder[5..],
+            Base64($"xx:{placeholder}").TrimEnd('='), Base64($"u\u00ff\u00fe:{Secret}").Replace('+', '-').Replace('/', '_').TrimEnd('='), "Og==" + Base64(Secret), placeholder.ToUpperInvariant());
+        where = string.Format(null, where, placeholder, null, null, null, null, null, null, null, null, placeholder.ToUpperInvariant());
         using var answer = await AskAsync(where is "?" or "/" ? $"{Other}/{(where == "?" ? "a?" : "")}{what}" : Other, request =>
         {
-            if (where is not ("?" or "/"))
+            if (where is "method")
+                request.Method = new HttpMethod(what);
+            else if (where is not ("?" or "/"))
                 request.Headers.TryAddWithoutValidation(where, what);
         });
         Assert.Equal(HttpStatusCode.Forbidden, answer.StatusCode);

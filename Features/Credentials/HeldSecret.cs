@@ -66,21 +66,32 @@ internal sealed class HeldSecret(Credential credential, string placeholder, Secr
     }
 }
 
-/// <summary>The credentials of RFC 7617: user and password behind Basic.</summary>
+/// <summary>The credentials of RFC 7617, user and password behind Basic, as servers read them in whatever field they look into.</summary>
 internal static class BasicCredentials
 {
-    private const string Scheme = "Basic ";
+    private const string Scheme = "Basic";
 
-    /// <summary>What they say, bytes as characters; null where they are none.</summary>
-    public static string? Decode(string name, string value)
+    /// <summary>
+    /// What they say, bytes as characters; null where they are none. Servers take either alphabet of Base64, want no padding and pass over what is in neither, so all of
+    /// that is read here.
+    /// </summary>
+    public static string? Decode(string value)
     {
-        if (!name.Equals("Authorization", StringComparison.OrdinalIgnoreCase) || !value.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase))
+        if (value.Length <= Scheme.Length || value[Scheme.Length] is not (' ' or '\t') || !value.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase))
             return null;
-        var encoded = value.AsSpan(Scheme.Length).Trim(' ');
-        var bytes = new byte[encoded.Length];
-        return Convert.TryFromBase64Chars(encoded, bytes, out var length) ? Encoding.Latin1.GetString(bytes, 0, length) : null;
+        var decoded = new StringBuilder();
+        // Behind padding some stop, and others go on with the next four.
+        foreach (var part in value[(Scheme.Length + 1)..].Split('='))
+        {
+            var digits = new string([.. part.Where(c => char.IsAsciiLetterOrDigit(c) || c is '+' or '/' or '-' or '_')]).Replace('-', '+').Replace('_', '/');
+            // A digit alone is no byte.
+            digits = digits.Length % 4 == 1 ? digits[..^1] : digits;
+            decoded.Append(Encoding.Latin1.GetString(Convert.FromBase64String(digits.PadRight((digits.Length + 3) / 4 * 4, '='))));
+        }
+
+        return decoded.Length == 0 ? null : decoded.ToString();
     }
 
     /// <summary>The value of the field, its scheme as the client wrote it.</summary>
-    public static string Encode(string sent, string decoded) => sent[..Scheme.Length] + Convert.ToBase64String(Encoding.Latin1.GetBytes(decoded));
+    public static string Encode(string sent, string decoded) => sent[..(Scheme.Length + 1)] + Convert.ToBase64String(Encoding.Latin1.GetBytes(decoded));
 }

@@ -6,7 +6,7 @@ namespace Discobot.Features.Credentials;
 
 /// <summary>
 /// An answer in which secrets are replaced while it is written. What is flushed leaves at once, but for an end that may be the beginning of a
-/// secret: at most one byte less than the longest, until the next bytes or the end say which it is.
+/// secret: at most one byte less than its longest spelling, until the next bytes or the end say which it is.
 /// </summary>
 internal sealed class RedactedAnswer : PipeWriter, IHttpResponseBodyFeature
 {
@@ -14,7 +14,7 @@ internal sealed class RedactedAnswer : PipeWriter, IHttpResponseBodyFeature
     private readonly Redaction _redaction;
     private readonly IHttpResponseBodyFeature _inner;
     private readonly ArrayBufferWriter<byte> _written = new();
-    private IReadOnlyList<RedactedText>? _texts;
+    private RedactedTexts? _texts;
     private Stream? _stream;
     private bool _isDecided;
     private bool _isOver;
@@ -130,53 +130,10 @@ internal sealed class RedactedAnswer : PipeWriter, IHttpResponseBodyFeature
     {
         if (_texts is null || _written.WrittenCount == 0)
             return;
-        var body = _written.WrittenSpan;
-        var found = new int[_texts.Count];
-        Array.Fill(found, -1);
-        var (from, held) = (0, Held(body, 0, isLast));
-        while (Next(body, from, found) is var text and >= 0 && found[text] < held)
-        {
-            _inner.Writer.Write(body[from..found[text]]);
-            _inner.Writer.Write(_texts[text].Shown);
-            from = found[text] + _texts[text].Sought.Length;
-            held = Held(body, from, isLast);
-            HasRedacted = true;
-        }
-
-        _inner.Writer.Write(body[from..held]);
-        var rest = body[held..].ToArray();
+        var (held, replaced) = _texts.Copy(_written.WrittenSpan, isLast, _inner.Writer);
+        HasRedacted |= replaced;
+        var rest = _written.WrittenSpan[^held..].ToArray();
         _written.ResetWrittenCount();
         _written.Write(rest);
-    }
-
-    // The text that is found first; -1: none is. What was found behind the last place is not sought again.
-    private int Next(ReadOnlySpan<byte> body, int from, int[] found)
-    {
-        var first = -1;
-        for (var i = 0; i < found.Length; i++)
-        {
-            if (found[i] < from)
-                found[i] = body[from..].IndexOf(_texts![i].Sought) is var at and >= 0 ? from + at : int.MaxValue;
-            if (found[i] < int.MaxValue && (first < 0 || found[i] < found[first]))
-                first = i;
-        }
-
-        return first;
-    }
-
-    // Where the end begins that may be the beginning of a text: what is found in it may be part of a longer one.
-    private int Held(ReadOnlySpan<byte> body, int from, bool isLast)
-    {
-        var longest = 0;
-        foreach (var text in isLast ? [] : _texts!)
-        {
-            for (var length = Math.Min(text.Sought.Length - 1, body.Length - from); length > longest; length--)
-            {
-                if (body.EndsWith(text.Sought.AsSpan(0, length)))
-                    longest = length;
-            }
-        }
-
-        return body.Length - longest;
     }
 }

@@ -187,6 +187,60 @@ public sealed class RedactionTests : IAsyncLifetime
         }
     }
 
+    [Theory]
+    [InlineData("s3%2fToken%2bv%3d9")]
+    [InlineData("s3/Token%2Bv%3D9")]
+    [InlineData("%73%33%2FToken+v=9")]
+    [InlineData("s3%2FTo%6b%65n+v%3d9")]
+    [InlineData("s3\\/Token\\u002Bv\\u003d9")]
+    public async Task A_server_encodes_of_a_secret_what_it_likes(string spelled)
+    {
+        var redaction = new Redaction();
+        redaction.Add("a", "s3/Token+v=9", "<a>");
+        Assert.Equal("/?k=<a>&%2", redaction.Filter($"/?k={spelled}&%2"));
+        Assert.Equal("100% \\ s3%2fToken", redaction.Filter("100% \\ s3%2fToken"));
+        for (var cut = 0; cut <= spelled.Length; cut++)
+        {
+            var context = new DefaultHttpContext();
+            using var seen = new MemoryStream();
+            context.Features.Set<IHttpResponseBodyFeature>(new StreamResponseBodyFeature(seen));
+            var answer = new RedactedAnswer(context, redaction);
+            await context.Response.WriteAsync($"50%{spelled[..cut]}");
+            await context.Response.WriteAsync($"{spelled[cut..]}%");
+            await answer.EndAsync();
+            await context.Response.BodyWriter.FlushAsync();
+            Assert.Equal("50%<a>%", Encoding.ASCII.GetString(seen.ToArray()));
+        }
+    }
+
+    [Theory]
+    [InlineData("a%25b-token", "a%25b-token")]
+    [InlineData("a%25b-token", "a%2525b-token")]
+    [InlineData("a\\/b-token", "a\\/b-token")]
+    [InlineData("a\\/b-token", "a\\\\\\/b-token")]
+    [InlineData("token-%", "token-%")]
+    public void What_escapes_begin_with_may_be_of_the_secret_itself(string secret, string spelled)
+    {
+        var redaction = new Redaction();
+        redaction.Add("a", secret, "<a>");
+        Assert.Equal("(<a>)", redaction.Filter($"({spelled})"));
+        Assert.Equal("<a>", redaction.Filter(spelled));
+    }
+
+    [Theory]
+    [InlineData(true, "garbage")]
+    [InlineData(true, "multipart/form-data; boundary=b")]
+    [InlineData(true, "message/http")]
+    [InlineData(true, "application/octet-stream", "Text/plain")]
+    [InlineData(false, "application/octet-stream; name=\"a,b\"")]
+    [InlineData(false, "image/png")]
+    public void What_clients_may_take_for_text_is_looked_into(bool isText, params string[] types)
+    {
+        var context = new DefaultHttpContext();
+        context.Response.Headers.ContentType = types;
+        Assert.Equal(isText, new Redaction { }.OfBody(context.Response) is not null);
+    }
+
     private async Task StartAsync(string more, string redact = "")
     {
         _proxy = await RunningProxy.StartAsync($$"""

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using Discobot.Infrastructure.Http1;
 using Discobot.Infrastructure.Wire;
@@ -13,9 +14,9 @@ internal sealed class Redaction : IAnswerFilter
     private static readonly string[] Digests = ["Content-MD5", "Digest", "Content-Digest", "Repr-Digest"];
 
     private static readonly string[] TextTypes =
-        ["json", "xml", "javascript", "ecmascript", "yaml", "toml", "x-www-form-urlencoded", "x-ndjson", "ndjson", "graphql", "x-sh"];
+        ["json", "xml", "javascript", "ecmascript", "yaml", "toml", "x-www-form-urlencoded", "x-ndjson", "ndjson", "json-seq", "graphql", "http", "sql", "x-sh"];
 
-    private readonly List<(string Sought, string Shown)> _texts = [];
+    private readonly List<RedactedText> _texts = [];
 
     /// <summary>The secrets' names, for logs.</summary>
     public SortedSet<string> Names { get; } = [];
@@ -32,13 +33,11 @@ internal sealed class Redaction : IAnswerFilter
         return redaction;
     }
 
-    /// <summary>Has a value shown as its placeholder, in the spellings of fields, queries and JSON.</summary>
+    /// <summary>Has a value shown as its placeholder.</summary>
     public void Add(string name, string value, string placeholder)
     {
         Names.Add(name);
         AddText(value, placeholder);
-        AddText(Uri.EscapeDataString(value), placeholder);
-        AddText(value.Replace("/", "\\/", StringComparison.Ordinal), placeholder);
     }
 
     /// <summary>Has the credentials of Basic shown as the client sent them.</summary>
@@ -46,11 +45,6 @@ internal sealed class Redaction : IAnswerFilter
 
     /// <inheritdoc/>
     public string Filter(string text) => Redacted(text) ?? text;
-
-    /// <summary>Longest first, of those that begin at the same place.</summary>
-    public IReadOnlyList<RedactedText> Texts(bool sameLength) =>
-        [.. _texts.OrderByDescending(text => text.Sought.Length).Select(text =>
-            new RedactedText(Encoding.ASCII.GetBytes(text.Sought), Encoding.ASCII.GetBytes(sameLength ? new string('*', text.Sought.Length) : text.Shown)))];
 
     /// <returns>Whether anything was replaced.</returns>
     public bool Redact(IHeaderDictionary fields)
@@ -82,21 +76,22 @@ internal sealed class Redaction : IAnswerFilter
     }
 
     /// <summary>How the body that follows a head is looked into, by which its length and digests are no longer said; null: it is not.</summary>
-    public IReadOnlyList<RedactedText>? OfBody(HttpResponse response)
+    public RedactedTexts? OfBody(HttpResponse response)
     {
         // Of what has no body the length and the digests are those of another answer, which is not changed here.
         if (Methods.IsHead(response.HttpContext.Request.Method) || response.StatusCode is StatusCodes.Status204NoContent or StatusCodes.Status304NotModified
             || response.Headers.ContentEncoding.ToString() is not ("" or "identity"))
             return null;
-        // A part has its place in the whole, so what is replaced in it keeps its length (RFC 9110, 14.4). Several say of each what it is.
-        if (response.StatusCode == StatusCodes.Status206PartialContent)
-            return IsText(response.ContentType) || response.ContentType!.StartsWith("multipart/", StringComparison.OrdinalIgnoreCase) ? Texts(sameLength: true) : null;
-        if (!IsText(response.ContentType))
+        // Where there are several, clients differ in which one counts.
+        if (response.Headers.ContentType is { Count: > 0 } types && !types.Any(IsText))
             return null;
+        // A part has its place in the whole, so what is replaced in it keeps its length (RFC 9110, 14.4).
+        if (response.StatusCode == StatusCodes.Status206PartialContent)
+            return new RedactedTexts(_texts, sameLength: true);
         response.ContentLength = null;
         foreach (var name in Digests)
             response.Headers.Remove(name);
-        return Texts(sameLength: false);
+        return new RedactedTexts(_texts, sameLength: false);
     }
 
     private static bool IsText(string? type)
@@ -104,8 +99,10 @@ internal sealed class Redaction : IAnswerFilter
         if (string.IsNullOrWhiteSpace(type))
             return true;
         var name = type.Split(';')[0].Trim();
-        return name.StartsWith("text/", StringComparison.OrdinalIgnoreCase)
-            || (name.IndexOf('/', StringComparison.Ordinal) is var slash and > 0 && name[(slash + 1)..] is var kind && !kind.StartsWith("grpc", StringComparison.OrdinalIgnoreCase)
+        var slash = name.IndexOf('/', StringComparison.Ordinal);
+        // What names no type is guessed at by clients, as what has none; what has parts says of each what it is.
+        return slash <= 0 || name[..slash].ToUpperInvariant() is "TEXT" or "MESSAGE" or "MULTIPART"
+            || (name[(slash + 1)..] is var kind && !kind.StartsWith("grpc", StringComparison.OrdinalIgnoreCase)
                 && TextTypes.Any(text => kind.Equals(text, StringComparison.OrdinalIgnoreCase) || kind.EndsWith("+" + text, StringComparison.OrdinalIgnoreCase)
                     || kind.Equals("x-" + text, StringComparison.OrdinalIgnoreCase)));
     }
@@ -115,21 +112,17 @@ internal sealed class Redaction : IAnswerFilter
     private void AddText(string sought, string shown)
     {
         if (!_texts.Exists(text => text.Sought == sought))
-            _texts.Add((sought, shown));
+            _texts.Add(new RedactedText(sought, shown));
     }
 
     private string? Redacted(string value)
     {
-        var redacted = value;
-        foreach (var (sought, shown) in _texts)
-            redacted = redacted.Replace(sought, shown, StringComparison.Ordinal);
-        return redacted == value ? null : redacted;
+        // Fields are bytes as characters; what a stage of ours wrote may be more.
+        var encoding = value.All(c => c < 256) ? Encoding.Latin1 : Encoding.UTF8;
+        var output = new ArrayBufferWriter<byte>();
+        return new RedactedTexts(_texts, sameLength: false).Copy(encoding.GetBytes(value), isLast: true, output).Replaced ? encoding.GetString(output.WrittenSpan) : null;
     }
 }
-
-/// <param name="Sought">What is replaced; not empty.</param>
-/// <param name="Shown">What takes its place.</param>
-internal sealed record RedactedText(byte[] Sought, byte[] Shown);
 
 /// <summary>The stage that shows clients the placeholders where answers hold the secrets. Requests to hosts that may have none pass it untouched.</summary>
 internal sealed partial class AnswerRedaction(RequestDelegate next, ILogger<AnswerRedaction> log)

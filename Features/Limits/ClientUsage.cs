@@ -55,7 +55,7 @@ internal sealed class ClientUsage(TimeProvider time)
     private Usage Of(HostLimit limit, object client)
     {
         var today = DateOnly.FromDateTime(time.GetUtcNow().UtcDateTime);
-        var key = (limit.Host.Text, client is IPAddress { IsIPv4MappedToIPv6: true } mapped ? mapped.MapToIPv4() : client);
+        var key = (limit.Host.Text, client is IPAddress address ? Counted(address) : client);
         if (!_usages.TryGetValue(key, out var usage))
         {
             if (_usages.Count >= MostCounted)
@@ -73,6 +73,13 @@ internal sealed class ClientUsage(TimeProvider time)
         if (usage.Day != today)
             (usage.Day, usage.Bytes) = (today, 0);
         return usage;
+    }
+
+    // A program of this machine chooses among the sixteen million addresses of 127/8 which one it comes from.
+    private static IPAddress Counted(IPAddress address)
+    {
+        var plain = address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
+        return IPAddress.IsLoopback(plain) ? IPAddress.Loopback : plain;
     }
 
     private sealed class Usage

@@ -119,13 +119,28 @@ public sealed class LimitsTests : IAsyncLifetime
     }
 
     [Fact]
+    public void By_the_loopback_interface_all_are_one_client_whichever_of_its_addresses_they_choose()
+    {
+        var (usage, limit) = (new ClientUsage(new FakeTimeProvider()), Read("a.example: {requests_per_second: 1, bytes_per_day: 10}").Hosts[0]);
+        Assert.Null(usage.Request(limit, IPAddress.Loopback));
+        usage.Count(limit, IPAddress.Parse("127.0.0.2"), 10);
+        foreach (var address in (string[])["127.0.0.1", "127.0.0.2", "127.255.255.254", "::1", "::ffff:127.0.0.3"])
+        {
+            Assert.NotNull(usage.Request(limit, IPAddress.Parse(address)));
+            Assert.NotNull(usage.Exhausted(limit, IPAddress.Parse(address)));
+        }
+
+        Assert.Null(usage.Request(limit, IPAddress.Parse("10.0.0.1")));
+    }
+
+    [Fact]
     public void Clients_beyond_those_that_are_counted_share_one_share()
     {
         var (usage, limit) = (new ClientUsage(new FakeTimeProvider()), Read("a.example: {requests_per_second: 1}").Hosts[0]);
         for (var i = 0; i < 4096; i++)
-            Assert.Null(usage.Request(limit, new IPAddress(i + 1L)));
-        Assert.Null(usage.Request(limit, new IPAddress(5000L)));
-        Assert.NotNull(usage.Request(limit, new IPAddress(5001L)));
+            Assert.Null(usage.Request(limit, new IPAddress((i + 1L) << 8)));
+        Assert.Null(usage.Request(limit, new IPAddress(5000L << 8)));
+        Assert.NotNull(usage.Request(limit, new IPAddress(5001L << 8)));
     }
 
     [Fact]
