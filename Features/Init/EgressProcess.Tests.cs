@@ -74,7 +74,7 @@ public sealed class EgressProcessTests : IDisposable
     {
         // Before Linux 6.9 no table outlives who has set it; the agent itself goes with the init even so.
         var stays = Environment.OSVersion.Version >= new Version(6, 9);
-        _inside.Under = ["sh", "-c", "unshare -m \"$@\"; echo first is over; [ \"$STAYS\" = no ] || \"$@\"; /usr/sbin/nft list table inet discobot 2>&1 || :", "sh"];
+        _inside.Under = ["sh", "-c", "unshare -m --propagation unchanged \"$@\"; echo first is over; [ \"$STAYS\" = no ] || \"$@\"; /usr/sbin/nft list table inet discobot 2>&1 || :", "sh"];
         _inside.Environment["STAYS"] = stays ? "yes" : "no";
         _inside.Program("/usr/local/bin/sender", $"exec /usr/bin/python3 - <<'END'\n{Sender}\nEND");
         _inside.Agent("echo $$ > /tmp/agent; setsid sender & exec sender");
