@@ -121,6 +121,14 @@ internal sealed class CacheIndex(TimeProvider time)
         }
     }
 
+    /// <summary>Puts an entry in the place of one of the same key, as most recently used.</summary>
+    /// <returns>False when that is gone: whoever ended it, ended what it says.</returns>
+    public bool TryReplace(CacheEntry former, CacheEntry entry)
+    {
+        lock (_lock)
+            return former.InIndex && Add(entry) is not null;
+    }
+
     /// <summary>Adds entries found on disk as less recently used than all that are in already.</summary>
     /// <param name="newestFirst">In falling order of recency. Keys already present are skipped: what is in memory is newer.</param>
     public void AddOlder(ReadOnlySpan<CacheEntry> newestFirst) => AddFound(newestFirst, areNewer: false);

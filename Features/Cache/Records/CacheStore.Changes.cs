@@ -80,8 +80,11 @@ internal sealed partial class CacheStore
             }
 
             _directory.PlaceMetadata(path, entry.Key);
-            if (Index.Add(entry) is { } replaced)
-                _open.Remove(replaced);
+            // Who ends it meanwhile does not wait for this lock before it is off the index.
+            if (Index.TryReplace(stored, entry))
+                _open.Remove(stored);
+            else if (!Index.ContainsKey(entry.Key))
+                _directory.Delete(entry.Key);
         }
 
         Trim();

@@ -13,7 +13,9 @@ internal sealed partial class CacheStore
     /// <summary>Waits until everything added has its name on disk.</summary>
     public Task CommittedAsync() => Task.WhenAll(_commits.Keys);
 
-    private void Track(Task commit)
+    /// <summary>Has <see cref="CommittedAsync"/> wait for it, too, and with that the end of the process.</summary>
+    /// <param name="commit">Must not wait for that itself.</param>
+    public void Track(Task commit)
     {
         _commits.TryAdd(commit, true);
         commit.ContinueWith(

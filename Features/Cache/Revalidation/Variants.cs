@@ -106,7 +106,7 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
         if (key.Text.EndsWith('#'))
             return;
         lock (_keeping)
-            _kept = KeepAsync(_kept, address, key);
+            store.Track(_kept = KeepAsync(_kept, address, key));
     }
 
     // One after the other: each changes the list that the one before has left.
@@ -118,8 +118,8 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
         var names = await ReadAsync(holder, CancellationToken.None);
         if (names is null || !key.Text.Contains(names.Epoch, StringComparison.Ordinal))
         {
-            // Its address was ended, or given another number, while it came in: nobody would find it.
-            if (store.Index.Get(key.Hash) is { } lost)
+            // Its address was ended, or given another number, while it came in: nobody would find it. A list that cannot be read just now says nothing.
+            if ((names is not null || !store.Index.ContainsKey(holder.Hash)) && store.Index.Get(key.Hash) is { } lost)
                 store.Evict(lost);
             return;
         }
@@ -138,7 +138,9 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
                 store.Evict(entry);
         }
 
-        TryWrite(holder, names with { Kept = [.. kept, .. added] });
+        // Not added anew: no body came in, and a disk that takes nothing leaves the list that there is.
+        if (store.Index.Get(holder.Hash) is { } list)
+            await store.UpdateAsync(list, RecordOf(holder, names with { Kept = [.. kept, .. added] }));
     }
 
     // With the number that is in force; null for a credential's where none is.
@@ -182,21 +184,23 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
             return false;
         }
 
-        store.Add(temporary, new EntryMetadata
-        {
-            Key = key.Text,
-            Size = 0,
-            Digest = Hash256.Of(""),
-            StoredAt = time.GetUtcNow().ToUnixTimeMilliseconds(),
-            Kind = BodyKind.Blob,
-            Headers =
-            [
-                new(Epoch, names.Epoch), .. names.Sets.Select(s => KeyValuePair.Create("Vary", s)),
-                .. names.Kept.Length > 0 ? [KeyValuePair.Create(KeptField, string.Join(',', names.Kept))] : Array.Empty<KeyValuePair<string, string>>(),
-            ],
-        }).Release();
+        store.Add(temporary, RecordOf(key, names)).Release();
         return true;
     }
+
+    private EntryMetadata RecordOf(CacheKey key, Names names) => new()
+    {
+        Key = key.Text,
+        Size = 0,
+        Digest = Hash256.Of(""),
+        StoredAt = time.GetUtcNow().ToUnixTimeMilliseconds(),
+        Kind = BodyKind.Blob,
+        Headers =
+        [
+            new(Epoch, names.Epoch), .. names.Sets.Select(s => KeyValuePair.Create("Vary", s)),
+            .. names.Kept.Length > 0 ? [KeyValuePair.Create(KeptField, string.Join(',', names.Kept))] : Array.Empty<KeyValuePair<string, string>>(),
+        ],
+    };
 
     private static string Normalized(string vary) => string.Join(',', vary
         .Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
