@@ -26,7 +26,7 @@ internal sealed partial class SharedBodies(VolumeAccess access, SharedCounters c
     private readonly RecentTable<long> _wrong = new(RememberedWrong);
     private readonly Lock _lock = new();
     private readonly Queue<long> _lately = new();
-    private readonly ConcurrentDictionary<Hash256, bool> _arriving = new();
+    private readonly ConcurrentDictionary<Hash256, object> _arriving = new();
     private readonly SemaphoreSlim _offers = new(2);
     private int _waiting;
 
@@ -93,7 +93,7 @@ internal sealed partial class SharedBodies(VolumeAccess access, SharedCounters c
         if (isDone)
             _arriving.TryRemove(digest, out _);
         else
-            _arriving[digest] = true;
+            _arriving[digest] = _arriving;
     }
 
     private static byte[] ReadWhole(OpenedBody body)

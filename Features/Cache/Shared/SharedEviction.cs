@@ -94,24 +94,27 @@ internal sealed partial class SharedEviction(
 
     private void Evict(DirectoryHandle bodies, DateTimeOffset now)
     {
-        List<(FileName Folder, FileName Name, long Size, DateTimeOffset Used)> all = [];
+        List<KeptBody> all = [];
+        long size = 0;
         foreach (var folder in bodies.Entries())
         {
             using var names = bodies.TryOpenDirectory(folder);
             foreach (var name in names?.Entries() ?? [])
             {
-                if (names!.UseOf(name) is { Status: { Kind: FileKind.Regular } status } use)
-                    all.Add((folder, name, status.Size, Used(names, name, use.Accessed, now)));
+                if (names!.UseOf(name) is not { Status: { Kind: FileKind.Regular } status } use)
+                    continue;
+                all.Add(new KeptBody(folder, name, status.Size, Used(names, name, use.Accessed, now)));
+                size = Sum(size, status.Size);
             }
         }
 
-        var (size, limit, evicted) = (Total(all.Select(b => b.Size)), rules.Value.Options.SharedMaxSize, 0);
-        foreach (var body in all.OrderBy(b => b.Used).TakeWhile(_ => size > limit))
+        all.Sort(static (a, b) => a.Used.CompareTo(b.Used));
+        var evicted = 0;
+        for (var limit = rules.Value.Options.SharedMaxSize; evicted < all.Count && size > limit; evicted++)
         {
-            using var names = bodies.TryOpenDirectory(body.Folder);
-            names?.Remove(body.Name);
-            size -= body.Size;
-            evicted++;
+            using var names = bodies.TryOpenDirectory(all[evicted].Folder);
+            names?.Remove(all[evicted].Name);
+            size -= all[evicted].Size;
         }
 
         counters.Evicted(evicted);
@@ -133,7 +136,7 @@ internal sealed partial class SharedEviction(
     }
 
     // A hostile member's sparse files may add up to more than a number holds.
-    private static long Total(IEnumerable<long> sizes) => sizes.Aggregate(0L, (sum, size) => sum > long.MaxValue - size ? long.MaxValue : sum + size);
+    private static long Sum(long sum, long size) => sum > long.MaxValue - size ? long.MaxValue : sum + size;
 
     // What is written grows, and so does not get old; a lease that somebody holds is as old as its download. A link in the place of the folder ends
     // its own sweep alone.
@@ -176,4 +179,15 @@ internal sealed partial class SharedEviction(
 
     [LoggerMessage(Level = LogLevel.Information, Message = "shared cache evicted {Count} bodies, {Size} bytes are left")]
     private partial void LogEvicted(int count, long size);
+
+    private sealed class KeptBody(FileName folder, FileName name, long size, DateTimeOffset used)
+    {
+        public FileName Folder { get; } = folder;
+
+        public FileName Name { get; } = name;
+
+        public long Size { get; } = size;
+
+        public DateTimeOffset Used { get; } = used;
+    }
 }

@@ -48,7 +48,7 @@ internal static class DoctorCommand
 
     private static async Task<IReadOnlyList<Finding>> RunAsync(
         SeenProxy proxy, Func<CancellationToken, Task<string?>> suggest, Func<CancellationToken, Task<IReadOnlyList<string>?>> missing,
-        Func<CancellationToken, Task<(string Path, string? Problem)?>> shared, CancellationToken cancellation)
+        Func<CancellationToken, Task<SharedDirectory?>> shared, CancellationToken cancellation)
     {
         using var spawner = new Spawner();
         var paths = new ContainerPaths();

@@ -70,9 +70,9 @@ internal static class DoctorSubject
         async () => [.. (await api.AskAsync(parsed, HttpMethod.Get, "/api/config/missing", ApiJson.Default.IReadOnlyListConfigMistake, cancellation)).Select(mistake => mistake.ToString())], cancellation);
 
     /// <summary>The directory that the proxy shares with others, and what is wrong with it; null where it shares none.</summary>
-    public static async Task<(string Path, string? Problem)?> FindSharedAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation) =>
+    public static async Task<SharedDirectory?> FindSharedAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation) =>
         await TryAsync(async () => (await api.AskAsync(parsed, HttpMethod.Get, "/api/cache/stats", CacheJson.Default.CacheStatistics, cancellation)).SharedVolume, cancellation)
-            is { } shared ? (shared.Path, shared.Problem) : null;
+            is { } shared ? new SharedDirectory(shared.Path, shared.Problem) : null;
 
     // Null where nobody answers, or not this user.
     private static async Task<T?> TryAsync<T>(Func<Task<T?>> ask, CancellationToken cancellation)

@@ -11,6 +11,9 @@ namespace Discobot.Features.Init.Checks;
 /// <param name="Fix">What to do about it; null when it works.</param>
 internal sealed record Finding(string Area, string Name, bool? Works, string Detail, string? Fix);
 
+/// <summary>A directory that the proxy shares with others (<c>cache.shared</c>), and what is wrong with it.</summary>
+internal sealed record SharedDirectory(string Path, string? Problem);
+
 /// <summary>Looks at a running container, or at a proxy elsewhere, and says of each part whether it does what it is to do. Changes nothing.</summary>
 /// <param name="seen">The container.</param>
 /// <param name="proxy">The proxy it has to have.</param>
@@ -22,7 +25,7 @@ internal sealed record Finding(string Area, string Name, bool? Works, string Det
 /// <param name="shared">The directory of <c>cache.shared</c> and what is wrong with it; null where there is none.</param>
 internal sealed class Doctor(
     SeenContainer seen, SeenProxy proxy, SeenTrust trust, DoctorNetwork network, DoctorClients clients, DoctorEgress egress,
-    Func<CancellationToken, Task<IReadOnlyList<string>?>> missing, Func<CancellationToken, Task<(string Path, string? Problem)?>> shared)
+    Func<CancellationToken, Task<IReadOnlyList<string>?>> missing, Func<CancellationToken, Task<SharedDirectory?>> shared)
 {
     public const string Restart = "restart the container and read `docker logs` from its start";
 
@@ -36,8 +39,8 @@ internal sealed class Doctor(
         findings.Add(accepts);
         findings.Add(await PortAsync("API", IPEndPoint.Parse(proxy.State.Api), cancellationToken));
         findings.Add(Secrets(await missing(cancellationToken)));
-        if (await shared(cancellationToken) is var (directory, problem))
-            findings.Add(Shared(directory, problem));
+        if (await shared(cancellationToken) is { } directory)
+            findings.Add(Shared(directory.Path, directory.Problem));
         findings.Add(new Finding("trust", "system", trust.Trusted, trust.Message, trust.Trusted ? null : trust.HowToMend(proxy)));
         findings.Add(Served());
         findings.Add(Java());
