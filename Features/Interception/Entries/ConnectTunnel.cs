@@ -159,8 +159,11 @@ internal sealed partial class ConnectTunnel(
             return;
         }
 
-        var first = await ProtocolSniffer.AwaitClientAsync(connection.Transport.Input, () => policy.WouldPassRaw(target, tunnel.Client), closing);
-        if (first is FirstByte.Http && !await ProtocolSniffer.IsRequestAsync(connection.Transport.Input, ProtocolSniffer.ServerFirst, closing))
+        // A redirected client has been waited for already, to know whom it is for.
+        var input = connection.Transport.Input;
+        var first = tunnel.IsTransparent ? await ProtocolSniffer.PeekAsync(input, ProtocolSniffer.ServerFirst, closing)
+            : await ProtocolSniffer.AwaitClientAsync(input, () => policy.WouldPassRaw(target, tunnel.Client), closing);
+        if (first is FirstByte.Http && !await ProtocolSniffer.IsRequestAsync(input, ProtocolSniffer.ServerFirst, closing))
             first = FirstByte.Unknown;
         if (first is FirstByte.Tls or FirstByte.Http)
             await InterceptAsync(connection, tunnel, first, next, closing);
