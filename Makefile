@@ -61,7 +61,7 @@ upgrade: artifacts/discobot ## Start with what the version BEFORE (a commit) has
 	@build/upgrade.sh $(BEFORE)
 
 .PHONY: cache-conformance
-cache-conformance: artifacts/discobot ## Run the public suite for HTTP caches (docs/caching.md); needs npm and its registry
+cache-conformance: artifacts/discobot ## Run the public suite for HTTP caches (docs/cache.md); needs npm and its registry
 	@build/conformance.sh
 
 .PHONY: format

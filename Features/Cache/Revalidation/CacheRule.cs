@@ -49,6 +49,9 @@ internal sealed record CacheRule
     /// <summary>The package registry whose addresses it recognises; null for a rule of the configuration.</summary>
     public string? Ecosystem { get; init; }
 
+    /// <summary>Whether the operator left all that is kept of these addresses to their origin: <c>cache.rules</c> with <c>mode: revalidate</c>.</summary>
+    public bool IsTheOrigins => Ecosystem is null && !IsPersonal && Mode == CacheMode.Revalidate && MaxAge is null;
+
     /// <summary>Whether any field that may be a credential counts as one: servers of <c>cache.patterns</c> may take it under any name.</summary>
     public bool IsPersonal { get; init; }
 

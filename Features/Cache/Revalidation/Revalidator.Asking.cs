@@ -154,7 +154,7 @@ internal sealed partial class Revalidator
         if (StorableAnswer.Forbids(response, "no-store") || StorableAnswer.Forbids(response, "private"))
             await Task.Run(() => EndAsync(question));
         else
-            await store.UpdateAsync(entry, confirmed with { Headers = EndToEnd.Storable(confirmed.Headers, cookies: false) });
+            await store.UpdateAsync(entry, confirmed with { Headers = ReusableAnswer.Fields(confirmed.Headers, question.Rule, question.Context.Request) });
     }
 
     private async Task StandInAsync(Question question, StoredBody stored, string reason)
