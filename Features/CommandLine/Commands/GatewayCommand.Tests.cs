@@ -150,6 +150,29 @@ public sealed class GatewayCommandTests : IDisposable
         Assert.All(_network.Packets(), packet => Assert.Contains(packet, (string[])["17 10.55.0.1 53", "6 10.55.0.1 80", "6 10.55.0.1 443", "6 10.55.0.1 5432"]));
     }
 
+    /// <summary>Where it is not process 1, its machine stays and forwards.</summary>
+    [Fact]
+    public async Task A_gateway_that_is_killed_lets_nothing_through_and_the_next_one_serves()
+    {
+        await _network.StartAsync(options: ["--routed", "--egress", "enforce"], isRouted: true, forwards: true,
+            under: ["sh", "-c", "\"$@\"; until [ -e \"$0\" ]; do sleep 0.05; done; \"$@\"", _network.At("again")]);
+        Assert.Equal("hello allowed.test\n", await _network.AsAgentAsync("curl -sS -m 9 http://allowed.test/"));
+        Assert.Equal("", await _network.AsGatewayAsync("pkill -KILL -x discobot; while pgrep -x discobot; do sleep 0.05; done"));
+        // Before Linux 6.9 no table outlives who has set it.
+        if (Environment.OSVersion.Version >= new Version(6, 9))
+        {
+            await _network.AsAgentAsync("""
+                exec >/dev/null 2>&1
+                for p in 22 53 80 443; do timeout 1 bash -c "echo probe > /dev/tcp/203.0.113.1/$p"; timeout 1 bash -c "echo probe > /dev/udp/203.0.113.1/$p"; done
+                ping -c 1 -W 1 203.0.113.1; ping -c 1 -W 1 2001:db8::1
+                """);
+            Assert.All(_network.Packets(), packet => Assert.Contains(packet, (string[])["17 10.55.0.1 53", "6 10.55.0.1 80"]));
+        }
+
+        await File.WriteAllTextAsync(_network.At("again"), "");
+        await Eventually.TrueAsync(async () => await _network.AsAgentAsync("curl -sS -m 9 http://allowed.test/") == "hello allowed.test\n");
+    }
+
     /// <summary>As Docker does it to a container's network that it is disconnected from and connected to again.</summary>
     [Theory]
     [InlineData(false, "setpriv --bounding-set -net_admin,-net_raw --inh-caps -all")]

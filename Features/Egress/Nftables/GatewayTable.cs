@@ -4,7 +4,8 @@ namespace Discobot.Features.Egress.Nftables;
 
 /// <summary>
 /// The table <c>inet discobot</c> of a gateway that its clients' default route leads to. Whatever they send elsewhere ends here: TCP at the
-/// transparent entry, questions for names at the resolver, and the rest is refused. Nothing is forwarded, in either direction.
+/// transparent entry, questions for names at the resolver, and the rest is refused. Nothing is forwarded, in either direction, also after the gateway was
+/// killed (Linux 6.9): a machine that forwards would let out everything.
 /// </summary>
 internal sealed class GatewayTable : IDisposable
 {
@@ -21,12 +22,12 @@ internal sealed class GatewayTable : IDisposable
         new NftChain("refuse", "filter", NftTable.Arriving, 0, interfaces.SelectMany(name =>
             (NftRule[])[Pretence(name), new NftRule().ArrivedBy(name).ToElsewhere().Count().Reject()])),
         Passing(interfaces),
-    ]);
+    ], outlives: true);
 
     /// <summary>Only sees to it that nothing is forwarded.</summary>
     /// <exception cref="LibcException">As above.</exception>
     public void Close(IReadOnlyCollection<string> interfaces) => _table.Replace(
-        [new NftChain("refuse", "filter", NftTable.Arriving, 0, interfaces.Select(Pretence)), Passing(interfaces)]);
+        [new NftChain("refuse", "filter", NftTable.Arriving, 0, interfaces.Select(Pretence)), Passing(interfaces)], outlives: true);
 
     public void Dispose() => _table.Dispose();
 
