@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-sources := Program.cs Discobot.csproj Directory.Build.props Directory.Packages.props global.json build/Rooms.props build/binary.sh build/hot-methods.txt docs/configuration.md \
+sources := Program.cs Discobot.csproj Directory.Build.props Directory.Packages.props global.json build/Rooms.props build/binary.sh docs/configuration.md \
 	$(shell find Features Infrastructure -type f ! -name '*.Tests.cs' ! -path '*.Tests/*' ! -path '*/__snapshots__/*' | LC_ALL=C sort)
 
 # A source that is gone is newer than nothing; the list of them tells. Written only when it differs, as make reads this file.

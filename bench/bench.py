@@ -6,7 +6,6 @@ import time
 
 import crowds
 import growth
-import hot
 import lines as known
 import packages
 import peers
@@ -137,4 +136,4 @@ def quick(directory, binary):
 
 
 if __name__ == "__main__":
-    {"--quick": quick, "--hot-methods": hot.methods}.get(sys.argv[3] if sys.argv[3:] else "", full)(sys.argv[1], sys.argv[2])
+    (quick if "--quick" in sys.argv[3:] else full)(sys.argv[1], sys.argv[2])

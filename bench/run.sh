@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# bench/run.sh [--quick | --hot-methods] — measures artifacts/discobot against other programs, or finds the methods that the compiler is to
-# lay out together; see docs/bench.md. What it starts lives in namespaces of its own: nothing else on the machine sees it, port 443 is free
-# in there, and all of it ends with this script however that ends.
+# bench/run.sh [--quick] — measures artifacts/discobot against other programs; see docs/bench.md. What it starts lives in namespaces of its own:
+# nothing else on the machine sees it, port 443 is free in there, and all of it ends with this script however that ends.
 . "$(dirname "$0")/../build/common.sh"
 
 quick=
-[ "${1:-}" != --quick ] || quick=1
+case ${1:-} in
+    "") ;;
+    --quick) quick=1 ;;
+    *) die "$1 is no option; there is --quick" ;;
+esac
 
 # What the quick look cannot see it does not judge: machines without the rights for it get a line instead.
 if ! unshare --mount --net --pid --fork --mount-proc true 2>/dev/null; then
@@ -17,11 +20,7 @@ fi
 
 packages=(curl hey iproute2 nftables nginx-light openssl python3 util-linux)
 binary=${BENCH_BINARY:-artifacts/discobot}
-case ${1:-} in
-    "") packages+=(dante-server docker-registry microsocks mitmproxy squid-openssl) ;;
-    # Beside this one stand its symbols, discobot.dbg.
-    --hot-methods) packages+=(binutils linux-perf) binary=artifacts/native/discobot ;;
-esac
+[ -n "$quick" ] || packages+=(dante-server docker-registry microsocks mitmproxy squid-openssl)
 [ -x "$binary" ] || die "there is no $binary: run make binary"
 need "${packages[@]}"
 

@@ -12,7 +12,7 @@ public sealed class MakeTests : IDisposable
     {
         Write("build/binary.sh", "#!/bin/sh\necho compiled >>runs\ntouch artifacts/discobot\n");
         File.SetUnixFileMode(At("build/binary.sh"), (UnixFileMode)0b111_101_101);
-        foreach (var file in new[] { "Program.cs", "Discobot.csproj", "Directory.Build.props", "Directory.Packages.props", "global.json", "build/Rooms.props", "build/hot-methods.txt", "docs/configuration.md" })
+        foreach (var file in new[] { "Program.cs", "Discobot.csproj", "Directory.Build.props", "Directory.Packages.props", "global.json", "build/Rooms.props", "docs/configuration.md" })
             Write(file, "");
         Write("Features/A/A.cs", "");
         Write("Features/A/a.yaml", "");
