@@ -85,7 +85,7 @@ internal sealed class OriginQuestion
         };
     }
 
-    private bool IsShort(DocumentBody body) => _context.Response.StatusCode is >= 200 and < 300 && !HttpMethods.IsHead(_context.Request.Method) && _context.Response.ContentLength is { } length && length != body.Bytes.Length;
+    private bool IsShort(DocumentBody body) => _context.Response.StatusCode is >= 200 and < 300 && !Methods.IsHead(_context.Request.Method) && _context.Response.ContentLength is { } length && length != body.Bytes.Length;
 
     // What the stages abort is the client's own connection, unless somebody else waits for their answer.
     private sealed class Lifetime : IHttpRequestLifetimeFeature

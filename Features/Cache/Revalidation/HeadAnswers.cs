@@ -1,3 +1,5 @@
+using Discobot.Infrastructure.Wire;
+
 namespace Discobot.Features.Cache.Revalidation;
 
 /// <summary>
@@ -9,7 +11,7 @@ internal sealed class HeadAnswers(CacheStore store, Fills fills, TimeProvider ti
     /// <summary>Whether what is answered to the request is kept.</summary>
     /// <param name="request">What is asked for.</param>
     /// <param name="rule">Which names it.</param>
-    public static bool AreKept(HttpRequest request, CacheRule rule) => rule.KeepsHead && HttpMethods.IsHead(request.Method);
+    public static bool AreKept(HttpRequest request, CacheRule rule) => rule.KeepsHead && Methods.IsHead(request.Method);
 
     /// <summary>Opens what was answered; the caller releases it.</summary>
     /// <param name="address">As of <see cref="Variants.AddressOf"/>.</param>
