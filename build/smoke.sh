@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # build/smoke.sh amd64|arm64 FILE — tries an executable, under an emulator where it is for another machine: the proxy answers, a body comes from the
-# cache while its registry is off, and the trust of the system takes the authority and gives it back. All in namespaces of its own.
+# cache while its registry is off, the trust of the system takes the authority and gives it back, and the entry point starts an agent behind its proxy
+# and ends with it. All in namespaces of its own.
 . "$(dirname "$0")/common.sh"
 
 machine=$1 file=$(realpath "$2") emulator=
@@ -15,7 +16,10 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 say "trying $2${emulator:+ under ${emulator##*/}}"
 # A user namespace may have emulators of its own since Linux 6.7: what the executable starts is itself again, and the machine's own list stays as it is.
-unshare ${emulator:+--user --map-root-user} --mount --net --pid --fork --kill-child bash -euo pipefail -s "$scratch" "$file" "$emulator" <<'INSIDE' || die "$2 does not do what it is to do"
+# All users are in it, as the agent is another than root.
+mkfifo "$scratch/mapped"
+unshare ${emulator:+--user} sh -c 'read -r _ <"$1"; exec unshare --mount --net --pid --fork --kill-child bash -euo pipefail -s "$@"' sh "$scratch/mapped" "$scratch" "$file" "$emulator" <<'INSIDE' &
+shift
 scratch=$1 file=$2 emulator=$3
 discobot() { $emulator "$file" "$@"; }
 fail() { echo "error: $*" >&2; cat "$scratch"/*.log >&2; exit 1; }
@@ -61,5 +65,40 @@ discobot trust status --cert-dir "$scratch/data/certs" >>"$scratch/trust.log" 2>
 discobot trust remove --cert-dir "$scratch/data/certs" >>"$scratch/trust.log" 2>&1 || fail "the authority could not be removed"
 kill $proxy
 wait $proxy || fail "the proxy did not end as it should"
+
+# A root that is thrown away, of which only the executable is for the other machine.
+root=$scratch/data/root
+mkdir -p "$root"/{proc,sys,dev,tmp,run,home,.data,var/lib,opt/discobot/bin}
+for layer in etc usr; do
+    mkdir -p "$root/$layer" "$scratch/data/$layer"/{upper,work}
+    mount -t overlay -o "lowerdir=/$layer,upperdir=$scratch/data/$layer/upper,workdir=$scratch/data/$layer/work" none "$root/$layer"
+done
+for link in bin sbin lib lib64; do [ ! -L /$link ] || ln -s "usr/$link" "$root/$link"; done
+# A daemon needs more than these namespaces have.
+rm -f "$root"/usr/{bin,sbin}/dockerd
+mount --rbind /dev "$root/dev"
+cp "$file" "$root/opt/discobot/bin/discobot"
+ln -s discobot "$root/opt/discobot/bin/proxy"
+sed -i '/^agent:/d' "$root"/etc/{passwd,group}
+echo 'agent:x:1234:1234::/home/agent:/bin/sh' >>"$root/etc/passwd"
+echo 'agent:x:1234:' >>"$root/etc/group"
+cat >"$root/opt/discobot/bin/discobot-agent-api" <<'AGENT'
+#!/bin/sh
+echo "agent: $(id -un) $HTTPS_PROXY $(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:17081/health)"
+exit 7
+AGENT
+chmod +x "$root/opt/discobot/bin/discobot-agent-api"
+code=0
+env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin SESSION_ID=smoke AGENT_USER=agent DISCOBOT_FILESYSTEM=plain DISCOBOT_EGRESS=open \
+    unshare --pid --fork --kill-child --mount-proc="$root/proc" chroot "$root" /opt/discobot/bin/discobot init >"$scratch/init.log" 2>&1 || code=$?
+[ $code = 7 ] || fail "the entry point ended with $code, where its agent did with 7"
+grep -qx "agent: agent http://localhost:17080 200" "$scratch/init.log" || fail "the agent did not start behind the proxy"
 INSIDE
-say "$2: proxy, cache, trust: fine"
+inside=$!
+if [ -n "$emulator" ]; then
+    until [ "$(readlink /proc/$inside/ns/user)" != "$(readlink /proc/self/ns/user)" ]; do kill -0 $inside && read -rt 0.05 <> <(:) || :; done
+    for map in uid_map gid_map; do echo "0 0 65536" >"/proc/$inside/$map"; done
+fi
+echo >"$scratch/mapped"
+wait $inside || die "$2 does not do what it is to do"
+say "$2: proxy, cache, trust, entry point: fine"
