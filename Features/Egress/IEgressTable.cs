@@ -28,6 +28,9 @@ internal interface IEgressTable : IDisposable
     /// <exception cref="Infrastructure.Native.LibcException">EPERM without CAP_NET_ADMIN in this network namespace; nothing was changed.</exception>
     void Set(EgressPlan plan);
 
+    /// <summary>Ends without taking away what was set, where the kernel can do that.</summary>
+    void Leave();
+
     /// <summary>How many packets were refused since the table is there, by kind: <c>udp</c>, <c>icmp</c>, <c>other</c>.</summary>
     /// <exception cref="Infrastructure.Native.LibcException">The kernel does not tell.</exception>
     IReadOnlyDictionary<string, long> Refused();

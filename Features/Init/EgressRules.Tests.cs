@@ -15,6 +15,7 @@ public sealed class EgressRulesTests : IDisposable
     private Action _interfaceComes = () => Assert.Fail("nobody listens");
     private bool _isThere = true;
     private int _disposed;
+    private int _left;
 
     public void Dispose() => _fixture.Dispose();
 
@@ -117,7 +118,14 @@ public sealed class EgressRulesTests : IDisposable
         Assert.Equal((EgressMode.Enforce, 0u, false), (plan.Mode, plan.ProxyUser, plan.IsServed));
         Assert.Equal(0, _disposed);
         await rules.CloseAsync();
-        Assert.Equal(1, _disposed);
+        Assert.Equal((1, 0), (_disposed, _left));
+
+        // A start that fails before that frees nobody.
+        rules = Rules("open", isNamed: true);
+        rules.Rules.TakeOver();
+        rules.Rules.Dispose();
+        Assert.Equal((1, 1), (_disposed, _left));
+        _plans.RemoveAt(1);
 
         _isThere = false;
         Rules("open", isNamed: true).Rules.TakeOver();
@@ -212,7 +220,7 @@ public sealed class EgressRulesTests : IDisposable
         var services = c.Services with
         {
             IsMachinesNetwork = () => isMachines,
-            OpenEgressTable = () => new Table(_plans, error, _isThere, () => _disposed++),
+            OpenEgressTable = () => new Table(_plans, error, _isThere, () => _disposed++, () => _left++),
             HasCapability = number => number != missing,
             WatchRuleset = tell =>
             {
@@ -246,7 +254,7 @@ public sealed class EgressRulesTests : IDisposable
         }
     }
 
-    private sealed class Table(List<EgressPlan> plans, int error, bool isThere, Action disposed) : IEgressTable
+    private sealed class Table(List<EgressPlan> plans, int error, bool isThere, Action disposed, Action left) : IEgressTable
     {
         public void Set(EgressPlan plan)
         {
@@ -260,6 +268,8 @@ public sealed class EgressRulesTests : IDisposable
         public IReadOnlyList<IPEndPoint> Passed() => [];
 
         public bool IsThere => isThere;
+
+        public void Leave() => left();
 
         public void Dispose() => disposed();
     }

@@ -18,6 +18,9 @@ internal sealed class EgressRules(Container container) : IDisposable
     private readonly WaysToTheEntry _ways = new(container);
     private IEgressTable? _table;
     private EgressPlan? _plan;
+
+    // What the table holds may be another init's programs, until this start knows the mode.
+    private bool _isAnothers;
     private long _attacks;
     private EgressOptions _options = new();
     private EgressMode _wanted;
@@ -55,7 +58,7 @@ internal sealed class EgressRules(Container container) : IDisposable
             if (table.IsThere)
             {
                 table.Set(new EgressPlan(EgressMode.Enforce, ProxyUser: 0, (ushort)_options.Port, (ushort)_options.DnsPort) { IsServed = false });
-                (_table, table) = (table, null);
+                (_table, table, _isAnothers) = (table, null, true);
                 container.Log.Info("egress: the rules of an init that was killed are there; nothing leaves until they are renewed");
             }
         }
@@ -69,14 +72,17 @@ internal sealed class EgressRules(Container container) : IDisposable
         }
     }
 
-    /// <summary>Takes the rules away: when all that they held has ended.</summary>
+    /// <summary>Takes the rules away: when all that they held has ended. Those of an init that was killed stay, if this one did not come to know the mode.</summary>
     public void Dispose()
     {
         lock (_tables)
         {
             try
             {
-                _table?.Dispose();
+                if (_isAnothers)
+                    _table?.Leave();
+                else
+                    _table?.Dispose();
             }
             catch (LibcException error)
             {
@@ -93,6 +99,7 @@ internal sealed class EgressRules(Container container) : IDisposable
         (_options, _proxyOwner, _guard) = (proxy.Egress, volume.ProxyOwner, proxy.DockerGuard);
         if (_options.Mode is not { } mode)
             return JudgeUnknown();
+        _isAnothers = false;
         if (mode == EgressMode.Open)
         {
             Dispose();
@@ -171,6 +178,7 @@ internal sealed class EgressRules(Container container) : IDisposable
     {
         if (container.Environment.GetValueOrDefault("DISCOBOT_EGRESS") == "enforce" || Path.Exists(container.Paths.Policy))
             throw new StartupException("who runs this container says what may leave it, which cannot be kept without the proxy's configuration");
+        _isAnothers = false;
         Dispose();
         return Task.CompletedTask;
     }

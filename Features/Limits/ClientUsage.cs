@@ -3,13 +3,16 @@ using System.Net;
 namespace Discobot.Features.Limits;
 
 /// <summary>What each client has had of each limit, by its name (a string) or its address. It outlives changes of the limits, and no restart.</summary>
-internal sealed class ClientUsage(TimeProvider time)
+/// <param name="time">What tells rates and days.</param>
+/// <param name="isContainers">Whether it is the proxy of a container, whose agent has as many addresses as it starts containers inside.</param>
+internal sealed class ClientUsage(TimeProvider time, bool isContainers = false)
 {
     /// <summary>Counted each for itself; of further ones, all are counted as one. A client that changes its address gets no memory of ours.</summary>
     private const int MostCounted = 4096;
 
     private readonly Dictionary<(string Host, object Client), Usage> _usages = [];
     private readonly Lock _gate = new();
+    private readonly MachineAddresses _own = new(time);
 
     /// <summary>Counts a request.</summary>
     /// <param name="limit">Of the host.</param>
@@ -75,11 +78,11 @@ internal sealed class ClientUsage(TimeProvider time)
         return usage;
     }
 
-    // A program of this machine chooses among the sixteen million addresses of 127/8 which one it comes from.
-    private static IPAddress Counted(IPAddress address)
+    // A program of this machine chooses among the machine's addresses, and the sixteen million of 127/8, which one it comes from.
+    private IPAddress Counted(IPAddress address)
     {
         var plain = address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
-        return IPAddress.IsLoopback(plain) ? IPAddress.Loopback : plain;
+        return isContainers || IPAddress.IsLoopback(plain) || _own.Contains(plain) ? IPAddress.Loopback : plain;
     }
 
     private sealed class Usage

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using System.Net.NetworkInformation;
 using System.Text;
 using System.Text.Json;
 using Discobot.Features.Configuration;
@@ -119,18 +120,24 @@ public sealed class LimitsTests : IAsyncLifetime
     }
 
     [Fact]
-    public void By_the_loopback_interface_all_are_one_client_whichever_of_its_addresses_they_choose()
+    public void In_a_container_all_are_one_client_and_elsewhere_all_of_the_machine_whichever_of_its_addresses_they_choose()
     {
         var (usage, limit) = (new ClientUsage(new FakeTimeProvider()), Read("a.example: {requests_per_second: 1, bytes_per_day: 10}").Hosts[0]);
         Assert.Null(usage.Request(limit, IPAddress.Loopback));
         usage.Count(limit, IPAddress.Parse("127.0.0.2"), 10);
-        foreach (var address in (string[])["127.0.0.1", "127.0.0.2", "127.255.255.254", "::1", "::ffff:127.0.0.3"])
+        var own = NetworkInterface.GetAllNetworkInterfaces().SelectMany(i => i.GetIPProperties().UnicastAddresses).Select(a => $"{a.Address}").Where(a => !a.Contains('%'));
+        foreach (var address in (string[])["127.0.0.1", "127.0.0.2", "127.255.255.254", "::1", "::ffff:127.0.0.3", .. own])
         {
             Assert.NotNull(usage.Request(limit, IPAddress.Parse(address)));
             Assert.NotNull(usage.Exhausted(limit, IPAddress.Parse(address)));
         }
 
-        Assert.Null(usage.Request(limit, IPAddress.Parse("10.0.0.1")));
+        // Documentation's, so nobody's here.
+        Assert.Null(usage.Request(limit, IPAddress.Parse("203.0.113.1")));
+
+        usage = new ClientUsage(new FakeTimeProvider(), isContainers: true);
+        Assert.Null(usage.Request(limit, IPAddress.Loopback));
+        Assert.NotNull(usage.Request(limit, IPAddress.Parse("172.17.0.2")));
     }
 
     [Fact]

@@ -13,7 +13,7 @@ internal static class LimitsFeature
         return services
             .AddPrometheus()
             .AddSingleton(new Live<LimitRules>(new LimitRules(options)))
-            .AddSingleton<ClientUsage>()
+            .AddSingleton(services => new ClientUsage(services.GetRequiredService<TimeProvider>(), Environment.GetEnvironmentVariable(StartToken.Variable) is not null))
             .AddSingleton<IFlowObserver, CountedFlows>();
     }
 

@@ -25,8 +25,8 @@ public sealed class DnsResolverTests : IDisposable
         _resolver = Create(EgressMode.Enforce);
     }
 
-    private DnsResolver Create(EgressMode mode, TimeProvider? time = null) =>
-        new(_policy, mode, new DnsOptions(), _servers, _learned, time ?? TimeProvider.System, new FlowRecorder([_told]), NullLogger<DnsResolver>.Instance);
+    private DnsResolver Create(EgressMode mode, TimeProvider? time = null, DnsType[]? types = null) =>
+        new(_policy, mode, new DnsOptions { Types = [.. types ?? []] }, _servers, _learned, time ?? TimeProvider.System, new FlowRecorder([_told]), NullLogger<DnsResolver>.Instance);
 
     public void Dispose()
     {
@@ -70,6 +70,19 @@ public sealed class DnsResolverTests : IDisposable
         Assert.Equal(0, _asked);
         _policy.Answer.SetResult(new Approval(EgressVerdict.Allow("granted")));
         Assert.Equal("203.0.113.7", Assert.Single((await AskAsync("open.test", DnsType.A)).Records).Address!.ToString());
+    }
+
+    /// <summary>"Nothing of that type" is what clients remember.</summary>
+    [Fact]
+    public async Task So_does_one_of_a_type_that_the_operator_named()
+    {
+        _ = ServeAsync("203.0.113.7");
+        _resolver = Create(EgressMode.Enforce, types: [DnsType.Mx]);
+        _policy.Asks = true;
+        var asking = AskAsync("open.test", DnsType.Mx);
+        _policy.Answer.SetResult(new Approval(EgressVerdict.Allow("granted")));
+        Assert.Equal(DnsCode.NoError, (await asking).Code);
+        Assert.Equal(1, _asked);
     }
 
     [Fact]

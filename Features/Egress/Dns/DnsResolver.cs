@@ -39,13 +39,12 @@ internal sealed partial class DnsResolver(
         var flow = flows.Begin(new FlowClient(client) { Entry = "dns" });
         (flow.Method, flow.Host) = ($"{question!.Type}".ToUpperInvariant(), question.Name);
         flow.RequestBytes = message.Length;
-        if (IsPassedOn(question))
+        if (await AnswerAsync(question, flow, cancellation) is not { } answer)
         {
             var (passed, code) = await PassOnAsync(question, isDatagram, cancellation);
             return End(flow, question, code, passed);
         }
 
-        var answer = await AnswerAsync(question, flow, cancellation);
         return End(flow, question, answer.Code, answer.Write(question, isDatagram ? question.MaxDatagram : ushort.MaxValue));
     }
 
@@ -79,7 +78,8 @@ internal sealed partial class DnsResolver(
         return answer;
     }
 
-    private async Task<DnsAnswer> AnswerAsync(DnsQuestion question, Flow flow, CancellationToken cancellation)
+    /// <returns>Null for what is passed on as the servers say it.</returns>
+    private async Task<DnsAnswer?> AnswerAsync(DnsQuestion question, Flow flow, CancellationToken cancellation)
     {
         if (IsLocalhost(question.Name))
             return Localhost(question);
@@ -96,7 +96,7 @@ internal sealed partial class DnsResolver(
         if (!verdict.Allowed)
             return DnsAnswer.NoSuchName;
         if (!LeadsToHost(question.Type))
-            return DnsAnswer.Empty;
+            return IsPassedOn(question) ? null : DnsAnswer.Empty;
         var found = await FindAsync(question, cancellation);
         var answer = found with { Records = [.. found.Records.Where(r => IsPermitted(question.Name, r))] };
         // Of what was found before as well: several names may have one address, and the client goes there by this one.
@@ -123,9 +123,8 @@ internal sealed partial class DnsResolver(
         }
     }
 
-    private bool IsPassedOn(DnsQuestion question) => !LeadsToHost(question.Type) && !IsLocalhost(question.Name)
-        && (mode != EgressMode.Enforce || (options.Types.Contains(question.Type) && question.IsHostName))
-        && policy.JudgeTunnel(new ConnectTarget(question.Name, ConnectTarget.AnyPort)).Allowed;
+    // Only what has been judged: the question itself carries data.
+    private bool IsPassedOn(DnsQuestion question) => mode != EgressMode.Enforce || (options.Types.Contains(question.Type) && question.IsHostName);
 
     // Where a connection goes: what is said of it is always written anew, whatever the mode and whatever is asked for besides.
     private static bool LeadsToHost(DnsType type) => type is DnsType.A or DnsType.Aaaa or DnsType.Cname or DnsType.Https or DnsType.Svcb;

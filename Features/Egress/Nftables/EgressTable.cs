@@ -67,6 +67,9 @@ internal sealed class EgressTable : IEgressTable
     /// <inheritdoc/>
     public bool IsThere => RefusedPackets.Read(Name).Count > 0;
 
+    /// <inheritdoc/>
+    public void Leave() => _table.Leave();
+
     /// <summary>Takes the table away.</summary>
     public void Dispose() => _table.Dispose();
 

@@ -78,6 +78,9 @@ internal sealed class NftTable(string name) : IDisposable
         return 0;
     }
 
+    /// <summary>Ends as if this process were killed.</summary>
+    public void Leave() => _socket.Dispose();
+
     /// <summary>Takes the table away.</summary>
     public void Dispose()
     {
