@@ -50,7 +50,7 @@ internal static class RestartKeys
         ("egress.trust_agent", s => s.Egress.TrustAgent),
         ("egress.no_new_privs", s => s.Egress.NoNewPrivileges),
         ("egress.probe", s => string.Join(' ', s.Egress.Probe)),
-        ("dns.types", s => string.Join(' ', s.Dns.Types)),
+        ("dns.types", s => string.Join(' ', s.Dns.Names)),
         ("gateway.listen", s => string.Join(' ', s.Gateway.Listen)),
         ("gateway.ports", s => string.Join(' ', s.Gateway.Ports)),
         ("gateway.dns_port", s => s.Gateway.DnsPort),

@@ -1,6 +1,5 @@
 using System.Net;
 using Discobot.Features.Audit;
-using Discobot.Features.Egress.Dns;
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Wire.Dialling;
 
@@ -63,8 +62,8 @@ internal static class WorkspaceRules
     /// <param name="operators">Without it.</param>
     public static IEnumerable<string> Widened(ProxySettings settings, ProxySettings operators)
     {
-        foreach (var type in settings.Dns.Types.Except(operators.Dns.Types))
-            yield return $"dns.types: {DnsTypes.Name(type)} is the operator's to add, in the policy";
+        foreach (var type in settings.Dns.Names.Except(operators.Dns.Names, StringComparer.Ordinal))
+            yield return $"dns.types: {type} is the operator's to add, in the policy";
     }
 
     /// <summary>With what the proxy could not even start, which ends the container under a policy: an agent would block its own next start.</summary>

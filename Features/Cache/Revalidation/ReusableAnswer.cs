@@ -44,15 +44,18 @@ internal static class ReusableAnswer
 
     /// <summary>
     /// The fields that are kept. A cookie is for the client that it was set for. Under a rule of the configuration's that leaves an address to its origin
-    /// it is for all whom the origin lets answer so, by a lifetime in Cache-Control (RFC 9111, 7.3), if whoever asked showed no cookie.
+    /// it is for all whom the origin lets answer so, by a lifetime in Cache-Control (RFC 9111, 7.3), if whoever asked was nobody in particular.
     /// </summary>
-    public static IReadOnlyList<KeyValuePair<string, string>> Fields(IReadOnlyList<KeyValuePair<string, string>> all, CacheRule rule, HttpRequest request) =>
-        EndToEnd.Storable(all, cookies: rule.IsTheOrigins && request.Headers.Cookie.Count == 0 && IsForAnybody(all));
+    public static IReadOnlyList<KeyValuePair<string, string>> Fields(IReadOnlyList<KeyValuePair<string, string>> all, CacheRule rule, bool isAnonymous) =>
+        EndToEnd.Storable(all, cookies: isAnonymous && rule.IsTheOrigins && IsForAnybody(all));
+
+    /// <summary>The record for somebody who is known to its origin, by a cookie or a credential: what was set for nobody in particular would take that away.</summary>
+    public static EntryMetadata WithoutCookies(EntryMetadata record) => record with { Headers = EndToEnd.Storable(record.Headers, cookies: false) };
 
     private static bool IsForAnybody(IEnumerable<KeyValuePair<string, string>> fields)
     {
         var control = CacheControl.Parse(fields.Where(h => h.Key.Equals("Cache-Control", StringComparison.OrdinalIgnoreCase)).Select(h => h.Value));
-        return (control.Has("max-age") || control.Has("s-maxage") || control.Has("public")) && !control.Has("no-cache");
+        return (control.Seconds("s-maxage") ?? control.Seconds("max-age")) > 0 && !control.Has("no-cache");
     }
 
     /// <summary>Whether what the origin says of caches can be read at all: who cannot tell by what it was chosen, or sees what no field may hold, keeps nothing.</summary>

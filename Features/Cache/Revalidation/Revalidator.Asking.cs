@@ -131,7 +131,7 @@ internal sealed partial class Revalidator
         {
             if (ReusableAnswer.Confirms(stored.Record.Metadata, response))
             {
-                var confirmed = ReusableAnswer.Confirmed(stored.Record.Metadata, response, asked.Time, time.GetUtcNow());
+                var confirmed = ReusableAnswer.Confirmed(For(question, stored), response, asked.Time, time.GetUtcNow());
                 await KeepAsync(question, stored.Entry, response, confirmed);
                 question.Seat?.Dispose();
                 Flow.Of(question.Context)?.Cache = FlowCache.Revalidated;
@@ -154,7 +154,7 @@ internal sealed partial class Revalidator
         if (StorableAnswer.Forbids(response, "no-store") || StorableAnswer.Forbids(response, "private"))
             await Task.Run(() => EndAsync(question));
         else
-            await store.UpdateAsync(entry, confirmed with { Headers = ReusableAnswer.Fields(confirmed.Headers, question.Rule, question.Context.Request) });
+            await store.UpdateAsync(entry, confirmed with { Headers = ReusableAnswer.Fields(confirmed.Headers, question.Rule, question.IsAnonymous) });
     }
 
     private async Task StandInAsync(Question question, StoredBody stored, string reason)

@@ -37,7 +37,7 @@ internal sealed partial class Revalidator
                 Kind = BodyKind.Blob,
                 Status = (int)response.StatusCode,
                 InitialAge = Freshness.InitialAge(response, asked.Time, answered),
-                Headers = ReusableAnswer.Fields(EndToEnd.Headers(response), rule, client.Context.Request),
+                Headers = ReusableAnswer.Fields(EndToEnd.Headers(response), rule, question.IsAnonymous),
             },
         };
         if (question.Rule.IsOneOfSet && response.StatusCode == System.Net.HttpStatusCode.OK)

@@ -381,29 +381,59 @@ public sealed class RevalidatorTests : IAsyncLifetime
         Assert.Equal(6, _stage.Asked.Count);
     }
 
-    /// <summary>Under a rule of the configuration's the origin decides (RFC 9111, 7.3), where it says so and the first to ask was nobody in particular. What it
-    /// confirms brings a cookie of its own.</summary>
+    /// <summary>Under a rule of the configuration's the origin decides (RFC 9111, 7.3), where it says so and those who ask are nobody in particular.
+    /// What it confirms brings a cookie of its own.</summary>
     [Theory]
-    [InlineData("/doc", "max-age=60", null, "session=1")]
-    [InlineData("/doc", "public, max-age=60", null, "session=1")]
-    [InlineData("/doc", "max-age=60", "session=0", null)]
-    [InlineData("/doc", "must-revalidate", null, "session=2")]
-    [InlineData("/simple/thing/", "max-age=60", null, null)]
-    [InlineData("/foo/-/foo-1.0.0.tgz", "max-age=60", null, null)]
-    public async Task A_cookie_is_for_the_client_that_it_was_set_for(string path, string control, string? cookie, string? later)
+    [InlineData("/doc", "max-age=60", null, null, "session=1")]
+    [InlineData("/doc", "public, s-maxage=60", null, null, "session=1")]
+    [InlineData("/doc", "max-age=60", null, "Cookie", null)]
+    [InlineData("/doc", "public, max-age=60", null, "Authorization", null)]
+    [InlineData("/doc", "max-age=60", "Cookie", null, null)]
+    [InlineData("/doc", "max-age=60, must-revalidate", "Authorization", null, null)]
+    [InlineData("/doc", "max-age=0", null, null, null)]
+    [InlineData("/doc", "public", null, null, null)]
+    [InlineData("/simple/thing/", "max-age=60", null, null, null)]
+    [InlineData("/foo/-/foo-1.0.0.tgz", "max-age=60", null, null, null)]
+    public async Task A_cookie_is_for_the_client_that_it_was_set_for(string path, string control, string? firstShows, string? secondShows, string? later)
     {
         _control = control;
+        _stage.Origin = context =>
+        {
+            if (_stage.Asked.Count == 1)
+                context.Response.Headers.SetCookie = "session=1";
+            return AnswerAsync(context);
+        };
+        using var first = await _stage.GetAsync(_stage.Url(path), r => Show(r, firstShows));
+        Assert.Equal(("MISS", "session=1"), (CacheStage.XCache(first), Cookie(first)));
+        for (var i = 0; i < 2; i++)
+        {
+            using var second = await _stage.GetAsync(_stage.Url(path), r => Show(r, secondShows));
+            Assert.Equal(("HIT", later), (CacheStage.XCache(second), Cookie(second)));
+        }
+
+        static void Show(HttpRequestMessage request, string? field)
+        {
+            if (field is not null)
+                request.Headers.TryAddWithoutValidation(field, "session=0");
+        }
+
+        static string? Cookie(HttpResponseMessage response) => response.Headers.TryGetValues("Set-Cookie", out var values) ? string.Join('|', values) : null;
+    }
+
+    [Fact]
+    public async Task What_an_origin_confirms_brings_its_own_cookie()
+    {
+        _control = "max-age=0";
         _stage.Origin = context =>
         {
             context.Response.Headers.SetCookie = $"session={_stage.Asked.Count}";
             return AnswerAsync(context);
         };
-        using var first = await _stage.GetAsync(_stage.Url(path), r => r.Headers.TryAddWithoutValidation("Cookie", cookie is null ? [] : [cookie]));
-        Assert.Equal(("MISS", "session=1"), (CacheStage.XCache(first), Cookie(first)));
-        using var second = await _stage.GetAsync(_stage.Url(path));
-        Assert.Equal(("HIT", later), (CacheStage.XCache(second), Cookie(second)));
-
-        static string? Cookie(HttpResponseMessage response) => response.Headers.TryGetValues("Set-Cookie", out var values) ? string.Join('|', values) : null;
+        for (var i = 1; i <= 2; i++)
+        {
+            using var response = await _stage.GetAsync(Document);
+            Assert.Equal((i == 1 ? "MISS" : "HIT", $"session={i}"), (CacheStage.XCache(response), string.Join('|', response.Headers.GetValues("Set-Cookie"))));
+        }
     }
 
     [Fact]

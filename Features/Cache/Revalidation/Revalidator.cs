@@ -84,6 +84,7 @@ internal sealed partial class Revalidator(
         return new Question(context, rule, options, Variants.AddressOf(ProxiedRequest.Of(context), rule))
         {
             Credential = credential,
+            IsAnonymous = credential is null && !message.Headers.NonValidated.Contains("Cookie"),
             Integrity = await hashes.OfAsync(rule, ProxiedRequest.Of(context), context.RequestAborted),
         };
     }
@@ -140,7 +141,7 @@ internal sealed partial class Revalidator(
 
     private async Task<bool> AnswerAsync(Question question, StoredBody stored, string status, EntryMetadata? confirmed = null)
     {
-        var record = confirmed ?? stored.Record.Metadata;
+        var record = confirmed ?? For(question, stored);
         var freshness = Freshness.Of(record, question.Rule, time.GetUtcNow());
         var headers = question.Context.Response.Headers;
         headers.Age = freshness.Age.ToString(CultureInfo.InvariantCulture);
@@ -149,8 +150,11 @@ internal sealed partial class Revalidator(
             : $"Discobot; {status}";
         hashes.Read(question.Rule, ProxiedRequest.Of(question.Context), stored);
         var target = new CacheTarget(CacheKey.Of(record.Key), null);
-        return await hits.TrySendAsync(question.Context, target, stored, confirmed is null ? null : new StoredRecord(confirmed));
+        return await hits.TrySendAsync(question.Context, target, stored, ReferenceEquals(record, stored.Record.Metadata) ? null : new StoredRecord(record));
     }
+
+    private static EntryMetadata For(Question question, StoredBody stored) =>
+        question.IsAnonymous ? stored.Record.Metadata : ReusableAnswer.WithoutCookies(stored.Record.Metadata);
 
     // Owns the stored body, if there is one.
     private async Task FetchAsync(Question question, StoredBody? stored)
@@ -189,6 +193,9 @@ internal sealed partial class Revalidator(
 
         /// <summary>Where the answers to that credential stand.</summary>
         public string? Private => Credential is null ? null : Variants.PrivateOf(Address, Credential);
+
+        /// <summary>Whether the origin cannot tell who asks: neither by a credential nor by a cookie, the client's or one that we add.</summary>
+        public bool IsAnonymous { get; init; }
 
         /// <summary>What an index says of the file; null where none does.</summary>
         public Integrity? Integrity { get; init; }
