@@ -9,7 +9,7 @@ namespace Discobot.Features.Interception.Upstreams;
 public sealed class Http2DoubtTests : IAsyncLifetime
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
-    private readonly TaskCompletionSource _answer = new();
+    private TaskCompletionSource _answer = new();
     private HttpMessageInvoker _client = null!;
     private TestOrigin _origin = null!;
 
@@ -67,16 +67,33 @@ public sealed class Http2DoubtTests : IAsyncLifetime
     [Fact]
     public async Task Answers_that_keep_coming_on_other_streams_show_that_the_server_is_there()
     {
-        var first = await SettleAsync();
-        var slow = AskAsync("/slow");
-        for (var i = 0; i < 12; i++)
-        {
-            await Task.Delay(Patience / 4);
-            Assert.Equal(first, await AskAsync("/"));
-        }
+        // On a machine that stands still for as long the doubt is right, and says nothing: then once more.
+        while (!await WasShownAsync())
+            _answer = new();
 
-        _answer.SetResult();
-        Assert.Equal(first, await slow);
+        async Task<bool> WasShownAsync()
+        {
+            var first = await SettleAsync();
+            var slow = AskAsync("/slow");
+            for (var i = 0; i < 12; i++)
+            {
+                var before = TimeProvider.System.GetTimestamp();
+                await Task.Delay(Patience / 4);
+                var connection = await AskAsync("/");
+                if (TimeProvider.System.GetElapsedTime(before) >= Patience)
+                {
+                    _answer.SetResult();
+                    await slow;
+                    return false;
+                }
+
+                Assert.Equal(first, connection);
+            }
+
+            _answer.SetResult();
+            Assert.Equal(first, await slow);
+            return true;
+        }
     }
 
     private static HttpMessageInvoker ClientOf(TestAuthority authority)
