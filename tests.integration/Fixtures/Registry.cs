@@ -79,6 +79,12 @@ internal sealed class Registry : IAsyncDisposable
             .Select(line => line.Split('\t'))
             .Select(part => new RegistryRequest(part[0], part[1], part[2], Number(part[3]), Number(part[4]), part[5] == "1", part[6]))];
 
+    /// <summary>What a repository has, as its storage says: each blob, manifest and tag with the digest that it names, in order.</summary>
+    public async Task<IReadOnlyList<string>> ContentsAsync(string repository) =>
+        [.. (await _container.RunAsync("bash", "-c",
+                $"cd /data/docker/registry/v2/repositories/{repository} && find . -name link | while read -r name; do echo \"${{name#./}} $(cat \"$name\")\"; done"))
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries).Order(StringComparer.Ordinal)];
+
     public ValueTask DisposeAsync() => _container.DisposeAsync();
 
     private static int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);

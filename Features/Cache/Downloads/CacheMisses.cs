@@ -260,6 +260,7 @@ internal sealed partial class CacheMisses(
         if (range?.Within(length) is not var (from, end) || !IsFor(context, fill))
             return long.MaxValue;
         response.StatusCode = StatusCodes.Status206PartialContent;
+        response.Headers.AcceptRanges = "bytes";
         response.Headers.ContentRange = $"bytes {from}-{end - 1}/{length}";
         response.ContentLength = end - from;
         return end;

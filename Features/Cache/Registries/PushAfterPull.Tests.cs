@@ -1,10 +1,7 @@
 using System.Diagnostics;
 using System.IO.Compression;
 using System.Net;
-using System.Net.Sockets;
 using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
-using System.Text;
 using System.Text.Json;
 using Discobot.Tests.Fixtures;
 
@@ -13,52 +10,31 @@ namespace Discobot.Features.Cache.Registries;
 /// <summary>skopeo, which asks by HEAD what it has to push, and a real registry: what was pulled from one repository is in another when it was pushed there.</summary>
 public sealed class PushAfterPullTests : IAsyncLifetime, IDisposable
 {
-    private const string Name = "registry.test";
-
     // Longer than any of it takes on a machine that is busy with other things.
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(2);
 
     private readonly string _directory = Directory.CreateTempSubdirectory("discobot-test-").FullName;
-    private readonly int _port = RunningProxy.FreePort();
     private TestParent _parent = null!;
     private RunningProxy _proxy = null!;
     private HttpClient _client = null!;
-    private Process _registry = null!;
+    private DockerRegistry _registry = null!;
     private string _layer = "";
 
-    private string Registry => $"{Name}:{_port}";
+    private string Registry => _registry.Address;
 
     public async Task InitializeAsync()
     {
         _parent = TestParent.Start();
         _proxy = await RunningProxy.StartAsync(proxySection: $", upstream: 'http://127.0.0.1:{_parent.Port}'");
-        using (var certificate = _proxy.Upstreams.Issue([Name]))
-        {
-            await WriteAsync("tls.crt", Encoding.ASCII.GetBytes(certificate.ExportCertificatePem()));
-            using var key = (AsymmetricAlgorithm?)certificate.GetECDsaPrivateKey() ?? certificate.GetRSAPrivateKey();
-            await WriteAsync("tls.key", Encoding.ASCII.GetBytes(key!.ExportPkcs8PrivateKeyPem()));
-        }
-
-        await WriteAsync("registry.yml", Encoding.ASCII.GetBytes($$"""
-            version: 0.1
-            log: {level: error, accesslog: {disabled: true} }
-            storage: {filesystem: {rootdirectory: "{{_directory}}/data"} }
-            http: {addr: "127.0.0.1:{{_port}}", tls: {certificate: "{{_directory}}/tls.crt", key: "{{_directory}}/tls.key"} }
-            """));
+        _registry = await DockerRegistry.StartAsync(_proxy.Upstreams);
         await WriteAsync("policy.json", "{\"default\":[{\"type\":\"insecureAcceptAnything\"}]}"u8.ToArray());
-        _registry = Process.Start(new ProcessStartInfo("docker-registry", ["serve", Path.Join(_directory, "registry.yml")]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
-        _registry.BeginErrorReadLine();
-        _registry.BeginOutputReadLine();
-        await Eventually.TrueAsync(IsServingAsync);
         await MakeImageAsync();
         _client = _proxy.Client();
     }
 
     public async Task DisposeAsync()
     {
-        _registry.Kill();
-        await _registry.WaitForExitAsync();
-        _registry.Dispose();
+        await _registry.DisposeAsync();
         await _proxy.DisposeAsync();
         await _parent.DisposeAsync();
         Directory.Delete(_directory, recursive: true);
@@ -85,7 +61,7 @@ public sealed class PushAfterPullTests : IAsyncLifetime, IDisposable
         // Past the proxy: the registry itself has all of it.
         foreach (var repository in new[] { "two", "three" })
         {
-            Assert.True(File.Exists(Path.Join(_directory, $"data/docker/registry/v2/repositories/{repository}/_layers/sha256/{_layer}/link")), repository);
+            Assert.True(_registry.Has(repository, _layer), repository);
             await SkopeoAsync("copy", $"docker://{Registry}/{repository}:v1", $"dir:{repository}");
             Assert.Equal(_layer, Convert.ToHexStringLower(SHA256.HashData(await File.ReadAllBytesAsync(Path.Join(_directory, repository, _layer)))));
         }
@@ -96,21 +72,6 @@ public sealed class PushAfterPullTests : IAsyncLifetime, IDisposable
         using var message = new HttpRequestMessage(HttpMethod.Head, $"https://{Registry}/v2/{repository}/blobs/sha256:{_layer}");
         using var answer = await _client.SendAsync(message);
         return answer.StatusCode;
-    }
-
-    private async Task<bool> IsServingAsync()
-    {
-        Assert.False(_registry.HasExited);
-        using var probe = new TcpClient();
-        try
-        {
-            await probe.ConnectAsync(IPAddress.Loopback, _port);
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
     }
 
     private async Task MakeImageAsync()
