@@ -44,6 +44,10 @@ images: artifacts/discobot ## Make the container images discobot:debian, :alpine
 dist: ## Make artifacts/dist: executables for amd64 and arm64, sums, bill of materials, licences, completions, manual (MACHINES=amd64)
 	@build/dist.sh
 
+.PHONY: reproducible
+reproducible: ## Make dist twice of the last commit, in two directories, and compare (MACHINES=amd64)
+	@build/reproducible.sh
+
 .PHONY: bench
 bench: artifacts/discobot ## Measure speed against other proxies (docs/bench.md)
 	@bench/run.sh
@@ -51,6 +55,10 @@ bench: artifacts/discobot ## Measure speed against other proxies (docs/bench.md)
 .PHONY: bench-quick
 bench-quick: artifacts/discobot ## Look whether a main speed has halved
 	@bench/run.sh --quick
+
+.PHONY: bench-shared
+bench-shared: artifacts/discobot ## What 20 containers on two machines take from an origin, and what an outage of their store costs (docs/scale.md); needs root
+	@bench/shared.sh
 
 .PHONY: soak
 soak: artifacts/discobot ## Mixed load with faults for MINUTES (MINUTES=20; docs/reliability.md); needs root

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Makes artifacts/dist: what a release has. The executables come first, and each is tried by build/smoke.sh.
+# Makes artifacts/dist: what a release has, and artifacts/discobot-VERSION.tar.gz of it. The executables come first, and each is tried by build/smoke.sh.
+# The same commit makes the same bytes (build/reproducible.sh): nothing here may depend on the day, the directory, the umask or the order of a directory.
 . "$(dirname "$0")/common.sh"
 
 machines=(${MACHINES:-amd64 arm64})
 need_programs python3:python3
 dist=artifacts/dist
-rm -rf $dist
+# With the flags of an earlier build CMake would go on where it stopped.
+rm -rf $dist artifacts/obj/Discobot/release_linux-*/libs
 mkdir -p $dist/licenses $dist/completions $dist/man
 
 # keep_licence PACKAGE FILE — FILE is =EXPRESSION where the package names a licence without its text.
@@ -36,4 +38,7 @@ own=$dist/discobot-linux-$(own_machine)
 cp LICENSE CHANGELOG.md $dist
 [ ! -d examples/grafana ] || cp -r examples/grafana $dist
 (cd $dist && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)
+# The time is the commit's, or SOURCE_DATE_EPOCH; where neither is known, 1970.
+epoch=${SOURCE_DATE_EPOCH:-$(git -c safe.directory="$PWD" log -1 --format=%ct 2>/dev/null || echo 0)}
+tar --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mode=u+rw,go=u,go-w --mtime="@$epoch" -C artifacts -cf - dist | gzip -n >"artifacts/discobot-$version.tar.gz"
 say "$dist: $(find $dist -type f | wc -l) files, $(du -sm $dist | cut -f1) MB"

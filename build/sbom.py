@@ -26,7 +26,7 @@ def package(folders, name, version):
         component["licenses"] = [{"expression": licence.text}]
     else:
         component["licenses"] = [{"license": {"name": f"see licenses/{name}.txt"}}]
-    files = [f for f in glob.glob(directory + "/*") if re.match(r"(licen[cs]e|third.?party.?notices|notice)", os.path.basename(f), re.I)]
+    files = [f for f in sorted(glob.glob(directory + "/*")) if re.match(r"(licen[cs]e|third.?party.?notices|notice)", os.path.basename(f), re.I)]
     if not files and component["licenses"][0].get("expression") is None:
         sys.exit(f"error: {directory} holds no licence and names none")
     return component, files

@@ -107,10 +107,14 @@ public sealed class FlowEndpointsTests : IAsyncLifetime
     [Fact]
     public async Task A_proxy_that_ends_does_not_wait_for_who_watches()
     {
+        using var seen = new StringWriter();
         using var error = new StringWriter();
-        var watching = RootCommands.Create().Parse(["tail", "--api", $"http://127.0.0.1:{_proxy.ApiPort}"]).InvokeAsync(new InvocationConfiguration { Output = TextWriter.Null, Error = error });
-        using var api = _proxy.Api();
-        await Task.Delay(300);
+        var watching = RootCommands.Create().Parse(["tail", "--api", $"http://127.0.0.1:{_proxy.ApiPort}"]).InvokeAsync(new InvocationConfiguration { Output = seen, Error = error });
+        await Eventually.TrueAsync(async () =>
+        {
+            await AskAsync($"{_origin.Http}/begin");
+            return seen.ToString().Contains("/begin", StringComparison.Ordinal);
+        });
         await _proxy.Services.GetRequiredService<Microsoft.Extensions.Hosting.IHost>().StopAsync().WaitAsync(TimeSpan.FromSeconds(20));
 
         Assert.Equal(1, await watching.WaitAsync(TimeSpan.FromSeconds(20)));

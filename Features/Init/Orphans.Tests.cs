@@ -48,7 +48,7 @@ public sealed class OrphansTests : IDisposable
         await _inside.StartAsync();
         await _inside.SeeAsync("agent ready");
 
-        // Long after it was started: a thread that came and went would have told it already.
+        // By time: long after it was started; a thread that came and went would have told it already.
         await Task.Delay(TimeSpan.FromSeconds(1));
         Assert.DoesNotContain("agent told", _inside.Output, StringComparison.Ordinal);
         _inside.Send(Signal.Kill, generation: 1);

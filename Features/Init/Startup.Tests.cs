@@ -111,6 +111,7 @@ public sealed partial class StartupTests : IDisposable
         var leaves = new StartupStep("leaves", OnFailure.Warn, [], async token =>
         {
             await Task.Delay(Timeout.Infinite, token).ContinueWith(_ => { }, TaskScheduler.Default);
+            // By time: a step that takes a while to leave.
             await Task.Delay(200, CancellationToken.None);
             left = true;
         });

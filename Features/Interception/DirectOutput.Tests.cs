@@ -45,7 +45,8 @@ public sealed class DirectOutputTests : IAsyncLifetime
         await using var stream = await answer.Content.ReadAsStreamAsync();
         var got = new byte[Size + 1];
         await stream.ReadExactlyAsync(got.AsMemory(0, 100));
-        await Task.Delay(300); // until every buffer on the way is full
+        // By time: until every buffer on the way is full.
+        await Task.Delay(300);
 
         Assert.Equal(Size - 100, await stream.ReadAtLeastAsync(got.AsMemory(100), Size - 99, throwOnEndOfStream: false));
         Assert.True(got.AsSpan(0, Size).SequenceEqual(_body));

@@ -114,7 +114,8 @@ public sealed class Http1ClientsTests(SmugglingTests.Proxy fixture) : IClassFixt
         {
             await peer.ReadHeadAsync();
             await ended.Task;
-            await Task.Delay(1500); // longer than the kernel asks who is still there
+            // By time: longer than the kernel asks who is still there.
+            await Task.Delay(1500);
             await peer.SayAsync("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         }, way == "tls" ? fixture.Certificate : null);
         await using var client = await Wire.ConnectAsync(fixture.Running, way, origin.Authority);

@@ -38,6 +38,7 @@ public class SocksServerTimeoutsTests
         var (stream, _) = await fixture.AskAsync(SocksFixture.Connect(echo.EndPoint));
         await using (stream)
         {
+            // By time: beyond the limits of a client that says nothing.
             await Task.Delay(800);
             await stream.WriteAsync("still there"u8.ToArray());
             Assert.Equal("still there"u8.ToArray(), await SocksFixture.ReadAsync(stream, 11));

@@ -34,6 +34,7 @@ public sealed class SecretFilesTests : IDisposable
         await reading;
         Assert.Equal("once", _files.Get(Pipe).Value);
 
+        // By time: what was read is old enough by then to be read again.
         await Task.Delay(1100);
         var watch = Stopwatch.StartNew();
         await _files.RefreshAsync(Pipe, CancellationToken.None);

@@ -48,6 +48,7 @@ public class OpenTrafficTests
         var idle = traffic.IdleAsync(TimeSpan.FromMilliseconds(200), CancellationToken.None);
         first.Dispose();
         using (Admitted(traffic, "/b"))
+            // By time: that it goes on waiting.
             Assert.NotSame(idle, await Task.WhenAny(idle, Task.Delay(400)));
         await idle.WaitAsync(TimeSpan.FromSeconds(10));
         using (Admitted(traffic, "/c"))

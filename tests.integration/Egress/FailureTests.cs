@@ -108,6 +108,7 @@ public sealed class FailureTests(EgressSessions sessions)
         // That it would have been seen.
         Assert.Contains("17 203.0.113.7 9", before);
         await session.SeeAsync("startup completed");
+        // By time: that nothing gets out.
         await Task.Delay(TimeSpan.FromSeconds(1));
         await session.SendAsync("TERM");
         await session.EndAsync();

@@ -60,10 +60,11 @@ public sealed class MakeTests : IDisposable
 
     private async Task<int> CompiledAsync()
     {
-        // File systems count time in ticks; what is written next is younger than what was made.
+        // By time: file systems count time in ticks; what is written next is younger than what was made.
         await Task.Delay(20);
         var (code, said) = await RunAsync("make", "binary");
         Assert.True(code == 0, said);
+        // By time: the same of what is written next.
         await Task.Delay(20);
         return File.ReadAllLines(At("runs")).Length;
     }

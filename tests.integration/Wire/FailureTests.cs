@@ -81,6 +81,7 @@ public sealed class FailureTests(WireFixture fixture) : IClassFixture<WireFixtur
             context.Response.ContentLength = 1000;
             await context.Response.WriteAsync("half");
             await context.Response.Body.FlushAsync();
+            // By time: half of it has to arrive before the connection is reset.
             await Task.Delay(100);
             context.Abort();
         });

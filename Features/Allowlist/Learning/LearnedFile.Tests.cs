@@ -23,9 +23,7 @@ public sealed class LearnedFileTests : IDisposable
         learned.RecordTunnel(Host("c.example"));
         learned.RecordAddress(IPAddress.Parse("10.0.0.7"));
         Record(learned, "a.example", "PUT", "/" + new string('x', 3_000));
-        var deadline = Environment.TickCount64 + 20_000;
-        while (!System.IO.File.Exists(File) || Read() != Text(learned))
-            Assert.True(await WaitAsync() && Environment.TickCount64 < deadline, "not written");
+        await Tests.Fixtures.Eventually.TrueAsync(() => Task.FromResult(System.IO.File.Exists(File) && Read() == Text(learned)));
 
         // No stop: as after SIGKILL.
         var next = new LearnedTraffic();
@@ -79,12 +77,6 @@ public sealed class LearnedFileTests : IDisposable
     }
 
     private string Read() => System.IO.File.ReadAllText(File);
-
-    private static async Task<bool> WaitAsync()
-    {
-        await Task.Delay(20);
-        return true;
-    }
 
     private static void Record(LearnedTraffic learned, string host, string method, string path) => learned.RecordRequest(Host(host), method, path);
 

@@ -29,6 +29,6 @@ internal sealed class BodyTiers(IEnumerable<IBodyTier> tiers)
     public void Offer(Hash256 digest, string path, long length, IBodyTier? except)
     {
         foreach (var tier in _tiers.Where(tier => tier != except))
-            tier.Offer(digest, path, length);
+            tier.Offer(digest, path, length, except is { IsNear: true });
     }
 }

@@ -20,7 +20,8 @@ internal interface IBodyTier
     /// <param name="digest">Its SHA-256.</param>
     /// <param name="path">Its file in <c>cache.dir</c>: never changed, but unlinked whenever it is evicted. Whoever needs it longer links or copies it.</param>
     /// <param name="length">Bytes.</param>
-    void Offer(Hash256 digest, string path, long length);
+    /// <param name="fromNear">Another container of this machine downloaded it, and offers it as well.</param>
+    void Offer(Hash256 digest, string path, long length, bool fromNear);
 }
 
 /// <summary>A body as a tier gives it: not verified.</summary>

@@ -129,6 +129,7 @@ public sealed class CacheMissesTests : IAsyncLifetime
         using var leaving = new CancellationTokenSource();
         var hanging = _stage.Client.GetAsync(_stage.Blob(body), leaving.Token);
         await CacheStage.EventuallyAsync(() => !_stage.Asked.IsEmpty);
+        // By time: the download's silence is what somebody else loses patience with.
         await Task.Delay(before > 0 ? 5_200 : 0);
         var started = Environment.TickCount64;
         Assert.Equal(body, (await _stage.FetchAsync(_stage.Blob(body))).Body);
@@ -158,6 +159,7 @@ public sealed class CacheMissesTests : IAsyncLifetime
         var leader = _stage.GetAsync(_stage.Blob(body));
         await CacheStage.EventuallyAsync(() => !_stage.Asked.IsEmpty);
         var joiner = _stage.FetchAsync(_stage.Blob(body));
+        // By time: nothing tells that a request has joined; when it has not yet, this shows less.
         await Task.Delay(50);
         both.SetResult();
         Assert.Equal(HttpStatusCode.BadGateway, (await leader).StatusCode);
@@ -194,6 +196,7 @@ public sealed class CacheMissesTests : IAsyncLifetime
 
             context.Response.ContentLength = body.Length;
             await context.Response.Body.WriteAsync(body.AsMemory(0, 1000));
+            // By time: a pause of the origin.
             await Task.Delay(1500);
             await context.Response.Body.WriteAsync(body.AsMemory(1000));
         };
@@ -250,9 +253,11 @@ public sealed class CacheMissesTests : IAsyncLifetime
         var leader = _stage.Client.GetAsync(_stage.Blob(body), leaving.Token);
         await CacheStage.EventuallyAsync(() => !_stage.Asked.IsEmpty);
         var follower = _stage.FetchAsync(_stage.Blob(body));
+        // By time: nothing tells that a request has joined; when it has not yet, this shows less.
         await Task.Delay(50);
         await leaving.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => leader);
+        // By time: nothing tells that the first has gone.
         await Task.Delay(50);
         go.SetResult();
         Assert.Equal(body, (await follower).Body);
@@ -308,6 +313,7 @@ public sealed class CacheMissesTests : IAsyncLifetime
             await stream.ReadExactlyAsync(new byte[600_000]);
         }
 
+        // By time: nothing tells that the client has gone.
         await Task.Delay(50);
         left.SetResult();
         await CacheStage.EventuallyAsync(() => _stage.Stats.Stores == 1);
@@ -405,6 +411,7 @@ public sealed class CacheMissesTests : IAsyncLifetime
         var refused = _stage.GetAsync(_stage.Blob(body));
         await CacheStage.EventuallyAsync(() => !_stage.Asked.IsEmpty);
         var allowed = _stage.GetAsync(_stage.Blob(body), r => r.Headers.Authorization = new("Bearer", "token"));
+        // By time: nothing tells that a request has joined; when it has not yet, this shows less.
         await Task.Delay(50);
         both.SetResult();
         Assert.Equal(HttpStatusCode.Unauthorized, (await refused).StatusCode);

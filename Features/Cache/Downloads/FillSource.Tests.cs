@@ -70,6 +70,7 @@ public sealed class FillSourceTests : IAsyncLifetime
                 (context.Response.StatusCode, context.Response.Headers.ContentRange) = (206, "bytes 100-199/200");
             await context.Response.Body.WriteAsync(body.AsMemory(isFirst ? 0 : 100, 100));
             await context.Response.Body.FlushAsync();
+            // By time: what was sent has to arrive before the connection is reset.
             await Task.Delay(100);
             if (isFirst)
                 context.Abort();
@@ -132,6 +133,7 @@ public sealed class FillSourceTests : IAsyncLifetime
                 case 1:
                     await context.Response.Body.WriteAsync(body.AsMemory(0, 100));
                     await context.Response.Body.FlushAsync();
+                    // By time: what was sent has to arrive before the connection is reset.
                     await Task.Delay(100);
                     context.Abort();
                     break;
@@ -234,7 +236,7 @@ public sealed class FillSourceTests : IAsyncLifetime
             _written += part.Length;
             if (_written == at)
             {
-                // What was sent must arrive before the connection is reset.
+                // By time: what was sent has to arrive before the connection is reset.
                 await Task.Delay(30, cancellationToken);
                 context.Abort();
             }

@@ -24,6 +24,10 @@ public sealed class CircuitBreakerTests : IDisposable
         Assert.True(_breaker.IsOpen);
     }
 
+    /// <summary>The system's timers count in steps of up to ten milliseconds.</summary>
+    [Fact]
+    public void A_timer_that_fires_a_little_early_has_spent_all_of_it() => Assert.True(_breaker.Failed(_breaker.Budget - TimeSpan.FromMilliseconds(4)));
+
     [Fact]
     public void Failures_that_take_no_time_open_it_when_they_are_in_a_row()
     {

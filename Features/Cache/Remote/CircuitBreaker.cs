@@ -15,6 +15,9 @@ internal sealed class CircuitBreaker(TimeProvider time, TimeSpan? budget = null)
     private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(5);
     private const int MostFailures = 5;
 
+    // Timers go by a coarser clock than what was waited: who waited for all that was left may have done so some milliseconds too short.
+    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(10);
+
     private readonly Lock _lock = new();
     private CancellationTokenSource _opening = new();
     private TaskCompletionSource _closed = Done();
@@ -118,7 +121,7 @@ internal sealed class CircuitBreaker(TimeProvider time, TimeSpan? budget = null)
             _spent = Spent() + waited;
             _spentAt = time.GetTimestamp();
             _failures += failures;
-            if (_spent < Budget && _failures < MostFailures)
+            if (Budget - _spent > Tick && _failures < MostFailures)
                 return false;
             _closed = New();
             Pause();

@@ -78,13 +78,13 @@ internal sealed partial class RemoteTier(
         }
     }
 
-    public void Offer(Hash256 digest, string path, long length)
+    public void Offer(Hash256 digest, string path, long length, bool fromNear)
     {
         // What came from there is there.
         if (known.IsPresent(digest))
             return;
         if (spool.TryAdd(digest, path, length))
-            uploads.Wake(digest);
+            uploads.Wake(digest, fromNear);
         else
             stats.Add(RemoteCount.Dropped);
     }

@@ -78,6 +78,43 @@ public sealed class UploadsTests : IAsyncLifetime
         Assert.Equal(["HEAD"], _s3.Asked.Select(asked => asked.Split(' ')[0]));
     }
 
+    /// <summary>Ten containers over one directory would send each body ten times.</summary>
+    [Fact]
+    public async Task What_another_container_of_the_machine_has_downloaded_is_left_to_its_upload_at_first()
+    {
+        var shared = Directory.CreateTempSubdirectory("discobot-shared-");
+        var (its, own) = (TemporaryCache.Body(1000), TemporaryCache.Body(2000));
+        await using (var other = await CacheStage.StartAsync(options => options with { Shared = shared.FullName }))
+        {
+            other.Serve(its, own);
+            await other.ExpectAsync("MISS", its);
+            await CacheStage.EventuallyAsync(() => File.Exists(Path.Join(shared.FullName, "sha256", TemporaryCache.HexOf(its)[..2], TemporaryCache.HexOf(its))));
+            var stage = await StartAsync([its, own], new RemoteOptions().Spool, shared.FullName);
+            await stage.ExpectAsync("HIT", its);
+            await stage.ExpectAsync("MISS", own);
+            await Eventually.TrueAsync(() => Task.FromResult(stage.Remote is { Uploads: 1, Waiting: 1, WaitingBytes: 1000 }));
+            Assert.DoesNotContain(_s3.Asked, asked => asked.Contains(TemporaryCache.HexOf(its), StringComparison.Ordinal));
+
+        }
+
+        shared.Delete(recursive: true);
+    }
+
+    [Fact]
+    public async Task What_another_container_of_the_machine_has_not_uploaded_this_one_does()
+    {
+        var shared = Directory.CreateTempSubdirectory("discobot-shared-");
+        var its = TemporaryCache.Body(1000);
+        var stage = await StartAsync([its], new RemoteOptions().Spool, shared.FullName);
+        stage.Time.IsHurried = true;
+        var folder = shared.CreateSubdirectory($"sha256/{TemporaryCache.HexOf(its)[..2]}");
+        await File.WriteAllBytesAsync(Path.Join(folder.FullName, TemporaryCache.HexOf(its)), its);
+        await stage.ExpectAsync("HIT", its);
+        await Eventually.TrueAsync(() => Task.FromResult(stage.Remote is { Uploads: 1, Waiting: 0 }));
+        Assert.Equal(its, _s3[its]);
+        shared.Delete(recursive: true);
+    }
+
     [Fact]
     public async Task What_the_disk_has_altered_is_not_uploaded()
     {
@@ -96,9 +133,9 @@ public sealed class UploadsTests : IAsyncLifetime
 
     private Task<CacheStage> StartAsync(params byte[][] bodies) => StartAsync(bodies, new RemoteOptions().Spool);
 
-    private async Task<CacheStage> StartAsync(byte[][] bodies, long spool)
+    private async Task<CacheStage> StartAsync(byte[][] bodies, long spool, string? shared = null)
     {
-        _stage = await CacheStage.StartAsync(options => options with { Remote = TestS3.Options(_store.Address) with { Spool = spool } }, stage =>
+        _stage = await CacheStage.StartAsync(options => options with { Shared = shared, Remote = TestS3.Options(_store.Address) with { Spool = spool } }, stage =>
         {
             foreach (var (name, value) in TestS3.Variables)
                 stage.RemoteVariables[name] = value;

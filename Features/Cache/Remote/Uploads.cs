@@ -13,6 +13,10 @@ internal sealed partial class Uploads(
     private const int Workers = 2;
     private const int MostRefreshes = 4096;
     private const long SlowestBytesPerSecond = 128 << 10;
+
+    // In place of a number of tries: somebody else is about to have uploaded it.
+    private const int AfterOthers = -1;
+
     private static readonly TimeSpan Answer = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(5);
@@ -22,7 +26,9 @@ internal sealed partial class Uploads(
     private bool _isTold;
 
     /// <summary>A body was added to the spool.</summary>
-    public void Wake(Hash256 digest) => _waiting.Writer.TryWrite((digest, 0));
+    /// <param name="digest">Of the body.</param>
+    /// <param name="othersDo">Another container uploads it, unless it ends before: this one looks after some minutes, and finds it there.</param>
+    public void Wake(Hash256 digest, bool othersDo = false) => _waiting.Writer.TryWrite((digest, othersDo ? AfterOthers : 0));
 
     /// <summary>A body was read that nobody has told the store of for a day.</summary>
     public void Refresh(Hash256 digest, long length) => _unrefreshed.Writer.TryWrite((digest, length));
@@ -42,11 +48,17 @@ internal sealed partial class Uploads(
     {
         await foreach (var (digest, tries) in _waiting.Reader.ReadAllAsync(stopping).ConfigureAwait(false))
         {
+            if (tries == AfterOthers)
+            {
+                _ = WaitAsync(digest, tries + 1, LongestPause * (0.5 + Random.Shared.NextDouble() / 2), stopping);
+                continue;
+            }
+
             await breaker.ClosedAsync(stopping);
             if (await TryUploadAsync(digest, stopping))
                 spool.Remove(digest);
             else
-                _ = TryAgainAsync(digest, tries, stopping);
+                _ = WaitAsync(digest, tries + 1, TimeSpan.FromTicks(Math.Min(FirstPause.Ticks << Math.Min(tries, 16), LongestPause.Ticks)) * Random.Shared.NextDouble(), stopping);
         }
     }
 
@@ -100,12 +112,11 @@ internal sealed partial class Uploads(
         LogUploaded(digest, length);
     }
 
-    private async Task TryAgainAsync(Hash256 digest, int tries, CancellationToken stopping)
+    private async Task WaitAsync(Hash256 digest, int tries, TimeSpan pause, CancellationToken stopping)
     {
-        var most = TimeSpan.FromTicks(Math.Min(FirstPause.Ticks << Math.Min(tries, 16), LongestPause.Ticks));
         try
         {
-            await Task.Delay(most * Random.Shared.NextDouble(), time, stopping);
+            await Task.Delay(pause, time, stopping);
         }
         catch (OperationCanceledException)
         {
@@ -113,7 +124,7 @@ internal sealed partial class Uploads(
             return;
         }
 
-        _waiting.Writer.TryWrite((digest, tries + 1));
+        _waiting.Writer.TryWrite((digest, tries));
     }
 
     private async Task RefreshAllAsync(CancellationToken stopping)

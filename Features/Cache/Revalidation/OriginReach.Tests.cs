@@ -104,6 +104,7 @@ public sealed class OriginReachTests : IAsyncLifetime
         await _stage.ExpectAsync("MISS", "one"u8.ToArray(), index);
         _stage.Origin = async context =>
         {
+            // By time: an answer later than a connection may take.
             await Task.Delay(2 * _stage.Connecting);
             await context.Response.WriteAsync("two");
         };

@@ -53,7 +53,7 @@ internal sealed partial class SharedBodies(VolumeAccess access, SharedCounters c
         return null;
     }
 
-    public void Offer(Hash256 digest, string path, long length)
+    public void Offer(Hash256 digest, string path, long length, bool fromNear)
     {
         // What a lease's owner writes gets there by itself.
         if (_arriving.ContainsKey(digest) || !access.IsWritable || Interlocked.Increment(ref _waiting) > MaxOffers)

@@ -125,12 +125,15 @@ public sealed class NestedRelayTests : IDisposable
             // Everything in between is full; then so much is read that the client's end gets through to the relay.
             client.SendBufferSize = 64 << 10;
             var full = SendAllAsync(client, new byte[16 << 20]);
+            // By time: until nothing more fits in; that it still waits shows it.
             await Task.Delay(1000);
             Assert.False(full.IsCompleted);
             for (var step = new byte[64 << 10]; !full.IsCompleted; await Task.Delay(20))
                 await proxy.ReceiveAsync(step);
+            // By time: the client's end gets through to the relay, which nothing tells.
             await Task.Delay(200);
             var before = RelaysTime();
+            // By time: processor time within a second.
             await Task.Delay(1000);
             Assert.True(RelaysTime() - before < TimeSpan.FromMilliseconds(300), $"{RelaysTime() - before}");
             Assert.True(proxy.Available > 0);
@@ -210,6 +213,7 @@ public sealed class NestedRelayTests : IDisposable
     private static async Task ReceiveAllAsync(Socket socket, byte[] content, bool late = false)
     {
         if (late)
+            // By time: a reader that is late.
             await Task.Delay(300);
         using var seen = new MemoryStream();
         var buffer = new byte[30_000];

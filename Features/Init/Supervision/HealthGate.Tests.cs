@@ -46,6 +46,7 @@ public sealed class HealthGateTests : IDisposable
         var child = await StartAsync("exec sleep 1000");
         Serve(_api, "HTTP/1.1 200 OK\r\n\r\n{\"start_token\":\"mine\"}");
         var waiting = WaitAsync(child);
+        // By time: that it goes on waiting.
         await Task.Delay(500);
         Assert.False(waiting.IsCompleted);
         Serve(_proxy, "\x05\xff");

@@ -100,6 +100,7 @@ public sealed class SessionHooksTests : IDisposable
         if (server.Contains("served", StringComparison.Ordinal))
             await Tests.Fixtures.Eventually.TrueAsync(() => Task.FromResult(_fixture.Output.Contains("[h] served\n", StringComparison.Ordinal)));
         else
+            // By time: that it lives on; this one says nothing.
             await Task.Delay(TimeSpan.FromSeconds(2));
         Assert.Contains(id, ProcessTree.Read().Running);
         Libc.Kill(id, (int)Signal.Kill);

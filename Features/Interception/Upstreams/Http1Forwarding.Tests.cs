@@ -500,6 +500,7 @@ public sealed class Http1ForwardingTests(SmugglingTests.Proxy fixture) : IClassF
         {
             var head = await peer.ReadHeadAsync();
             await peer.SayAsync($"HTTP/1.1 200 OK\r\nContent-Type: {(head!.Contains("/events", StringComparison.Ordinal) ? "text/event-stream; charset=utf-8" : "text/plain")}\r\n\r\ndata: 1\n\n");
+            // By time: silence beyond the limit of other answers.
             await Task.Delay(1500);
             await peer.SayAsync("data: 2\n\n");
         });

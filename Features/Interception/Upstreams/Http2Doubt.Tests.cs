@@ -39,9 +39,10 @@ public sealed class Http2DoubtTests : IAsyncLifetime
     public async Task Requests_after_one_that_gets_no_answer_go_over_another_connection_and_that_one_may_still_get_it()
     {
         var first = await SettleAsync();
-        // The client's pings, by which it measures the way, are answered by then: an answer after the question would show a living server.
+        // By time: the client's pings, by which it measures the way, are answered by then: an answer after the question would show a living server.
         await Task.Delay(Patience / 2);
         var slow = AskAsync("/slow");
+        // By time: the server's silence.
         await Task.Delay(Patience * 3);
 
         var second = await AskAsync("/");
@@ -57,9 +58,11 @@ public sealed class Http2DoubtTests : IAsyncLifetime
     {
         var first = await SettleAsync();
         Assert.EndsWith(first, await AskAsync("/large"), StringComparison.Ordinal);
+        // By time: nobody asks.
         await Task.Delay(Patience * 3);
         Assert.Equal(first, await AskAsync("/"));
         Assert.Equal(first, await AskAsync("/upload", new byte[200_000]));
+        // By time: nobody asks.
         await Task.Delay(Patience * 3);
         Assert.Equal(first, await AskAsync("/"));
     }

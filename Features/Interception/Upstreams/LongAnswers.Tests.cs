@@ -78,6 +78,7 @@ public sealed class LongAnswersTests
         await using var body = await response.Content.ReadAsStreamAsync();
         var buffer = new byte[64 << 10];
         var length = (long)await body.ReadAsync(buffer);
+        // By time: the client's pause.
         await Task.Delay(Pause);
         while (await body.ReadAsync(buffer) is var count and > 0)
             length += count;
@@ -101,6 +102,7 @@ public sealed class LongAnswersTests
                 case "/ws":
                     using (var socket = await context.WebSockets.AcceptWebSocketAsync())
                     {
+                        // By time: the server's pause.
                         await Task.Delay(Pause);
                         await socket.SendAsync("two"u8.ToArray(), WebSocketMessageType.Text, true, default);
                         await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, "", default);
@@ -166,6 +168,7 @@ public sealed class LongAnswersTests
         {
             await stream.WriteAsync(new byte[100_000]);
             await stream.FlushAsync();
+            // By time: the client's pause.
             await Task.Delay(Pause);
             await stream.WriteAsync(new byte[100_000]);
         }

@@ -36,6 +36,7 @@ public class ReadAheadStreamTests
         var (client, server) = await ConnectAsync();
         await using var stream = new ReadAheadStream(client);
         var waiting = stream.ReadAsync(Memory<byte>.Empty).AsTask();
+        // By time: that it goes on waiting.
         await Task.Delay(20);
         Assert.False(waiting.IsCompleted);
         await server.WriteAsync(new byte[] { 1, 2, 3 });
