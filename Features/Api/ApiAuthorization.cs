@@ -31,5 +31,5 @@ internal sealed class ApiAuthorization(RequestDelegate next, ApiToken token, Api
     // Emptying the whole cache asks for none: agents that fill a disk may do so.
     private static bool IsChange(PathString path) =>
         path.StartsWithSegments("/api/config") || path.StartsWithSegments("/api/cache/entries") || path.StartsWithSegments("/api/cache/warm")
-        || path.StartsWithSegments("/api/approvals") || path.StartsWithSegments("/api/grants") || path.StartsWithSegments(LoginEndpoints.Path);
+        || path.StartsWithSegments("/api/approvals") || path.StartsWithSegments("/api/grants") || path.StartsWithSegments(DoctorEndpoint.Path) || path.StartsWithSegments(LoginEndpoints.Path);
 }

@@ -80,6 +80,7 @@ internal sealed record ApiError(string Error);
 [JsonSerializable(typeof(Explanation))]
 [JsonSerializable(typeof(TransparentExplanation))]
 [JsonSerializable(typeof(JsonElement))]
+[JsonSerializable(typeof(IReadOnlyList<DoctorFinding>))]
 internal sealed partial class ApiJson : JsonSerializerContext
 {
     /// <summary>For people in terminals: quotes as \", not as \u0022. Nothing of it ends up inside HTML.</summary>

@@ -56,6 +56,32 @@ public sealed class FlowEndpointsTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task More_readers_of_the_stream_than_there_may_be_are_told_so_and_when_to_try_again()
+    {
+        using var api = _proxy.Api();
+        var readers = new List<HttpResponseMessage>();
+        for (var i = 0; i < RecentFlows.MaxWatching; i++)
+            readers.Add(await api.GetAsync("/api/flows/stream", HttpCompletionOption.ResponseHeadersRead));
+        Assert.All(readers, reader => Assert.Equal(HttpStatusCode.OK, reader.StatusCode));
+        using (var refused = await api.GetAsync("/api/flows/stream", HttpCompletionOption.ResponseHeadersRead))
+        {
+            Assert.Equal((HttpStatusCode.ServiceUnavailable, "5"), (refused.StatusCode, refused.Headers.RetryAfter?.ToString()));
+            Assert.Equal(
+                "32 clients follow the stream, and no more can at a time: try again when one has left, or read /api/flows",
+                JsonElement.Parse(await refused.Content.ReadAsStringAsync()).GetProperty("error").GetString());
+        }
+
+        // Who leaves makes room.
+        readers[0].Dispose();
+        await Eventually.TrueAsync(async () =>
+        {
+            using var next = await api.GetAsync("/api/flows/stream", HttpCompletionOption.ResponseHeadersRead);
+            return next.StatusCode == HttpStatusCode.OK;
+        });
+        readers.ForEach(reader => reader.Dispose());
+    }
+
+    [Fact]
     public async Task An_archive_of_them_has_what_HAR_demands()
     {
         await AskAsync($"{_origin.Https}/a?q=secret", "http://elsewhere.example/b");

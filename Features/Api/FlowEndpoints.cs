@@ -13,6 +13,9 @@ internal static class FlowEndpoints
     /// <summary>What is silent for long is taken for dead on the way.</summary>
     private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(15);
 
+    /// <summary>Seconds.</summary>
+    private const string RetryAfter = "5";
+
     public static void MapFlows(this IEndpointRouteBuilder endpoints)
     {
         var services = endpoints.ServiceProvider;
@@ -51,7 +54,9 @@ internal static class FlowEndpoints
         using var watch = recent.Begin();
         if (watch is null)
         {
-            await ApiErrors.WriteAsync(context, StatusCodes.Status503ServiceUnavailable, "too many are watching already");
+            context.Response.Headers.RetryAfter = RetryAfter;
+            await ApiErrors.WriteAsync(context, StatusCodes.Status503ServiceUnavailable, string.Create(
+                System.Globalization.CultureInfo.InvariantCulture, $"{RecentFlows.MaxWatching} clients follow the stream, and no more can at a time: try again when one has left, or read /api/flows"));
             return;
         }
 

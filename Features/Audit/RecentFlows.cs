@@ -9,7 +9,8 @@ internal sealed class RecentFlows : IFlowObserver
     /// <summary>Bytes that they may take: fewer are kept where paths are long.</summary>
     private const long MaxBytes = 4 << 20;
 
-    private const int MaxWatches = 32;
+    /// <summary>How many may be told at a time.</summary>
+    public const int MaxWatching = 32;
 
     private readonly Lock _lock = new();
     private readonly Queue<Flow> _flows = [];
@@ -42,7 +43,7 @@ internal sealed class RecentFlows : IFlowObserver
     {
         lock (_lock)
         {
-            if (_watches.Count >= MaxWatches)
+            if (_watches.Count >= MaxWatching)
                 return null;
             var watch = new Watch(this);
             _watches.Add(watch);

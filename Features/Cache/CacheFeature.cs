@@ -16,6 +16,7 @@ internal static class CacheFeature
         .AddSingleton(new Live<CacheRules>(new CacheRules(options)))
         .AddSingleton(TimeProvider.System)
         .AddSingleton<CacheStats>()
+        .AddCacheCounts()
         .AddSingleton<CacheStore>()
         .AddSingleton<BodyTiers>()
         .AddSingleton<DigestProof>()
@@ -57,6 +58,7 @@ internal static class CacheFeature
     /// <param name="client">Makes a client that asks the proxy itself.</param>
     public static IServiceCollection AddWarming(this IServiceCollection services, Func<IServiceProvider, HttpClient> client) => services
         .AddSingleton(provider => new WarmClient(() => client(provider)))
+        .AddSingleton<WarmStatus>()
         .AddSingleton<CacheWarmer>()
         .AddHostedService<WarmAtStart>();
 

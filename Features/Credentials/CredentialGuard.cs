@@ -1,11 +1,12 @@
 using Discobot.Infrastructure.Http1;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Http.Features;
+using static Discobot.Features.Credentials.SecretFindings;
 
 namespace Discobot.Features.Credentials;
 
 /// <summary>
-/// Looks for placeholders and for the secrets themselves in the head of each request. What is on its way to a host that may not have it is refused;
+/// Looks for placeholders and for the secrets themselves in the head of each request, and in the fields behind its body. What is on its way to a host that may not have it is refused;
 /// in the query of a host that may, placeholders are replaced here, and in fields by <see cref="CredentialRewriter"/>.
 /// </summary>
 internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets, ILogger<CredentialGuard> log) : ICredentialGuard
@@ -22,14 +23,14 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
         {
             var (value, problem) = secret.Read();
             var (error, carries) = Judge(context.Request, request, secret, value, sent);
-            if (error is null && carries is not null)
+            if (error is null && (carries is not null || MayFollow(context, request, secret, value)))
             {
                 await secret.RefreshAsync(context.RequestAborted);
                 (value, problem) = secret.Read();
-                error = problem is null ? null : Unavailable(secret, problem);
-                if (error is null)
+                error = problem is null || carries is null ? null : Unavailable(secret, problem);
+                if (problem is null)
                     (request.Replacements ??= [])[secret.Placeholder] = value!;
-                if (error is null && carries.Value.HasFlag(CredentialPositions.Query))
+                if (error is null && carries?.HasFlag(CredentialPositions.Query) == true)
                     sent = Replace(sent ?? request.PathAndQuery, secret.Placeholder, value!);
             }
 
@@ -54,6 +55,48 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
             AddBasic(redaction, context.Request.Headers, replaced);
         return (request, null);
     }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<KeyValuePair<string, string>> JudgeTrailers(HttpContext context, IReadOnlyList<KeyValuePair<string, string>> trailers)
+    {
+        var (request, sent) = (ProxiedRequest.Of(context), trailers);
+        foreach (var secret in secrets)
+        {
+            // The answer was made ready for what was known when the head was judged: another value would not be found in it.
+            var judged = request.Replacements?.GetValueOrDefault(secret.Placeholder);
+            var found = SecretFindings.In(trailers, secret.Placeholder, judged ?? secret.Read().Value);
+            if (found is { Carries: CredentialPositions.None, HoldsValue: false })
+                continue;
+            if ((WhyNot(context.Request.Method, request, secret, found, "in the name of a field") ?? WhyNotBehind(secret, found.Carries, judged)) is { } error)
+            {
+                LogRefused(request.Target.Host, secret.Name, error.Reason, request.Id);
+                throw new RefusedBodyException(error);
+            }
+
+            if (found.Carries != CredentialPositions.None)
+                sent = [.. sent.Select(field => Replaced(context, field, secret.Placeholder, judged!))];
+        }
+
+        return sent;
+    }
+
+    private static KeyValuePair<string, string> Replaced(HttpContext context, KeyValuePair<string, string> field, string placeholder, string value)
+    {
+        if (!field.Value.Contains(placeholder, StringComparison.Ordinal))
+            return field;
+        Flow.Of(context)?.Offer(field.Key);
+        Flow.Of(context)?.Sent();
+        return new(field.Key, field.Value.Replace(placeholder, value, StringComparison.Ordinal));
+    }
+
+    private static ProxyError? WhyNotBehind(HeldSecret secret, CredentialPositions carries, string? judged) =>
+        carries.HasFlag(CredentialPositions.Basic) ? Refused(secret, true, "it stands behind the body, where no server takes the credentials of Basic")
+        : carries != CredentialPositions.None && judged is null ? Refused(secret, true, "it stands behind the body, in a field that the request's Trailer does not announce (RFC 9110, 6.6.2)")
+        : null;
+
+    // Fields behind the body that are announced may hold the placeholder: what is sent then is what is read now, and what comes back can be looked into.
+    private static bool MayFollow(HttpContext context, ProxiedRequest request, HeldSecret secret, string? value) =>
+        value is not null && context.Request.Headers.Trailer.Count > 0 && secret.WhyNot(context.Request.Method, request.Scheme, request.Target.Host, request.Client) is null;
 
     // User and password may both be placeholders: what is sent, and may come back, is one text of both.
     private static void AddBasic(Redaction redaction, IHeaderDictionary fields, Dictionary<string, string> replaced)
@@ -93,40 +136,23 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
         var isElsewhere = isAround || holdsAround || Holds(request.Path, placeholder) || IsShown(request, placeholder) || (holdsValue && IsShown(request, value!));
         if (Holds(request.PathAndQuery, placeholder))
             carries |= CredentialPositions.Query;
-        foreach (var (name, field) in Lines(sent.Headers))
-        {
-            if (name[0] == ':' || HopByHop.Contains(name))
-                continue;
-            var basic = BasicCredentials.Decode(field);
-            // A name is shown by logs of servers, and no server looks for a credential there. Its case does not count, and HTTP/2 changes it.
-            var (namesPlaceholder, namesValue) = (HoldsIgnoringCase(name, placeholder), value is not null && HoldsIgnoringCase(name, value));
-            isElsewhere |= namesPlaceholder || namesValue;
-            holdsValue |= value is not null && (namesValue || Holds(field, value) || (basic is not null && Holds(basic, value)));
-            if (namesPlaceholder)
-                carries |= CredentialPositions.Header;
-            if (Holds(field, placeholder))
-            {
-                carries |= CredentialPositions.Header;
-                isElsewhere |= name.Equals("Host", StringComparison.OrdinalIgnoreCase);
-            }
-
-            if (basic is not null && Holds(basic, placeholder))
-                carries |= CredentialPositions.Basic;
-        }
-
-        if (carries == CredentialPositions.None && !holdsValue)
+        var found = SecretFindings.In(Lines(sent.Headers), placeholder, value);
+        found = new(carries | found.Carries, holdsValue || found.HoldsValue, isElsewhere || found.IsElsewhere);
+        if (found is { Carries: CredentialPositions.None, HoldsValue: false })
             return default;
-        if (secret.WhyNot(sent.Method, request.Scheme, request.Target.Host, request.Client) is { } reason)
-            return (Refused(secret, carries != CredentialPositions.None, reason), null);
-        if (isElsewhere)
-            return (Refused(secret, carries != CredentialPositions.None, "it stands in the path, in the method, in Host or in the name of a field or parameter, where servers and proxies log it"), null);
-        if ((carries & ~secret.In) is var beyond and not CredentialPositions.None)
-            return (Refused(secret, true, $"it stands where secrets.{secret.Name}.in does not allow it ({Word(beyond)})"), null);
+        if (WhyNot(sent.Method, request, secret, found, "in the path, in the method, in Host or in the name of a field or parameter") is { } error)
+            return (error, null);
         // The agent's own copy, to a host that may have it: nothing of its address is kept.
         if (isInAddress)
             request.Send(rewritten ?? request.PathAndQuery);
-        return (null, carries == CredentialPositions.None ? null : carries);
+        return (null, found.Carries == CredentialPositions.None ? null : found.Carries);
     }
+
+    private static ProxyError? WhyNot(string method, ProxiedRequest request, HeldSecret secret, in SecretFindings found, string elsewhere) =>
+        secret.WhyNot(method, request.Scheme, request.Target.Host, request.Client) is { } reason ? Refused(secret, found.Carries != CredentialPositions.None, reason)
+        : found.IsElsewhere ? Refused(secret, found.Carries != CredentialPositions.None, $"it stands {elsewhere}, where servers and proxies log it")
+        : (found.Carries & ~secret.In) is var beyond and not CredentialPositions.None ? Refused(secret, true, $"it stands where secrets.{secret.Name}.in does not allow it ({Word(beyond)})")
+        : null;
 
     private static ProxyError Refused(HeldSecret secret, bool isPlaceholder, string reason) => new(
         StatusCodes.Status403Forbidden, "credential_refused",
@@ -143,11 +169,6 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
         || request.PathAndQuery[request.Path.Length..].TrimStart('?').Split('&').Any(part => Holds(part.Split('=')[0], value)
             // A name that goes on behind its first "=" is shown up to there.
             || (value.Contains('=') && Holds(part, value) && !Holds(part[(part.IndexOf('=', StringComparison.Ordinal) + 1)..], value)));
-
-    private static bool Holds(string text, string sought) =>
-        text.Contains(sought, StringComparison.Ordinal) || (text.Contains('%') && Uri.UnescapeDataString(text).Contains(sought, StringComparison.Ordinal));
-
-    private static bool HoldsIgnoringCase(string text, string sought) => text.Contains(sought, StringComparison.OrdinalIgnoreCase);
 
     private static string Replace(string pathAndQuery, string placeholder, string value)
     {

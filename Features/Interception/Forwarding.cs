@@ -8,10 +8,10 @@ namespace Discobot.Features.Interception;
 
 /// <summary>Last stage: sends the request upstream and streams the answer back, whatever it is (bodies of any size, WebSocket, gRPC,
 /// server-sent events). The one place that turns what went wrong there into an answer.</summary>
-internal sealed partial class Forwarding(Upstream upstream, UpstreamRequests requests, ForwardingLimits limits, StreamIdle streams, ILogger<Forwarding> log)
+internal sealed partial class Forwarding(Upstream upstream, UpstreamRequests requests, ICredentialGuard credentials, ForwardingLimits limits, StreamIdle streams, ILogger<Forwarding> log)
 {
-    private readonly Http1Forwarding _http1 = new(upstream);
-    private readonly Http2Forwarding _http2 = new(upstream, limits, streams);
+    private readonly Http1Forwarding _http1 = new(upstream, credentials);
+    private readonly Http2Forwarding _http2 = new(upstream, credentials, limits, streams);
 
     public async Task InvokeAsync(HttpContext context)
     {

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
 using Discobot.Features.Audit;
+using Discobot.Infrastructure;
 using Discobot.Tests.Fixtures;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -103,6 +104,28 @@ public sealed class FlowTelemetryTests : IAsyncLifetime
         Assert.InRange(passed.Sum, 0.000001, 60);
         Assert.Equal(36, _collector.Points("http.server.response.body.size").Single(p => p.Attributes["http.response.status_code"] == "200").Sum);
         Assert.All(points, point => Assert.DoesNotContain(point.Attributes.Values, value => value.Contains("localhost", StringComparison.Ordinal) || value.Contains("elsewhere", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task What_the_cache_counts_is_reported()
+    {
+        var proxy = await StartAsync();
+        using var client = proxy.Client();
+        for (var i = 0; i < 3; i++)
+            Assert.Equal("twelve bytes", await client.GetStringAsync($"{_origin.Https}/cached"));
+        await Eventually.TrueAsync(() => Task.FromResult(_collector.Count("discobot.cache.hits") is { Value: 2 }));
+        Assert.Equal(("{request}", 2L, true), _collector.Count("discobot.cache.hits"));
+        Assert.Equal(("{request}", 1L, true), _collector.Count("discobot.cache.misses"));
+        Assert.Equal(("By", 36L, true), _collector.Count("discobot.cache.served"));
+        Assert.Equal(("{body}", 1L, true), _collector.Count("discobot.cache.stores"));
+        Assert.Equal(("{body}", 1L, false), _collector.Count("discobot.cache.entries"));
+        Assert.Equal(("By", 12L, false), _collector.Count("discobot.cache.size"));
+        var documented = await File.ReadAllTextAsync(Path.Combine(Checkout.Top(), "docs", "telemetry.md"));
+        Assert.All(proxy.Services.GetServices<ObservedCount>(), count =>
+        {
+            Assert.NotNull(_collector.Count(count.Name));
+            Assert.Contains($"| `{count.Name}` | {count.Unit} |", documented, StringComparison.Ordinal);
+        });
     }
 
     [Fact]
@@ -208,6 +231,13 @@ public sealed class FlowTelemetryTests : IAsyncLifetime
     [InlineData("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "OTEL_EXPORTER_OTLP_ENDPOINT is no http or https URL")]
     [InlineData("OTEL_EXPORTER_OTLP_HEADERS", "key", "OTEL_EXPORTER_OTLP_HEADERS is no list of name=value")]
     [InlineData("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "10s", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT is no number of milliseconds")]
+    [InlineData("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "a b=c", "OTEL_EXPORTER_OTLP_METRICS_HEADERS is no list of name=value: write it as ")]
+    [InlineData("OTEL_EXPORTER_OTLP_HEADERS", "a=b%0ac", "OTEL_EXPORTER_OTLP_HEADERS is no list of name=value: write it as ")]
+    [InlineData("OTEL_TRACES_EXPORTER", "console", "OTEL_TRACES_EXPORTER is neither otlp nor none")]
+    [InlineData("OTEL_TRACES_SAMPLER", "some", "OTEL_TRACES_SAMPLER is none of always_on, always_off, ")]
+    [InlineData("OTEL_METRIC_EXPORT_INTERVAL", "1m", "OTEL_METRIC_EXPORT_INTERVAL is no whole number above 0")]
+    [InlineData("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE is more than OTEL_BSP_MAX_QUEUE_SIZE")]
+    [InlineData("OTEL_EXPORTER_OTLP_ENDPOINT", "https://", "OTEL_EXPORTER_OTLP_ENDPOINT is no http or https URL: write it as http://collector:4318")]
     [InlineData("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "OTEL_EXPORTER_OTLP_PROTOCOL is neither http/protobuf nor grpc")]
     public async Task A_variable_that_cannot_be_used_is_named_and_requests_pass_all_the_same(string variable, string value, string line)
     {
@@ -215,6 +245,7 @@ public sealed class FlowTelemetryTests : IAsyncLifetime
         using var client = proxy.Client();
         Assert.Equal("twelve bytes", await client.GetStringAsync($"{_origin.Http}/a"));
         await Eventually.TrueAsync(async () => (await File.ReadAllTextAsync(proxy.LogFile)).Contains(line, StringComparison.Ordinal));
+        Assert.Single(await File.ReadAllLinesAsync(proxy.LogFile), l => l.Contains("telemetry off", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -239,7 +270,10 @@ public sealed class FlowTelemetryTests : IAsyncLifetime
         var environment = _collector.Variables();
         foreach (var (name, value) in variables)
             environment[name] = value;
-        _proxy = await RunningProxy.StartAsync("allowlist: {enabled: true, domains: [localhost], ips: [127.0.0.1]}", variables: environment);
+        _proxy = await RunningProxy.StartAsync("""
+            allowlist: {enabled: true, domains: [localhost], ips: [127.0.0.1]}
+            cache: {dir: "{DIR}/cache", rules: [{host: localhost, pattern: "^/cached", mode: immutable}]}
+            """, variables: environment);
         _origin = await TestOrigin.StartAsync(_proxy.Upstreams.Issue(["localhost"]), async context =>
         {
             _arrived.Enqueue((context.Request.Headers.TraceParent.ToString(), context.Request.Headers.TraceState.ToString()));

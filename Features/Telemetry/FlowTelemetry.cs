@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Reflection;
 using System.Threading.Channels;
+using Discobot.Infrastructure;
 using OpenTelemetry;
 using OpenTelemetry.Exporter;
 using OpenTelemetry.Metrics;
@@ -23,40 +24,30 @@ internal sealed partial class FlowTelemetry : IFlowObserver, IDisposable
 
     private readonly Channel<Flow> _flows = Channel.CreateUnbounded<Flow>(new UnboundedChannelOptions { SingleReader = true });
     private readonly FlowSpans _spans = new();
-    private readonly FlowHistograms _histograms = new();
+    private readonly TelemetryMetrics _measured;
     private readonly CollectorClient _client;
-    private readonly TracerProvider? _traces;
-    private readonly MeterProvider? _metrics;
+    private TracerProvider? _traces;
+    private MeterProvider? _metrics;
     private readonly Task _work;
     private long _weight;
 
-    public FlowTelemetry(TelemetryOptions options, ILogger<FlowTelemetry> log)
+    public FlowTelemetry(TelemetryOptions options, IEnumerable<ObservedCount> observed, ILogger<FlowTelemetry> log)
     {
-        _client = new CollectorClient(log);
-        WantsTraceContext = options.Traces is not null;
+        (_client, _measured) = (new CollectorClient(log), new TelemetryMetrics(observed));
         if (options.Mistake is { } mistake)
             LogOff(log, mistake);
-        var configuration = new ConfigurationBuilder().AddInMemoryCollection(options.Variables.Select(v => KeyValuePair.Create(v.Key, (string?)v.Value))).Build();
-        if (options.Traces is { } traces)
+        try
         {
-            _traces = Sdk.CreateTracerProviderBuilder()
-                .ConfigureServices(services => services.AddSingleton<IConfiguration>(configuration))
-                .SetResourceBuilder(Resource(options))
-                .AddSource(FlowSpans.Source)
-                .AddOtlpExporter(exporter => Lead(exporter, traces))
-                .Build();
+            Build(options);
+        }
+        catch (Exception e) when (e is ArgumentException or FormatException or InvalidOperationException or NotSupportedException)
+        {
+            // A variable that the package reads by itself, and does not take: no reason to end the proxy.
+            (_traces, _metrics) = (null, null);
+            LogOff(log, $"the variables OTEL_… cannot be used: {e.Message}");
         }
 
-        if (options.Metrics is { } metrics)
-        {
-            _metrics = Sdk.CreateMeterProviderBuilder()
-                .ConfigureServices(services => services.AddSingleton<IConfiguration>(configuration))
-                .SetResourceBuilder(Resource(options))
-                .AddMeter(FlowHistograms.Meter)
-                .AddOtlpExporter(exporter => Lead(exporter, metrics))
-                .Build();
-        }
-
+        WantsTraceContext = _traces is not null;
         _work = Task.Run(WorkAsync);
     }
 
@@ -83,7 +74,7 @@ internal sealed partial class FlowTelemetry : IFlowObserver, IDisposable
         _traces?.Dispose();
         _metrics?.Dispose();
         _spans.Dispose();
-        _histograms.Dispose();
+        _measured.Dispose();
         _client.Dispose();
     }
 
@@ -95,7 +86,31 @@ internal sealed partial class FlowTelemetry : IFlowObserver, IDisposable
             if (_traces is not null)
                 _spans.Add(flow);
             if (_metrics is not null)
-                _histograms.Add(flow);
+                _measured.Add(flow);
+        }
+    }
+
+    private void Build(TelemetryOptions options)
+    {
+        var configuration = new ConfigurationBuilder().AddInMemoryCollection(options.Variables.Select(v => KeyValuePair.Create(v.Key, (string?)v.Value))).Build();
+        if (options.Traces is { } traces)
+        {
+            _traces = Sdk.CreateTracerProviderBuilder()
+                .ConfigureServices(services => services.AddSingleton<IConfiguration>(configuration))
+                .SetResourceBuilder(Resource(options))
+                .AddSource(FlowSpans.Source)
+                .AddOtlpExporter(exporter => Lead(exporter, traces))
+                .Build();
+        }
+
+        if (options.Metrics is { } metrics)
+        {
+            _metrics = Sdk.CreateMeterProviderBuilder()
+                .ConfigureServices(services => services.AddSingleton<IConfiguration>(configuration))
+                .SetResourceBuilder(Resource(options))
+                .AddMeter(TelemetryMetrics.Meter)
+                .AddOtlpExporter(exporter => Lead(exporter, metrics))
+                .Build();
         }
     }
 

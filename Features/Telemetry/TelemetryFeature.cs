@@ -1,3 +1,5 @@
+using Discobot.Infrastructure;
+
 namespace Discobot.Features.Telemetry;
 
 /// <summary>Spans and metrics of requests for an OpenTelemetry collector, by the standard variables.</summary>
@@ -10,6 +12,6 @@ internal static class TelemetryFeature
     {
         var options = TelemetryOptions.Read(environment);
         return options is { Traces: null, Metrics: null, Mistake: null } ? services
-            : services.AddSingleton<IFlowObserver>(provider => new FlowTelemetry(options, provider.GetRequiredService<ILogger<FlowTelemetry>>()));
+            : services.AddSingleton<IFlowObserver>(provider => new FlowTelemetry(options, provider.GetServices<ObservedCount>(), provider.GetRequiredService<ILogger<FlowTelemetry>>()));
     }
 }

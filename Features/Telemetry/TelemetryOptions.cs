@@ -1,4 +1,5 @@
 using System.Globalization;
+using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Telemetry;
 
@@ -9,6 +10,12 @@ namespace Discobot.Features.Telemetry;
 /// <param name="Mistake">Why nothing is exported although it is asked for.</param>
 internal sealed record TelemetryOptions(Collector? Traces, Collector? Metrics, IReadOnlyDictionary<string, string> Variables, string? Mistake)
 {
+    private static readonly string[] Numbers =
+        ["OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_METRIC_EXPORT_TIMEOUT"];
+
+    private static readonly string[] Samplers =
+        ["always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"];
+
     public static TelemetryOptions Read(IReadOnlyDictionary<string, string> environment)
     {
         var variables = environment.Where(v => v.Key.StartsWith("OTEL_", StringComparison.Ordinal) && v.Value.Length > 0).ToDictionary(StringComparer.Ordinal);
@@ -16,7 +23,30 @@ internal sealed record TelemetryOptions(Collector? Traces, Collector? Metrics, I
             return new TelemetryOptions(null, null, variables, null);
         string? mistake = null;
         var (traces, metrics) = (Collector.Read(variables, "TRACES", ref mistake), Collector.Read(variables, "METRICS", ref mistake));
+        if (traces is not null || metrics is not null)
+            mistake ??= Unusable(variables);
         return mistake is null ? new TelemetryOptions(traces, metrics, variables, null) : new TelemetryOptions(null, null, variables, mistake);
+    }
+
+    // The package takes its default in place of what it cannot read, and says so to nobody.
+    private static string? Unusable(Dictionary<string, string> variables)
+    {
+        foreach (var name in Numbers)
+        {
+            if (variables.TryGetValue(name, out var value) && !(int.TryParse(value.Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0))
+                return $"{name} is no whole number above 0";
+        }
+
+        if (Number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512) > Number("OTEL_BSP_MAX_QUEUE_SIZE", 2048))
+            return "OTEL_BSP_MAX_EXPORT_BATCH_SIZE is more than OTEL_BSP_MAX_QUEUE_SIZE: write 512 and 2048, or neither";
+        if (variables.TryGetValue("OTEL_TRACES_SAMPLER", out var sampler) && !Samplers.Contains(sampler.Trim()))
+            return $"OTEL_TRACES_SAMPLER is none of {string.Join(", ", Samplers)}";
+        if (variables.TryGetValue("OTEL_TRACES_SAMPLER_ARG", out var share) && sampler?.EndsWith("traceidratio", StringComparison.Ordinal) == true
+            && !(double.TryParse(share, NumberStyles.Float, CultureInfo.InvariantCulture, out var ratio) && ratio is >= 0 and <= 1))
+            return "OTEL_TRACES_SAMPLER_ARG is no number from 0 to 1: write a tenth of all traces as 0.1";
+        return null;
+
+        int Number(string name, int otherwise) => variables.TryGetValue(name, out var value) ? int.Parse(value, CultureInfo.InvariantCulture) : otherwise;
     }
 }
 
@@ -33,28 +63,33 @@ internal sealed record Collector(Uri Endpoint, bool IsGrpc, string Headers, int 
     /// <remarks>The package reads the variables of one signal not at all, and takes its default in place of what it cannot read without saying so.</remarks>
     public static Collector? Read(Dictionary<string, string> variables, string signal, ref string? mistake)
     {
-        if (variables.GetValueOrDefault($"OTEL_{signal}_EXPORTER", "otlp").Trim() != "otlp")
-            return null;
+        var exporter = variables.GetValueOrDefault($"OTEL_{signal}_EXPORTER", "otlp").Trim();
         var (name, written, isOwn) = Find("ENDPOINT");
-        if (written.Length == 0)
+        if (written.Length == 0 || exporter == "none")
             return null;
+        if (exporter != "otlp")
+        {
+            mistake ??= $"OTEL_{signal}_EXPORTER is neither otlp nor none, and there is no other exporter";
+            return null;
+        }
+
         if (!Uri.TryCreate(written, UriKind.Absolute, out var endpoint) || endpoint.Scheme is not ("http" or "https"))
         {
-            mistake ??= $"{name} is no http or https URL";
+            mistake ??= $"{name} is no http or https URL: write it as http://collector:4318";
             return null;
         }
 
         (name, var protocol, _) = Find("PROTOCOL");
         if (protocol is not ("" or "http/protobuf" or "grpc"))
         {
-            mistake ??= $"{name} is neither http/protobuf nor grpc";
+            mistake ??= $"{name} is neither http/protobuf nor grpc: write the one that the collector takes at that port, mostly http/protobuf at 4318 and grpc at 4317";
             return null;
         }
 
         (name, var headers, _) = Find("HEADERS");
-        if (headers.Split(',', StringSplitOptions.RemoveEmptyEntries).Any(pair => pair.IndexOf('=', StringComparison.Ordinal) < 1))
+        if (headers.Split(',', StringSplitOptions.RemoveEmptyEntries).Any(static pair => !IsField(pair)))
         {
-            mistake ??= $"{name} is no list of name=value";
+            mistake ??= $"{name} is no list of name=value: write it as api-key=abc,other=d%20e, values percent-encoded";
             return null;
         }
 
@@ -62,7 +97,7 @@ internal sealed record Collector(Uri Endpoint, bool IsGrpc, string Headers, int 
         var timeout = DefaultTimeout;
         if (limit.Length > 0 && (!int.TryParse(limit, NumberStyles.None, CultureInfo.InvariantCulture, out timeout) || timeout == 0))
         {
-            mistake ??= $"{name} is no number of milliseconds";
+            mistake ??= $"{name} is no number of milliseconds: write ten seconds as 10000";
             return null;
         }
 
@@ -70,6 +105,9 @@ internal sealed record Collector(Uri Endpoint, bool IsGrpc, string Headers, int 
         if (!isOwn && protocol != "grpc")
             endpoint = new Uri($"{written.TrimEnd('/')}/v1/{(signal == "TRACES" ? "traces" : "metrics")}");
         return new Collector(endpoint, protocol == "grpc", headers, timeout);
+
+        static bool IsField(string pair) => pair.IndexOf('=', StringComparison.Ordinal) is var at and > 0 && HttpToken.IsValid(pair[..at].Trim())
+            && !Uri.UnescapeDataString(pair[(at + 1)..]).Any(char.IsControl);
 
         (string Name, string Value, bool IsOwn) Find(string what)
         {

@@ -43,7 +43,7 @@ internal sealed class Http1RequestBody
     /// <summary>Whether the client waits for 100 before it sends it (RFC 9110, 10.1.1).</summary>
     public bool IsAwaited { get; init; }
 
-    /// <summary>The fields after the body, asked for at its end; for chunks only.</summary>
+    /// <summary>The fields after the body, asked for at its end; for chunks only. Throws where they must not be sent, and with them the request's end.</summary>
     public Func<IReadOnlyList<KeyValuePair<string, string>>?>? Trailers { get; init; }
 }
 

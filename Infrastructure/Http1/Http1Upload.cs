@@ -133,15 +133,29 @@ internal sealed class Http1Upload(Http1Request request, Http1Connection connecti
 
         if (!read.IsCompleted)
             return true;
-        if (body.Length is null)
-        {
-            _output.Add("0\r\n"u8);
-            _output.AddFields(body.Trailers?.Invoke() ?? []);
-        }
-
+        if (body.Length is null && !TryAddEnd(body))
+            return false;
         await FlushAsync();
         sent();
         return false;
+    }
+
+    // Without its end the server does not have the request.
+    private bool TryAddEnd(Http1RequestBody body)
+    {
+        try
+        {
+            var trailers = body.Trailers?.Invoke() ?? [];
+            _output.Add("0\r\n"u8);
+            _output.AddFields(trailers);
+            return true;
+        }
+        catch (IOException e)
+        {
+            ClientFailure = e;
+            connection.Abort(new RequestBodyException(e));
+            return false;
+        }
     }
 
     private async ValueTask AddAsync(ReadOnlySequence<byte> bytes)

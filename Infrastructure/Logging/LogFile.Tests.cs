@@ -121,6 +121,35 @@ public sealed class LogFileTests : IDisposable
         Assert.Null(Content(".3"));
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(7)]
+    [InlineData(40)]
+    public void What_comes_at_once_is_divided_between_files_and_no_line_is(int together)
+    {
+        const int MaxSize = 20;
+        var lines = Enumerable.Range(10, 40).Select(i => i == 30 ? $"{i} is longer than a file may be\n" : $"{i} line\n").ToArray();
+        using (var file = new LogFile(Log, MaxSize, keep: 50))
+        {
+            foreach (var batch in lines.Chunk(together))
+                Write(file, string.Concat(batch));
+        }
+
+        string[] files = [.. Enumerable.Range(1, 50).Reverse().Select(i => Content($".{i}")).OfType<string>(), File.ReadAllText(Log)];
+        Assert.Equal(string.Concat(lines), string.Concat(files));
+        Assert.All(files, text => Assert.True(text.Length <= MaxSize || text == lines[20], text));
+        Assert.All(files, text => Assert.EndsWith("\n", text, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void What_cannot_be_renamed_takes_all_lines()
+    {
+        Directory.CreateDirectory(Log + ".1");
+        using var file = new LogFile(Log, maxSize: 4, keep: 1);
+        Write(file, "1\n2\n3\n4\n5\n");
+        Assert.Equal("1\n2\n3\n4\n5\n", File.ReadAllText(Log));
+    }
+
     [Fact]
     public void What_is_no_file_is_not_renamed()
     {

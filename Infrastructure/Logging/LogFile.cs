@@ -43,7 +43,7 @@ internal sealed class LogFile : Stream
     /// <summary>Before the next lines, the path is opened again.</summary>
     public void Reopen() => _reopens = true;
 
-    /// <param name="buffer">Whole lines. They are not divided: a file is larger than the limit at most by what came at once.</param>
+    /// <param name="buffer">Whole lines, of which a file takes as many as it has room for, and one at least: no line is divided.</param>
     public override void Write(ReadOnlySpan<byte> buffer)
     {
         if (buffer.IsEmpty)
@@ -54,15 +54,32 @@ internal sealed class LogFile : Stream
             Replace();
         }
 
-        if (_maxSize > 0 && _hasLength && RandomAccess.GetLength(_file) is > 0 and var length && length + buffer.Length > _maxSize)
+        while (!buffer.IsEmpty)
+        {
+            var piece = _maxSize > 0 && _hasLength ? MakeRoom(buffer) : buffer.Length;
+            if (_isTorn)
+                WriteWhole("\n"u8);
+            WriteWhole(buffer[..piece]);
+            buffer = buffer[piece..];
+        }
+    }
+
+    /// <returns>How much of the lines goes into this file. What cannot be renamed takes all of them: better than losing some.</returns>
+    private int MakeRoom(ReadOnlySpan<byte> lines)
+    {
+        var first = lines.IndexOf((byte)'\n') is var end and >= 0 ? end + 1 : lines.Length;
+        var length = RandomAccess.GetLength(_file);
+        if (length > 0 && length + first > _maxSize)
         {
             Rotate();
             Replace();
+            length = _hasLength ? RandomAccess.GetLength(_file) : 0;
+            if (length + first > _maxSize && length > 0)
+                return lines.Length;
         }
 
-        if (_isTorn)
-            WriteWhole("\n"u8);
-        WriteWhole(buffer);
+        var room = _maxSize - length;
+        return room >= lines.Length ? lines.Length : room < first ? first : lines[..(int)room].LastIndexOf((byte)'\n') + 1;
     }
 
     // O_APPEND knows where; a pipe has no place to be named.

@@ -65,10 +65,13 @@ internal sealed class UpstreamRequests(IEnumerable<IRequestRewriter> rewriters)
     }
 
     /// <summary>The message of a request without a body (the cache's GETs).</summary>
-    public HttpRequestMessage Create(HttpContext context)
+    public HttpRequestMessage Create(HttpContext context) => Create(context, Fields(context));
+
+    /// <summary>The same with <see cref="Fields"/> that are made already.</summary>
+    public static HttpRequestMessage Create(HttpContext context, FieldList fields)
     {
         var message = new HttpRequestMessage(new HttpMethod(context.Request.Method), ProxiedRequest.Of(context).SentUri);
-        foreach (var (name, value) in Fields(context).Lines)
+        foreach (var (name, value) in fields.Lines)
             message.Headers.TryAddWithoutValidation(name, value);
         SetFlow(message, context);
         return message;

@@ -38,6 +38,14 @@ internal sealed class TestCollector : IAsyncDisposable
         from point in metric.One(9).All(1)
         select new Point(metric.Text(3), point.Number(4), point.Double(5), Attributes(point, 9)))];
 
+    /// <summary>What the last report says of a counter, or of how many there are; null: nothing.</summary>
+    public (string Unit, long Value, bool Grows)? Count(string name) => Messages("/v1/metrics").TakeLast(1).SelectMany(resource =>
+        from scope in resource.All(2)
+        from metric in scope.All(2)
+        where metric.Text(1) == name
+        let sum = metric.One(7)
+        select ((string, long, bool)?)(metric.Text(3), (long)sum.One(1).Number(6), sum.Number(3) == 1)).SingleOrDefault();
+
     public static async Task<TestCollector> StartAsync(HttpProtocols protocols = HttpProtocols.Http1)
     {
         var collector = new TestCollector();

@@ -19,6 +19,8 @@ internal static class LivePage
         ("/shared.js", "shared.js", "text/javascript; charset=utf-8"),
         ("/traffic.js", "traffic.js", "text/javascript; charset=utf-8"),
         ("/views.js", "views.js", "text/javascript; charset=utf-8"),
+        ("/parts.js", "parts.js", "text/javascript; charset=utf-8"),
+        ("/status.js", "status.js", "text/javascript; charset=utf-8"),
         ("/icon.svg", "icon.svg", "image/svg+xml"),
     ];
 
@@ -26,6 +28,7 @@ internal static class LivePage
     public static void MapPage(this IEndpointRouteBuilder endpoints, ApiOptions options)
     {
         endpoints.MapPolicy();
+        endpoints.MapDoctor();
         if (!options.Ui)
             return;
         endpoints.MapLogin(endpoints.ServiceProvider.GetRequiredService<ApiToken>());

@@ -1,16 +1,11 @@
 // The views beside the list: what is blocked and asked, hosts, the cache, the policy, and how the proxy is.
 import { ask, authority, bytes, clock, date, el, isLoggedIn, json, keyed, methodOf, milliseconds, number, program, rawPort, setText, svg, target, url, wire } from './shared.js';
+import { rowOf, section, table, tiles } from './parts.js';
+import { makeFindings, makeWarming } from './status.js';
 import { Buckets, BucketTime, blocked, hosts, totals } from './flows.js';
 
 const byId = id => document.getElementById(id);
-const cell = (...content) => el('td', {}, ...content);
-const table = (label, ...names) => {
-  const body = el('tbody');
-  const all = el('div', { class: 'table' }, el('table', { 'aria-label': label }, el('thead', {}, el('tr', {}, ...names.map(name => el('th', { scope: 'col' }, name)))), body));
-  return { all, body };
-};
 const times = n => n === 1 ? 'once' : `${number(n)} times`;
-const section = (title, ...content) => el('section', {}, el('h2', {}, title), ...content);
 
 export function notice(text, isBad = false) {
   setText(byId('notice'), text);
@@ -28,19 +23,6 @@ async function change(path, options, done) {
     if (e.status === 401) byId('token').focus();
     return false;
   }
-}
-
-function tiles() {
-  const all = el('dl', { class: 'tiles' });
-  return {
-    all,
-    show: facts => keyed(all, facts, ([name]) => name, ([name]) => {
-      const value = el('dd');
-      const tile = el('div', {}, el('dt', {}, name), value);
-      tile.update = ([, text]) => setText(value, text);
-      return tile;
-    }),
-  };
 }
 
 // The smallest entry that would let it pass, as the proxy itself names it.
@@ -164,8 +146,9 @@ const build = {
   cache() {
     const facts = tiles();
     const { all, body } = table('Largest entries', 'address', 'size', 'stored', 'last used', 'kept by', 'state');
-    byId('cache').append(section('Cache', facts.all), section('Largest entries', all));
-    return { facts, body };
+    const warming = makeWarming();
+    byId('cache').append(section('Cache', facts.all), section('Warming', ...warming.all), section('Largest entries', all));
+    return { facts, body, warming };
   },
   policy() {
     const [mode, all] = [el('p'), el('pre', { tabindex: 0 })];
@@ -181,12 +164,11 @@ const build = {
     const { all, body } = table('Values that are missing', 'key', 'place', 'what');
     const none = el('p', { class: 'muted' }, 'Every variable and file that the configuration names has a value.');
     all.hidden = true;
-    byId('health').append(section('Health', facts.all), section('Missing values', none, all));
-    return { facts, body, all, none };
+    const doctor = makeFindings();
+    byId('health').append(section('Health', facts.all), section('Doctor', ...doctor.all), section('Missing values', none, all));
+    return { facts, body, all, none, doctor };
   },
 };
-
-const rowOf = (...cells) => { const row = el('tr', {}, ...cells.map(content => cell(content))); return row; };
 
 export const draw = {
   blocked() {
@@ -221,7 +203,8 @@ export const poll = {
   },
   async hosts() {},
   async cache() {
-    const stats = await json('/api/cache/stats');
+    const [stats, warm] = await Promise.all([json('/api/cache/stats'), json('/api/cache/warm')]);
+    built.cache.warming.show(warm);
     built.cache.facts.show([
       ['hit rate', `${(100 * stats.hit_rate).toFixed(1)} %`], ['hits', number(stats.hits)], ['misses', number(stats.misses)], ['stored', bytes(stats.current_size)],
       ['room', bytes(stats.max_size)], ['entries', number(stats.entries)], ['saved, as seen here', bytes(totals.saved)], ['served', bytes(stats.bytes_served)],
@@ -248,7 +231,9 @@ export const poll = {
     if (view.text !== config) view.all.replaceChildren(...(view.text = config).split('\n').flatMap(line => [document.createTextNode('\n'), wire(line)]).slice(1));
   },
   async health() {
-    const [health, missing, found] = await Promise.all([json('/health'), json('/api/config/missing'), ask('/metrics').then(async answer => metrics(await answer.text()))]);
+    const [health, missing, left, found] = await Promise.all([
+      json('/health'), json('/api/config/missing'), json('/api/doctor'), ask('/metrics').then(async answer => metrics(await answer.text()))]);
+    built.health.doctor.show(left);
     const at = name => found.get(name) ?? 0;
     built.health.facts.show([
       ['state', health.status], ['running since', date(1000 * at('process_start_time_seconds'))], ['process', String(health.pid)],

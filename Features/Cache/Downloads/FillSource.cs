@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Runtime.CompilerServices;
+using Discobot.Features.Cache.Revalidation;
 using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Cache.Downloads;
@@ -16,7 +17,7 @@ internal sealed record FillRequest(CacheTarget Target, ProxiedRequest Client, Fu
     public EntryMetadata? Head { get; init; }
 
     /// <summary>Whether the answer is right for a request with these fields, too; null where it is for all.</summary>
-    public Func<IHeaderDictionary, CancellationToken, ValueTask<bool>>? Answers { get; init; }
+    public Func<SelectingFields, CancellationToken, ValueTask<bool>>? Answers { get; init; }
 
     /// <summary>The address whose change makes it obsolete; null for that of the target.</summary>
     public Hash256? Resource { get; init; }

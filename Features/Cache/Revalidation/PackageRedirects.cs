@@ -48,13 +48,13 @@ internal sealed class PackageRedirects(CacheStore store, Variants variants, Fill
     /// <param name="from">What was asked for.</param>
     /// <param name="address">Where it is kept, as of <see cref="Variants.AddressOf"/>, perhaps of one credential.</param>
     /// <param name="vary">The fields of the client that count.</param>
-    /// <param name="fields">Those of the client.</param>
+    /// <param name="fields">Those that it was chosen by.</param>
     /// <param name="response">The answer; nothing of its body is read.</param>
     /// <param name="stored">What is kept there now.</param>
     /// <param name="asked">When it was asked for.</param>
     /// <param name="cancel">Ends it before it is kept.</param>
     public async ValueTask KeepAsync(
-        ProxiedRequest from, string address, string vary, IHeaderDictionary fields, HttpResponseMessage response, EntryMetadata? stored, Moment asked, CancellationToken cancel)
+        ProxiedRequest from, string address, string vary, SelectingFields fields, HttpResponseMessage response, EntryMetadata? stored, Moment asked, CancellationToken cancel)
     {
         var status = (int)response.StatusCode;
         // A document that is kept is more than a way to another, which may be that to a page of a registry that is being mended.

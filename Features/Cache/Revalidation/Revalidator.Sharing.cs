@@ -40,7 +40,7 @@ internal sealed partial class Revalidator
     private async ValueTask<FillRequest?> OwnAsync(Question question, Flight.Seat seat, Fill fill, Action<EntryMetadata> found)
     {
         var context = question.Context;
-        if (fill.Request is not { Head: { } head, Answers: { } answers } || !await answers(context.Request.Headers, context.RequestAborted)
+        if (fill.Request is not { Head: { } head, Answers: { } answers } || !await answers(question.Fields, context.RequestAborted)
             || !(seat.IsEarly || Judge(question, head) == Verdict.Answer))
             return null;
         found(head);

@@ -11,7 +11,7 @@ internal sealed partial class Revalidator
             return null;
         var client = new RequestSnapshot(question.Context);
         var (address, vary) = (AddressFor(question, response), VaryOf(question.Rule, response));
-        if (await variants.KeyForAsync(address, vary, client.Context.Request.Headers, question.Context.RequestAborted) is not { } key)
+        if (await variants.KeyForAsync(address, vary, question.Fields, question.Context.RequestAborted) is not { } key)
             return null;
         var answered = time.GetUtcNow();
         // The download may outlast the client, whose context is another's then.
@@ -59,7 +59,7 @@ internal sealed partial class Revalidator
             redirects.Follow(question.Rule, request, location, isStoodInFor: false);
         if (!question.Wishes.Has("no-store"))
             await redirects.KeepAsync(
-                request, AddressFor(question, response), VaryOf(question.Rule, response), question.Context.Request.Headers, response, former, asked, question.Context.RequestAborted);
+                request, AddressFor(question, response), VaryOf(question.Rule, response), question.Fields, response, former, asked, question.Context.RequestAborted);
     }
 
     private void Stored(CacheRule rule, ProxiedRequest request, Integrity? compared, StoredBody body)

@@ -79,12 +79,14 @@ internal sealed partial class Revalidator(
     // What is answered to a credential is for that credential alone and stands under a digest of it, unless its origin says that it is for all.
     private async ValueTask<Question> AskedByAsync(HttpContext context, CacheRule rule, CacheOptions options)
     {
-        using var message = requests.Create(context);
+        var fields = requests.Fields(context);
+        using var message = UpstreamRequests.Create(context, fields);
         var credential = CredentialOf(message, rule, context.Request.Headers) is { } sent ? await credentials.OfAsync(sent) : null;
         return new Question(context, rule, options, Variants.AddressOf(ProxiedRequest.Of(context), rule))
         {
             Credential = credential,
             IsAnonymous = credential is null && !message.Headers.NonValidated.Contains("Cookie"),
+            Sent = fields,
             Integrity = await hashes.OfAsync(rule, ProxiedRequest.Of(context), context.RequestAborted),
         };
     }
@@ -100,7 +102,7 @@ internal sealed partial class Revalidator(
 
     private async ValueTask<StoredBody?> FindAsync(Question question)
     {
-        var (fields, cancel) = (question.Context.Request.Headers, question.Context.RequestAborted);
+        var (fields, cancel) = (question.Fields, question.Context.RequestAborted);
         if (question.Private is null)
             return await variants.FindAsync(question.Address, fields, cancel);
         if (await variants.FindAsync(question.Private, fields, cancel) is { } own)
@@ -190,6 +192,12 @@ internal sealed partial class Revalidator(
     {
         /// <summary>The digest of the request's credential; null when it has none.</summary>
         public string? Credential { get; init; }
+
+        /// <summary>What its origin is sent.</summary>
+        public required IHeaderDictionary Sent { get; init; }
+
+        /// <summary>While its client waits.</summary>
+        public SelectingFields Fields => new(Sent, Context.Request.Headers);
 
         /// <summary>Where the answers to that credential stand.</summary>
         public string? Private => Credential is null ? null : Variants.PrivateOf(Address, Credential);

@@ -14,7 +14,7 @@ namespace Discobot.Features.Cache.Revalidation;
 /// What is answered to a credential stands under a name of that credential, in which there is a number drawn for the address as well (<c>#private</c>): who
 /// changes what is there has one credential, and ends the answers to all.
 /// </remarks>
-internal sealed class Variants(CacheStore store, TimeProvider time)
+internal sealed class Variants(CacheStore store, CredentialDigest digest, TimeProvider time)
 {
     /// <summary>What begins, behind the address, the names of credentials' answers.</summary>
     public const string Credential = "authorization=";
@@ -56,7 +56,7 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
         await NameAsync(address, cancel) is { } name ? KeysOf(name) : null;
 
     /// <summary>Opens the newest record that answers a request with these fields; the caller releases it.</summary>
-    public async ValueTask<StoredBody?> FindAsync(string address, IHeaderDictionary fields, CancellationToken cancel)
+    public async ValueTask<StoredBody?> FindAsync(string address, SelectingFields fields, CancellationToken cancel)
     {
         await store.ListedAsync(cancel);
         if (await NameAsync(address, cancel) is not { } name)
@@ -68,7 +68,7 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
         {
             foreach (var set in names.Sets)
             {
-                var candidate = VariantKey(address, names.Epoch, set, fields);
+                var candidate = await VariantKeyAsync(address, names.Epoch, set, fields);
                 if (store.Index.Get(candidate.Hash) is { } entry && (newest is null || StoredAt(entry) >= StoredAt(newest)))
                     (newest, key) = (entry, candidate);
             }
@@ -81,7 +81,7 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
     private long StoredAt(CacheEntry entry) => entry.StoredAt <= time.GetUtcNow().Add(Freshness.ClockTolerance).ToUnixTimeMilliseconds() ? entry.StoredAt : 0;
 
     /// <summary>The key under which an answer to a request with these fields is to be stored; null when the disk takes nothing.</summary>
-    public async ValueTask<CacheKey?> KeyForAsync(string address, string vary, IHeaderDictionary fields, CancellationToken cancel)
+    public async ValueTask<CacheKey?> KeyForAsync(string address, string vary, SelectingFields fields, CancellationToken cancel)
     {
         if ((await NameAsync(address, cancel) ?? Drawn(address)) is not { } name)
             return null;
@@ -97,7 +97,7 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
                 return null;
         }
 
-        return VariantKey(address, names.Epoch, set, fields);
+        return await VariantKeyAsync(address, names.Epoch, set, fields);
     }
 
     /// <summary>A record is in the index, under a key of <see cref="KeyForAsync"/>: others of its address may have to go, beside the answers.</summary>
@@ -206,11 +206,15 @@ internal sealed class Variants(CacheStore store, TimeProvider time)
         .Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
         .Select(n => n.ToLowerInvariant()).Distinct().Order(StringComparer.Ordinal));
 
-    private static CacheKey VariantKey(string address, string epoch, string set, IHeaderDictionary fields)
+    private async ValueTask<CacheKey> VariantKeyAsync(string address, string epoch, string set, SelectingFields fields)
     {
         var values = new StringBuilder();
         foreach (var name in set.Split(','))
-            values.Append(name).Append(':').Append(fields.TryGetValue(name, out var value) ? Combined(value) : "\0").Append('\n');
+        {
+            var value = fields.Sent.TryGetValue(name, out var lines) ? Combined(lines) : "\0";
+            values.Append(name).Append(':').Append(fields.IsSecret(name) ? await digest.OfAsync($"{name}:{value}") : value).Append('\n');
+        }
+
         return CacheKey.Of($"{address}vary={epoch}:{set}:{Hash256.Of(values.ToString())}");
     }
 

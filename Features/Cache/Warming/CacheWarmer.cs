@@ -4,7 +4,7 @@ using System.Threading.Channels;
 namespace Discobot.Features.Cache.Warming;
 
 /// <summary>Brings things into the cache before anybody needs them, several at once. What is there already costs nothing, so that a second try goes on where the first one ended.</summary>
-internal sealed class CacheWarmer(WarmClient client, ContentCache cache, TimeProvider time)
+internal sealed class CacheWarmer(WarmClient client, ContentCache cache, WarmStatus status, TimeProvider time)
 {
     private const int AtOnce = 4;
 
@@ -12,13 +12,17 @@ internal sealed class CacheWarmer(WarmClient client, ContentCache cache, TimePro
     public async IAsyncEnumerable<WarmProgress> WarmAsync(
         IReadOnlyList<WarmItem> items, WarmPlatform platform, [EnumeratorCancellation] CancellationToken cancel)
     {
+        using var run = status.Begin(items.Count);
         var progress = Channel.CreateUnbounded<WarmProgress>();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         var work = RunAsync(items, platform, progress.Writer, stop.Token);
         try
         {
             await foreach (var step in progress.Reader.ReadAllAsync(cancel))
+            {
+                run.Tell(step);
                 yield return step;
+            }
         }
         finally
         {

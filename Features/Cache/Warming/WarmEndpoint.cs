@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace Discobot.Features.Cache.Warming;
 
-/// <summary><c>POST /api/cache/warm</c>: brings things in, and tells how far it is while it goes on.</summary>
+/// <summary><c>POST /api/cache/warm</c>: brings things in, and tells how far it is while it goes on; <c>GET</c> tells everybody else.</summary>
 internal static class WarmEndpoint
 {
     public const int MaxItems = 1000;
@@ -16,6 +16,13 @@ internal static class WarmEndpoint
         var warmer = endpoints.ServiceProvider.GetRequiredService<CacheWarmer>();
         RequestDelegate warm = context => AnswerAsync(context, warmer);
         endpoints.MapPost("/api/cache/warm", warm);
+        var status = endpoints.ServiceProvider.GetRequiredService<WarmStatus>();
+        RequestDelegate show = context =>
+        {
+            context.Response.Headers.CacheControl = "no-store";
+            return context.Response.WriteAsJsonAsync(status.Now(), WarmJson.Default.WarmStanding);
+        };
+        endpoints.MapGet("/api/cache/warm", show);
     }
 
     private static async Task AnswerAsync(HttpContext context, CacheWarmer warmer)

@@ -56,4 +56,5 @@ internal sealed class WarmException(string reason) : Exception(reason);
 [JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(WarmRequest))]
 [JsonSerializable(typeof(WarmProgress))]
+[JsonSerializable(typeof(WarmStanding))]
 internal sealed partial class WarmJson : JsonSerializerContext;

@@ -158,6 +158,19 @@ public sealed class DoctorCommandTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_is_found_is_left_with_the_proxy_by_whoever_has_the_token()
+    {
+        using var api = _proxy.Api();
+        string[] arguments = ["--url", $"http://localhost:{_proxy.ApiPort}/health", "--api", $"127.0.0.1:{_proxy.ApiPort}"];
+        await LookAsync(arguments);
+        Assert.Equal("{\"findings\":[]}\n", await api.GetStringAsync("/api/doctor"));
+        var found = await LookAsync([.. arguments, "--token-file", Path.Combine(Path.GetDirectoryName(_proxy.LogFile)!, "api.token")]);
+        var left = JsonElement.Parse(await api.GetStringAsync("/api/doctor"));
+        Assert.Equal(found.Keys.Order(), left.GetProperty("findings").EnumerateArray().Select(f => $"{f.GetProperty("area").GetString()} {f.GetProperty("name").GetString()}").Order());
+        Assert.InRange(left.GetProperty("at").GetDateTimeOffset(), DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddMinutes(1));
+    }
+
+    [Fact]
     public async Task Of_a_plain_page_the_variable_is_that_of_plain_pages()
         => Assert.StartsWith($"export http_proxy={Variable} ", (await LookAsync(["--url", Url.Replace("https", "http", StringComparison.Ordinal)]))["client curl"].Fix, StringComparison.Ordinal);
 

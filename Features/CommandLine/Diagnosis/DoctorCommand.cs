@@ -40,6 +40,7 @@ internal static class DoctorCommand
                 new SeenProxy(chosen.State, chosen.IsContainers, parsed.GetValue(url) ?? UsualUrl, parsed.GetValue(url) is not null) { IsUntold = DoctorSubject.IsUntold(api, parsed) },
                 stop => DoctorSubject.FindHostAsync(api, parsed, stop), stop => DoctorSubject.FindMissingAsync(api, parsed, stop),
                 stop => DoctorSubject.FindSharedAsync(api, parsed, stop), cancellation);
+            await DoctorSubject.LeaveAsync(api, parsed, Json(findings), cancellation);
             parsed.InvocationConfiguration.Output.Write(parsed.GetValue(json) ? Json(findings) : Table(findings));
             return findings.Any(f => f.Works == false) ? ExitCode.Failed : ExitCode.Fine;
         }));

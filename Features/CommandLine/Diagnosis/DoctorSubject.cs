@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net;
+using System.Net.Http.Headers;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
@@ -73,6 +74,13 @@ internal static class DoctorSubject
     public static async Task<SharedDirectory?> FindSharedAsync(RunningApi api, ParseResult parsed, CancellationToken cancellation) =>
         await TryAsync(async () => (await api.AskAsync(parsed, HttpMethod.Get, "/api/cache/stats", CacheJson.Default.CacheStatistics, cancellation)).SharedVolume, cancellation)
             is { } shared ? new SharedDirectory(shared.Path, shared.Problem) : null;
+
+    /// <summary>Leaves what was found with the proxy, where people look at it. Who may not, does not.</summary>
+    public static async Task LeaveAsync(RunningApi api, ParseResult parsed, string findings, CancellationToken cancellation)
+    {
+        using var content = new StringContent(findings, new MediaTypeHeaderValue("application/json"));
+        await TryAsync<object>(async () => await api.AskAsync(parsed, HttpMethod.Put, DoctorEndpoint.Path, RunningApi.AnyJson, cancellation, content), cancellation);
+    }
 
     // Null where nobody answers, or not this user.
     private static async Task<T?> TryAsync<T>(Func<Task<T?>> ask, CancellationToken cancellation)

@@ -83,8 +83,8 @@ public sealed class PolicyCommandTests : IDisposable
 
         (code, output, _) = await RunAsync("diff", old, next, "--json");
         Assert.Equal((1, "{\"allowed\":[{\"sign\":\"+\",\"what\":\"\\\"b.example\\\"\",\"key\":\"allowlist.domains\"}],"
-            + "\"blocked\":[{\"sign\":\"-\",\"what\":\"\\\"a.example\\\"\",\"key\":\"allowlist.domains\"}],\"other\":[],\"same\":false}"), (code, Compact(output)));
-        Assert.Equal((0, "{\"allowed\":[],\"blocked\":[],\"other\":[],\"same\":true}"), (await RunAsync("diff", old, old, "--json")) is var (same, text, _) ? (same, Compact(text)) : default);
+            + "\"blocked\":[{\"sign\":\"-\",\"what\":\"\\\"a.example\\\"\",\"key\":\"allowlist.domains\"}],\"changed\":[],\"other\":[],\"same\":false}"), (code, Compact(output)));
+        Assert.Equal((0, "{\"allowed\":[],\"blocked\":[],\"changed\":[],\"other\":[],\"same\":true}"), (await RunAsync("diff", old, old, "--json")) is var (same, text, _) ? (same, Compact(text)) : default);
     }
 
     [Theory]
@@ -143,6 +143,24 @@ public sealed class PolicyCommandTests : IDisposable
         "becomes allowed:\n  ~ what is neither HTTP nor TLS needs no entry with its port  (egress.mode)\n  ~ names may lead to private addresses  (allowlist.allow_private)\n")]
     public async Task A_change_of_the_mode_is_told_with_what_it_means(string old, string next, string told) =>
         Assert.Equal((1, told, ""), await RunAsync("diff", Write("old.yaml", old), Write("new.yaml", next)));
+
+    [Theory]
+    [InlineData("tls: {passthrough: [a.example]}", "tls: {passthrough: ['*.example']}",
+        "becomes allowed:\n  + \"*.example\", whose connections are passed unopened  (tls.passthrough)\nbecomes blocked:\n  - \"a.example\", whose connections are passed unopened  (tls.passthrough)\n")]
+    [InlineData("socks: {inspect: true}", "socks: {udp: true}",
+        "becomes allowed:\n  ~ true becomes false: whether connections by SOCKS are looked into  (socks.inspect)\n  ~ false becomes true: whether UDP may leave by SOCKS  (socks.udp)\n")]
+    [InlineData("tls: {insecure_hosts: [a.example]}\negress: {trust_agent: true}", "egress: {no_new_privs: false}",
+        "becomes allowed:\n  ~ true becomes false: whether set-user-ID programs give the agent nothing  (egress.no_new_privs)\n"
+        + "becomes blocked:\n  - \"a.example\", whose certificate is not checked  (tls.insecure_hosts)\n  ~ true becomes false: whether an agent that could undo the rules is trusted  (egress.trust_agent)\n")]
+    [InlineData("egress: {mode: redirect}\npackages: {min_age: 3d}", "egress: {mode: open}\ndocker: {guard: 'off'}",
+        "passes otherwise:\n  ~ \"auto\" becomes \"off\": whether the agent's Docker socket refuses what leads out  (docker.guard)\n"
+        + "  ~ \"72h\" becomes \"0s\": which packages do not exist yet  (packages.min_age)\n  ~ \"redirect\" becomes \"open\": what goes past the proxy  (egress.mode)\n")]
+    [InlineData("headers: {a.example: {set: {X-Team: blue}}}", "headers: {b.example: {set: {X-Team: 'env:TEAM'}}}",
+        "passes otherwise:\n  - a.example {\"set\":{\"X-Team\":\"***\"},\"append\":{},\"conditions\":[],\"allow_plaintext\":false}: which fields are added on the way to which hosts  (headers)\n"
+        + "  + b.example {\"set\":{\"X-Team\":\"env:TEAM\"},\"append\":{},\"conditions\":[],\"allow_plaintext\":false}: which fields are added on the way to which hosts  (headers)\n")]
+    [InlineData("logging: {level: debug}\naudit: {keep: 7}\ncache: {enabled: false}", "{}", null)]
+    public async Task Whatever_else_decides_what_passes_is_told_by_its_key(string old, string next, string? told) =>
+        Assert.Equal((told is null ? 0 : 1, told ?? "nothing differs\n", ""), await RunAsync("diff", Write("old.yaml", old), Write("new.yaml", next)));
 
     private static string Compact(string json) => string.Concat(json.Where(c => c is not '\n')).Replace("  ", "", StringComparison.Ordinal).Replace("\": ", "\":", StringComparison.Ordinal);
 

@@ -25,9 +25,14 @@ internal static class PolicyCommand
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, WriteIndented = true)]
 [JsonSerializable(typeof(PolicyTestResult))]
 [JsonSerializable(typeof(PolicyDiff))]
+[JsonSerializable(typeof(System.Text.Json.JsonElement))]
 internal sealed partial class PolicyJson : JsonSerializerContext
 {
     /// <summary>For people in terminals: quotes as \", not as \u0022.</summary>
     public static PolicyJson Readable =>
         field ??= new(new JsonSerializerOptions(Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+
+    /// <summary>The same in one line.</summary>
+    public static PolicyJson Plain =>
+        field ??= new(new JsonSerializerOptions(Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = false });
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using Discobot.Features.Allowlist;
+using Discobot.Features.Configuration;
 
 namespace Discobot.Features.CommandLine.Policies;
 
@@ -16,7 +17,7 @@ internal static class PolicyDiffCommand
             + "2: a file has mistakes.") { older, newer, json };
         diff.SetAction((parsed, _) => RunningApi.RunAsync(parsed, () =>
         {
-            var difference = PolicyDiff.Of(PolicyCommand.Load(parsed.GetValue(older)!).AllowlistInForce, PolicyCommand.Load(parsed.GetValue(newer)!).AllowlistInForce);
+            var difference = PolicyDiff.Of(PolicyCommand.Load(parsed.GetValue(older)!), PolicyCommand.Load(parsed.GetValue(newer)!));
             var output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(json))
                 output.WriteLine(JsonSerializer.Serialize(difference, PolicyJson.Readable.PolicyDiff));
@@ -30,7 +31,7 @@ internal static class PolicyDiffCommand
     private static void Tell(TextWriter output, PolicyDiff difference)
     {
         foreach (var (title, changes) in (IEnumerable<(string, IReadOnlyList<PolicyChange>)>)
-            [("becomes allowed", difference.Allowed), ("becomes blocked", difference.Blocked), ("lets out the same", difference.Other)])
+            [("becomes allowed", difference.Allowed), ("becomes blocked", difference.Blocked), ("passes otherwise", difference.Changed), ("lets out the same", difference.Other)])
         {
             if (changes.Count > 0)
                 output.WriteLine($"{title}:");
@@ -48,16 +49,18 @@ internal static class PolicyDiffCommand
 /// <param name="Key">Where it is written; an entry of a preset names the preset.</param>
 internal sealed record PolicyChange(string Sign, string What, string Key);
 
-/// <param name="Allowed">What may leave that might not, or not without an answer.</param>
-/// <param name="Blocked">What may not leave that might.</param>
+/// <param name="Allowed">What may leave that might not, or not without an answer, or without being looked into.</param>
+/// <param name="Blocked">What may not leave that might, or not so.</param>
+/// <param name="Changed">What decides by whom, by which way or with what something leaves.</param>
 /// <param name="Other">What is written otherwise, and lets out what the rest of its configuration lets out anyway.</param>
-internal sealed record PolicyDiff(IReadOnlyList<PolicyChange> Allowed, IReadOnlyList<PolicyChange> Blocked, IReadOnlyList<PolicyChange> Other)
+internal sealed record PolicyDiff(IReadOnlyList<PolicyChange> Allowed, IReadOnlyList<PolicyChange> Blocked, IReadOnlyList<PolicyChange> Changed, IReadOnlyList<PolicyChange> Other)
 {
-    public bool Same => Allowed.Count + Blocked.Count + Other.Count == 0;
+    public bool Same => Allowed.Count + Blocked.Count + Changed.Count + Other.Count == 0;
 
-    public static PolicyDiff Of(AllowlistOptions before, AllowlistOptions after)
+    public static PolicyDiff Of(ProxySettings from, ProxySettings to)
     {
-        var (allowed, blocked, other) = (new List<PolicyChange>(), new List<PolicyChange>(), new List<PolicyChange>());
+        var (allowed, blocked, changed, other) = (new List<PolicyChange>(), new List<PolicyChange>(), new List<PolicyChange>(), new List<PolicyChange>());
+        var (before, after) = (from.AllowlistInForce, to.AllowlistInForce);
         if (before.ModeInForce != after.ModeInForce)
             (Strictness(after) < Strictness(before) ? allowed : Strictness(after) > Strictness(before) ? blocked : other).Add(new("~", $"{before.ModeInForce} becomes {after.ModeInForce}: {Meaning(after)}", "allowlist.mode"));
         if (before.NeedsPorts != after.NeedsPorts)
@@ -76,7 +79,8 @@ internal sealed record PolicyDiff(IReadOnlyList<PolicyChange> Allowed, IReadOnly
             (denies.Exists(h => h.Covers(gone)) ? other : allowed).Add(gone.Change("-"));
         foreach (var come in denies.Where(e => !denied.Exists(h => h.IsAs(e))))
             (denied.Exists(h => h.Covers(come)) ? other : blocked).Add(come.Change("+"));
-        return new PolicyDiff(allowed, blocked, other);
+        PassageChanges.Add(from, to, tellsMode: before.NeedsPorts == after.NeedsPorts, allowed, blocked, changed);
+        return new PolicyDiff(allowed, blocked, changed, other);
     }
 
     private static int Strictness(AllowlistOptions options) => options.ModeInForce switch { "enforce" => 2, "ask" => 1, _ => 0 };

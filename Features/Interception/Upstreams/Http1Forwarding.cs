@@ -9,7 +9,7 @@ using Microsoft.Net.Http.Headers;
 namespace Discobot.Features.Interception.Upstreams;
 
 /// <summary>Forwards a request, of whatever client, to a server by HTTP/1.1.</summary>
-internal sealed class Http1Forwarding(Upstream upstream)
+internal sealed class Http1Forwarding(Upstream upstream, ICredentialGuard credentials)
 {
     public async Task ForwardAsync(HttpContext context, FieldList fields)
     {
@@ -45,7 +45,7 @@ internal sealed class Http1Forwarding(Upstream upstream)
         return shows;
     }
 
-    private static Http1RequestBody? BodyOf(HttpContext context, FieldList fields)
+    private Http1RequestBody? BodyOf(HttpContext context, FieldList fields)
     {
         var request = context.Request;
         var chunked = request.Headers.TransferEncoding.Count > 0;
@@ -67,7 +67,7 @@ internal sealed class Http1Forwarding(Upstream upstream)
             Length = chunked ? null : request.ContentLength,
             // By HTTP/1.1 it is passed on as it comes, which is when the client has been told to go on, or has lost its patience.
             IsAwaited = HttpProtocol.IsHttp2(request.Protocol) && fields.Contains(HeaderNames.Expect) && request.Headers.Expect.ToString().Equals("100-continue", StringComparison.OrdinalIgnoreCase),
-            Trailers = () => TrailersOf(context),
+            Trailers = () => TrailersOf(context) is { } trailers ? credentials.JudgeTrailers(context, trailers) : null,
         };
     }
 

@@ -9,11 +9,11 @@ using Microsoft.Net.Http.Headers;
 namespace Discobot.Features.Interception.Upstreams;
 
 /// <summary>Forwards a request of an HTTP/2 client to a server that speaks it too.</summary>
-internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits, StreamIdle streams)
+internal sealed class Http2Forwarding(Upstream upstream, ICredentialGuard credentials, ForwardingLimits limits, StreamIdle streams)
 {
     private const int PieceSize = 256 << 10;
     private const int Http11Required = 13;
-    private readonly Http2Tunnel _tunnel = new(upstream, limits, streams);
+    private readonly Http2Tunnel _tunnel = new(upstream, credentials, limits, streams);
 
     // The head with the mark of a request's trailers has to be one frame (RequestTrailers), which takes 16 KiB.
     private const int LongestPath = 8 << 10;
@@ -33,7 +33,7 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
         using var message = new HttpRequestMessage(HttpMethod.Parse(request.Method), proxied.SentUri) { Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
         using var trailers = upstream.Trailers.Reserve(message, ClientResets.Of(context));
         if (Http1Forwarding.HasBody(context))
-            message.Content = new Body(request.BodyReader, silence, trailers, () => trailers.Fields = Http1Forwarding.TrailersOf(context));
+            message.Content = new Body(request.BodyReader, silence, trailers, () => trailers.Fields = Http1Forwarding.TrailersOf(context) is { } fields ? credentials.JudgeTrailers(context, fields) : null);
         Fill(message, context, fields);
         HttpResponseMessage response;
         try
@@ -288,13 +288,13 @@ internal sealed class Http2Forwarding(Upstream upstream, ForwardingLimits limits
                     silence.Begin();
                 }
 
-                if (read.IsCompleted)
-                    ended();
                 if (!read.Buffer.IsEmpty)
                     place.Take(attempt);
                 foreach (var piece in read.Buffer)
                     await stream.WriteAsync(piece, cancellationToken);
                 reader.AdvanceTo(read.Buffer.End);
+                if (read.IsCompleted)
+                    ended();
                 await stream.FlushAsync(cancellationToken);
                 silence.Begin();
                 if (read.IsCompleted || read.IsCanceled)

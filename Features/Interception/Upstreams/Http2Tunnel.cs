@@ -10,7 +10,7 @@ namespace Discobot.Features.Interception.Upstreams;
 
 /// <summary>A WebSocket that a client opens over HTTP/2 (RFC 8441), to a server that takes it so. Each direction ends by itself: it is the body of the
 /// request, or of the answer.</summary>
-internal sealed class Http2Tunnel(Upstream upstream, ForwardingLimits limits, StreamIdle streams)
+internal sealed class Http2Tunnel(Upstream upstream, ICredentialGuard credentials, ForwardingLimits limits, StreamIdle streams)
 {
     private const int PieceSize = 16 << 10;
 
@@ -40,7 +40,7 @@ internal sealed class Http2Tunnel(Upstream upstream, ForwardingLimits limits, St
     {
         try
         {
-            await new Http1Forwarding(upstream).ForwardAsync(context, fields);
+            await new Http1Forwarding(upstream, credentials).ForwardAsync(context, fields);
         }
         catch (AuthenticationException e) when (e is not (UpstreamCertificateException or ClientCertificateException))
         {

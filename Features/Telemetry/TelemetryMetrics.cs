@@ -1,10 +1,11 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using Discobot.Infrastructure;
 
 namespace Discobot.Features.Telemetry;
 
-/// <summary>The metrics of an HTTP server by the semantic conventions, with what was decided and what the cache did. Hosts are not in them: clients choose how many there are.</summary>
-internal sealed class FlowHistograms : IDisposable
+/// <summary>What features count for themselves, and the metrics of an HTTP server by the semantic conventions, with what was decided and what the cache did. Hosts are not in them: clients choose how many there are.</summary>
+internal sealed class TelemetryMetrics : IDisposable
 {
     public const string Meter = "discobot";
 
@@ -18,12 +19,19 @@ internal sealed class FlowHistograms : IDisposable
     private readonly Histogram<long> _requestBody;
     private readonly Histogram<long> _responseBody;
 
-    public FlowHistograms()
+    public TelemetryMetrics(IEnumerable<ObservedCount> observed)
     {
         _meter = new Meter(Meter);
         _duration = _meter.CreateHistogram("http.server.request.duration", "s", "Duration of requests.", advice: Seconds);
         _requestBody = _meter.CreateHistogram("http.server.request.body.size", "By", "Bytes of the bodies of requests.", advice: Bytes);
         _responseBody = _meter.CreateHistogram("http.server.response.body.size", "By", "Bytes of the bodies of answers.", advice: Bytes);
+        foreach (var count in observed)
+        {
+            if (count.Grows)
+                _meter.CreateObservableCounter(count.Name, count.Read, count.Unit, count.Description);
+            else
+                _meter.CreateObservableUpDownCounter(count.Name, count.Read, count.Unit, count.Description);
+        }
     }
 
     /// <summary>Counts a request that is over.</summary>
