@@ -26,6 +26,18 @@ public sealed class QueryParameterTests
     [InlineData("/x?service=git-upload-pack%00", false)]
     [InlineData("/x?service=git-upload-pack&a=%252525252525", false)]
     [InlineData("/x?service=git-upload-pack&a=100%25", true)]
+    [InlineData("/x?service=git-upload-pack&a=100%", false)]
+    [InlineData("/x?service=git-upload-pack&a=%2", false)]
+    [InlineData("/x?#&service=git-upload-pack", false)]
+    [InlineData("/x?service=git-upload-pack#", false)]
+    [InlineData("/x?service=git-upload-pack&a=%23", true)]
+    [InlineData("/x?service=git-upload-pack&[service]=git-receive-pack", false)]
+    [InlineData("/x?service=git-upload-pack&%5bservice%5d[0]=git-receive-pack", false)]
+    [InlineData("/x?service=git-upload-pack&service[a][b]=git-receive-pack", false)]
+    [InlineData("/x?service=git-upload-pack&service]=git-receive-pack", false)]
+    [InlineData("/x?service=git-upload-pack&a[service]=git-receive-pack", true)]
+    [InlineData("/x?service=git-upload-pack&%u0073ervice=git-receive-pack", false)]
+    [InlineData("/x?service=git-upload-pack&%25u0073ervice=git-receive-pack", false)]
     public void It_has_to_be_there_with_that_value_however_the_query_is_read(string path, bool allowed) =>
         Assert.Equal(allowed, Rules("domains: [{host: a.example, query: {service: git-upload-pack}}]").JudgeRequest(To, "GET", path).Allowed);
 
@@ -53,8 +65,45 @@ public sealed class QueryParameterTests
     [InlineData("/x?a=1;mode=delete", false)]
     [InlineData("/x?m%256fde=delete", false)]
     [InlineData("/x?a=%00", false)]
+    [InlineData("/x?[mode]=delete", false)]
+    [InlineData("/x?%5Bmode%5D=delete", false)]
+    [InlineData("/x?[[mode]]=delete", false)]
+    [InlineData("/x?mode[a]=delete", false)]
+    [InlineData("/x?+mode=delete", false)]
+    [InlineData("/x?%u006dode=delete", false)]
+    [InlineData("/x?m%6fde=list#", false)]
+    [InlineData("/x?modes=delete", true)]
+    [InlineData("/x?a[mode]=delete", true)]
     public void What_is_denied_is_denied_in_every_reading(string path, bool allowed) =>
         Assert.Equal(allowed, Rules("deny: [{host: a.example, query: {mode: [delete, purge]}}], domains: [a.example]").JudgeRequest(To, "GET", path).Allowed);
+
+    [Theory]
+    [InlineData("/x?api_action=drop")]
+    [InlineData("/x?api.action=drop")]
+    [InlineData("/x?api+action=drop")]
+    [InlineData("/x?api%20action=drop")]
+    [InlineData("/x?api[action=drop")]
+    [InlineData("/x?API.Action[]=drop")]
+    public void Languages_in_which_a_name_is_a_variable_write_others_as_one(string path)
+    {
+        Assert.False(Rules("deny: [{host: a.example, query: {api_action: drop}}], domains: [a.example]").JudgeRequest(To, "GET", path).Allowed);
+        Assert.False(Rules("domains: [{host: a.example, query: {api_action: list}}]").JudgeRequest(To, "GET", path + "&api_action=list").Allowed);
+    }
+
+    [Theory]
+    [InlineData("filter[name]=drop")]
+    [InlineData("[filter][name]=drop")]
+    [InlineData("filter.name=drop")]
+    [InlineData("FILTER[name][]=drop")]
+    public void A_field_of_a_parameter_may_be_named(string query) =>
+        Assert.False(Rules("deny: [{host: a.example, query: {\"filter[name]\": drop}}], domains: [a.example]").JudgeRequest(To, "GET", $"/x?{query}").Allowed);
+
+    /// <summary>PHP and others read a thousand and leave out the rest, which may be the one that the entry asks for.</summary>
+    [Theory]
+    [InlineData(100, true)]
+    [InlineData(1000, false)]
+    public void What_stands_behind_more_than_servers_read_does_not_count(int others, bool allowed) => Assert.Equal(
+        allowed, Rules("domains: [{host: a.example, query: {dry_run: \"true\"}}]").JudgeRequest(To, "GET", $"/x?{string.Concat(Enumerable.Repeat("a=1&", others))}dry_run=true").Allowed);
 
     [Fact]
     public void It_adds_to_methods_and_paths_and_a_tunnel_that_nobody_sees_into_does_not_pass()

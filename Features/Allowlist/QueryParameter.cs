@@ -5,12 +5,16 @@ using Discobot.Infrastructure.Config;
 namespace Discobot.Features.Allowlist;
 
 /// <summary>One parameter of an entry's <c>query</c>. Which others there are does not count.</summary>
-/// <param name="Name">Compared as it is written; what differs from it in case alone, or is an array of that name, is taken for it by some servers, and has to match as well.</param>
+/// <param name="Name">Compared as it is written; what some servers take for it has to match as well: what differs from it in case alone, is an array of that name, has brackets
+/// or blanks around it, or has other separators in it.</param>
 /// <param name="Values">One of these; <c>*</c> is any text.</param>
 internal sealed record QueryParameter(string Name, ImmutableArray<string> Values)
 {
     private readonly string _name = RequestQuery.Octets(Name);
+    private readonly string _plain = Plain(RequestQuery.Octets(Name));
     private readonly ImmutableArray<string> _values = [.. Values.Select(RequestQuery.Octets)];
+
+    private static readonly char[] Around = ['[', ']', ' ', '\u0085', '\u00a0'];
 
     /// <summary>Reads <c>{name: value, name: [value, value]}</c>.</summary>
     public static ImmutableArray<QueryParameter> Read(ConfigNode node)
@@ -41,11 +45,16 @@ internal sealed record QueryParameter(string Name, ImmutableArray<string> Values
 
     public void Write(Utf8JsonWriter json) => json.WriteList(Name, Values);
 
+    // An array, or a field of one, is a value of what is in front of its first bracket.
     private bool IsIt((string Name, string Value) parameter)
     {
-        var (name, bracket) = (parameter.Name.Trim(), parameter.Name.IndexOf('[', StringComparison.Ordinal));
-        return name.Equals(_name, StringComparison.OrdinalIgnoreCase) || (bracket > 0 && parameter.Name[..bracket].Trim().Equals(_name, StringComparison.OrdinalIgnoreCase));
+        var name = parameter.Name.AsSpan().TrimStart(Around);
+        return Plain(parameter.Name).Equals(_plain, StringComparison.OrdinalIgnoreCase)
+            || (name.IndexOfAny('[', ']') is > 0 and var bracket && Plain(name[..bracket].ToString()).Equals(_plain, StringComparison.OrdinalIgnoreCase));
     }
+
+    // PHP makes a low line of what may not stand in the name of a variable, and qs takes [a][b], a[b] and a.b for the same.
+    private static string Plain(string name) => new([.. name.Trim(Around).Where(c => c != ']').Select(c => c is '.' or ' ' or '[' ? '_' : c)]);
 
     private bool HasValue(string value) => _values.Any(pattern => IsLike(pattern, value));
 

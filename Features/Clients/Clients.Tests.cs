@@ -32,6 +32,7 @@ public sealed class ClientsTests : IAsyncLifetime
 
     private const string Secret = "the-operators-own-token";
 
+    private volatile string _kept = "";
     private RunningProxy _proxy = null!;
     private TestOrigin _origin = null!;
 
@@ -40,7 +41,12 @@ public sealed class ClientsTests : IAsyncLifetime
         Environment.SetEnvironmentVariable("DISCOBOT_TEST_BEN", "$2b$04$abcdefghijklmnopqrstuuIHDRnKw4Zdb/3/EAZQMg/2vwJPJBL7u");
         Environment.SetEnvironmentVariable("DISCOBOT_TEST_CLIENTS", Secret);
         _proxy = await RunningProxy.StartAsync(Clients);
-        _origin = await TestOrigin.StartAsync(_proxy.Upstreams.Issue(["localhost"]), context => context.Response.WriteAsync($"{context.Request.Headers["X-Token"]} {context.Request.Headers.ProxyAuthorization}"));
+        _origin = await TestOrigin.StartAsync(_proxy.Upstreams.Issue(["localhost"]), context =>
+        {
+            if (context.Request.Headers["X-Token"].ToString() is { Length: > 0 } sent)
+                _kept = sent;
+            return context.Response.WriteAsync($"{_kept} {context.Request.Headers.ProxyAuthorization}");
+        });
     }
 
     public async Task DisposeAsync()
@@ -90,6 +96,22 @@ public sealed class ClientsTests : IAsyncLifetime
             using var request = new HttpRequestMessage(HttpMethod.Get, new Uri($"{_origin.Https}/all")) { Headers = { { "X-Token", placeholder } } };
             using var answer = await client.SendAsync(request);
             Assert.Equal(status, answer.StatusCode);
+        }
+    }
+
+    /// <summary>A server keeps what somebody sent it who may, and shows it to somebody who may not.</summary>
+    [Fact]
+    public async Task Those_who_may_not_have_a_secret_do_not_see_it_either()
+    {
+        var placeholder = (await File.ReadAllTextAsync(Path.Combine(Path.GetDirectoryName(_proxy.LogFile)!, "placeholders.env"))).Split('=')[1].Trim();
+        using var ann = Client("connect", "ann", "one");
+        ann.DefaultRequestHeaders.Add("X-Token", placeholder);
+        await ann.GetStringAsync(new Uri($"{_origin.Https}/all"));
+        Assert.Equal(Secret, _kept);
+        foreach (var (name, password) in new[] { ("ann", "one"), ("ben", "two"), ("eve", "three") })
+        {
+            using var client = Client("connect", name, password);
+            Assert.Equal($"{placeholder} ", await client.GetStringAsync(new Uri($"{_origin.Https}/all")));
         }
     }
 

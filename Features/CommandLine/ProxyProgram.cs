@@ -18,6 +18,7 @@ using Discobot.Features.Socks5;
 using Discobot.Features.Telemetry;
 using Discobot.Infrastructure.Hosts;
 using Discobot.Infrastructure.Logging;
+using Discobot.Infrastructure.Native;
 using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.CommandLine;
@@ -29,8 +30,9 @@ internal static class ProxyProgram
     /// <param name="settings">What is in force at the start.</param>
     /// <param name="sources">Where they come from; the file among them is followed. Null: nothing is.</param>
     /// <param name="gateway">The network whose only way out it is; null: it serves this machine alone.</param>
+    /// <param name="executable">Our own, by which programs are started.</param>
     /// <exception cref="IOException">A file or directory that the settings name cannot be used; the message says which.</exception>
-    public static WebApplication Build(ProxySettings settings, SettingsSources? sources = null, Gateway? gateway = null)
+    public static WebApplication Build(ProxySettings settings, SettingsSources? sources = null, Gateway? gateway = null, string executable = Spawner.OwnExecutable)
     {
         var proxy = ListenAddresses.Usable(settings.Proxy.Listen, settings.Proxy.Port);
         var api = ListenAddresses.Usable(settings.Api.Listen, settings.Api.Port);
@@ -57,7 +59,7 @@ internal static class ProxyProgram
             .AddClients(settings.Users)
             .AddLimits(settings.Limits)
             .AddWarming(services => OwnClient(services.GetRequiredService<ProxyUsers>(), proxy[0], services.GetRequiredService<CertificateAuthority>()))
-            .AddCredentials(settings.Credentials, new HostSet(settings.Tls.InsecureHosts), sources.Environment.GetValueOrDefault(Placeholders.SeedVariable), settings.Api.TokenFile)
+            .AddCredentials(settings.Credentials, new HostSet(settings.Tls.InsecureHosts), sources.Environment.GetValueOrDefault(Placeholders.SeedVariable), settings.Api.TokenFile, executable)
             .AddHeaders(settings.Headers, new HostSet(settings.Tls.InsecureHosts))
             .AddSocks5(settings.Socks, settings.Proxy.ReadTimeout)
             .AddWayOut(settings, gateway)

@@ -11,13 +11,18 @@ namespace Discobot.Features.Credentials;
 /// </summary>
 internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets, ILogger<CredentialGuard> log) : ICredentialGuard
 {
-    // A request that comes with the start waits until every value has been read once, or is known not to be there.
-    private readonly Task _read = Task.WhenAll(secrets.Select(s => s.RefreshAsync(CancellationToken.None).AsTask()));
+    private readonly Task[] _firstReadings = [.. secrets.Select(FirstReadingAsync)];
 
     public async ValueTask<(ProxiedRequest Request, ProxyError? Error)> JudgeAsync(HttpContext context, ProxiedRequest request)
     {
-        if (!_read.IsCompletedSuccessfully)
-            await _read.WaitAsync(context.RequestAborted);
+        // A request that comes with the start waits until every file has been read once, or is known not to be there; for what a program says, where
+        // the host may have it and may repeat it. All others go on: the program itself may be asking for something by way of this proxy.
+        for (var i = 0; i < secrets.Count; i++)
+        {
+            if (!_firstReadings[i].IsCompleted && (!secrets[i].IsSaidByProgram || secrets[i].IsFor(request.Target.Host)))
+                await _firstReadings[i].WaitAsync(context.RequestAborted);
+        }
+
         string? sent = null;
         foreach (var secret in secrets)
         {
@@ -40,8 +45,9 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
                 return (Hidden(request), error);
             }
 
-            // Whatever the request carries: a server may have kept what it was sent with another, and a cache what it answered.
-            if (secret.Redacts && secret.WhyNot(context.Request.Method, request.Scheme, request.Target.Host, request.Client) is null)
+            // Whatever the request carries, and whoever sends it in whatever way: a server may have kept what it was sent with another, and a cache what it
+            // answered. Those who may not have the secret are the last who may see it.
+            if (secret.Redacts && secret.IsFor(request.Target.Host))
             {
                 _ = secret.Read();
                 foreach (var held in request.Replacements?.GetValueOrDefault(secret.Placeholder) is { } judged ? secret.Values.Prepend(judged).Distinct() : secret.Values)
@@ -97,6 +103,10 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
     // Fields behind the body that are announced may hold the placeholder: what is sent then is what is read now, and what comes back can be looked into.
     private static bool MayFollow(HttpContext context, ProxiedRequest request, HeldSecret secret, string? value) =>
         value is not null && context.Request.Headers.Trailer.Count > 0 && secret.WhyNot(context.Request.Method, request.Scheme, request.Target.Host, request.Client) is null;
+
+    // Never fails: whoever needs the value is told why there is none, and nobody else has to do with it.
+    private static async Task FirstReadingAsync(HeldSecret secret) =>
+        await secret.RefreshAsync(CancellationToken.None).AsTask().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
     // User and password may both be placeholders: what is sent, and may come back, is one text of both.
     private static void AddBasic(Redaction redaction, IHeaderDictionary fields, Dictionary<string, string> replaced)

@@ -1,5 +1,6 @@
 using Discobot.Infrastructure.Config;
 using Discobot.Infrastructure.Hosts;
+using Discobot.Infrastructure.Native;
 using Discobot.Infrastructure.Wire;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -13,13 +14,16 @@ internal static partial class CredentialsFeature
     /// <param name="unverified"><c>tls.insecure_hosts</c>: no value is ever sent there.</param>
     /// <param name="seed">Of the placeholders; null makes them anew.</param>
     /// <param name="tokenFile">The API's, beside which the placeholders are left.</param>
-    public static IServiceCollection AddCredentials(this IServiceCollection services, CredentialOptions options, HostSet unverified, string? seed, string tokenFile)
+    /// <param name="executable">Our own, by which programs are started.</param>
+    public static IServiceCollection AddCredentials(
+        this IServiceCollection services, CredentialOptions options, HostSet unverified, string? seed, string tokenFile, string executable = Spawner.OwnExecutable)
     {
         if (options.IsEmpty)
             return services;
         seed ??= Placeholders.NewSeed();
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton(new SecretFiles());
+        services.TryAddSingleton(_ => new Spawner(executable));
         return services
             .AddSingleton<IReadOnlyList<HeldSecret>>(provider =>
                 [.. options.Secrets.Select(s => new HeldSecret(s, Placeholders.Make(seed, s.Name), provider.GetRequiredService<SecretFiles>(), unverified, CommandOf(s, provider)))])

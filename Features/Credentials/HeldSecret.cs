@@ -23,9 +23,15 @@ internal sealed class HeldSecret(Credential credential, string placeholder, Secr
     /// <summary>Whether answers that hold the value show the placeholder.</summary>
     public bool Redacts => credential.Redact;
 
+    /// <summary>Whether it takes a program to know it.</summary>
+    public bool IsSaidByProgram => command is not null;
+
+    /// <summary>Whether it is one of the hosts that may have it, and so may repeat it, by whatever way it is asked.</summary>
+    public bool IsFor(string host) => _hosts.Contains(host);
+
     /// <summary>Why it must not go there; null: it may.</summary>
     public string? WhyNot(string method, string scheme, string host, string? client) =>
-        !_hosts.Contains(host) ? $"secrets.{Name}.hosts does not name {host}"
+        !IsFor(host) ? $"secrets.{Name}.hosts does not name {host}"
         : !credential.Clients.IsEmpty && !credential.Clients.Contains(client ?? ProxyUsers.Unnamed) ? $"secrets.{Name}.clients does not name {client ?? ProxyUsers.Unnamed}"
         : scheme is not ("https" or "wss") && !credential.AllowPlaintext ? "the request goes over plain http; allow_plaintext: true would allow it"
         : unverified.Contains(host) ? "tls.insecure_hosts leaves the host unverified, so anyone could be it"

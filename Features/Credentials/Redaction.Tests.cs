@@ -93,6 +93,21 @@ public sealed class RedactionTests : IAsyncLifetime
         Assert.Equal($"its own {_placeholder}", await answer.Content.ReadAsStringAsync());
     }
 
+    /// <summary>By ways by which it never leaves a server may show it all the same.</summary>
+    [Theory]
+    [InlineData("http", "GET", "")]
+    [InlineData("https", "TRACE", "")]
+    [InlineData("https", "GET", ", insecure_hosts: [localhost]")]
+    public async Task Nor_do_those_by_which_it_does_not_go_there(string scheme, string method, string tls)
+    {
+        await DisposeAsync();
+        await StartAsync("", tls: tls);
+        using var client = _proxy.Client();
+        using var request = new HttpRequestMessage(new HttpMethod(method), $"{(scheme == "http" ? _origin.Http : _origin.Https)}/own");
+        using var answer = await client.SendAsync(request);
+        Assert.Equal($"its own {_placeholder}", await answer.Content.ReadAsStringAsync());
+    }
+
     /// <summary>Length and digests are those of an answer to GET, which registries' clients read here.</summary>
     [Fact]
     public async Task Of_what_has_no_body_the_length_is_the_servers()
@@ -241,12 +256,12 @@ public sealed class RedactionTests : IAsyncLifetime
         Assert.Equal(isText, new Redaction { }.OfBody(context.Response) is not null);
     }
 
-    private async Task StartAsync(string more, string redact = "")
+    private async Task StartAsync(string more, string redact = "", string tls = "")
     {
         _proxy = await RunningProxy.StartAsync($$"""
             secrets:
               own: {value: "env:DISCOBOT_TEST_REPEATED", hosts: [localhost], in: [header, basic, query], env: TOKEN{{redact}} }
-            """ + more);
+            """ + more, tls);
         _origin = await TestOrigin.StartAsync(_proxy.Upstreams.Issue(["localhost"]), AnswerAsync);
         _placeholder = (await File.ReadAllTextAsync(Path.Combine(Path.GetDirectoryName(_proxy.LogFile)!, "placeholders.env"))).Split('\n')[0]["TOKEN=".Length..];
     }

@@ -1,10 +1,10 @@
 using System.Collections.Immutable;
 using System.ComponentModel;
-using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Native;
 
 namespace Discobot.Features.Credentials;
 
@@ -14,15 +14,20 @@ namespace Discobot.Features.Credentials;
 /// </summary>
 /// <param name="name">Of the secret.</param>
 /// <param name="options">What is run, how long it may take, and how long its answer counts.</param>
-internal sealed partial class SecretCommand(string name, SecretCommandOptions options, TimeProvider time, ILogger<SecretCommand> log)
+/// <param name="spawner">Starts it, as the leader of a session.</param>
+internal sealed partial class SecretCommand(string name, SecretCommandOptions options, Spawner spawner, TimeProvider time, ILogger<SecretCommand> log)
 {
     private const int MostOutput = 64 * 1024;
 
     /// <summary>One that fails is not run again for so long: whoever sends the placeholder again and again starts no program each time.</summary>
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(5);
 
+    /// <summary>A value that counts for less than <c>ttl</c> may say is none: it would be asked for with each request.</summary>
+    private static readonly TimeSpan LeastLifetime = TimeSpan.FromSeconds(1);
+
     private readonly Lock _gate = new();
     private Task? _running;
+    private ChildProcess? _left;
     private Answer _last = new(null, "has not been run yet", DateTimeOffset.MinValue);
 
     /// <summary>Waits until <see cref="Read"/> has an answer that counts, or knows why there is none.</summary>
@@ -48,6 +53,7 @@ internal sealed partial class SecretCommand(string name, SecretCommandOptions op
             return (_last.Value, _last.Problem is { } problem ? $"its command {problem}" : time.GetUtcNow() < _last.Until ? null : "what its command said has expired");
     }
 
+    // Never fails, or all who wait would: whatever went wrong is why there is no value.
     private async Task RunAsync()
     {
         Answer answer;
@@ -55,10 +61,10 @@ internal sealed partial class SecretCommand(string name, SecretCommandOptions op
         {
             answer = Understand(await OutputAsync());
         }
-        catch (Exception e) when (e is FailedException or Win32Exception or IOException or InvalidOperationException)
+        catch (Exception e)
         {
             // A message of the system names the program and never what it wrote.
-            var problem = e is FailedException ? e.Message : $"cannot be run ({e.Message})";
+            var problem = e is FailedException ? e.Message : $"cannot be run ({(e is Win32Exception or IOException ? e.Message : e.GetType().Name)})";
             answer = new Answer(null, problem, time.GetUtcNow() + Pause);
             LogFailed(name, problem);
         }
@@ -69,22 +75,30 @@ internal sealed partial class SecretCommand(string name, SecretCommandOptions op
 
     private async Task<string> OutputAsync()
     {
-        var start = new ProcessStartInfo(options.Command[0], options.Command.Skip(1)) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
-        using var process = Process.Start(start)!;
+        // What has become another user's nobody here can end. There is one of it, and not one more with each attempt.
+        if (_left is { Exited.IsCompleted: false })
+            throw new FailedException("goes on since it was run last, and cannot be ended");
+        if (!File.Exists(options.Command[0]))
+            throw new FailedException($"cannot be run ({options.Command[0]} is no file, or not one that the proxy may see)");
+        var child = await spawner.StartAsync(new Launch($"command of {name}", options.Command)
+        {
+            Capture = true,
+            EndsWithUs = Signal.Kill,
+            Environment = UntrustedVariables.Without(),
+        });
         using var limit = new CancellationTokenSource(options.Timeout, time);
         try
         {
-            process.StandardInput.Close();
             // Nobody reads what it complains of, which may hold what it was asked for.
-            var complaints = process.StandardError.BaseStream.CopyToAsync(Stream.Null, limit.Token);
+            var complaints = child.Errors.BaseStream.CopyToAsync(Stream.Null, limit.Token);
             var output = new byte[MostOutput + 1];
-            var length = await process.StandardOutput.BaseStream.ReadAtLeastAsync(output, output.Length, throwOnEndOfStream: false, limit.Token);
+            var length = await child.Output.BaseStream.ReadAtLeastAsync(output, output.Length, throwOnEndOfStream: false, limit.Token);
             if (length > MostOutput)
                 throw new FailedException($"wrote more than {Quantity.Format(MostOutput)}");
-            await process.WaitForExitAsync(limit.Token);
+            var code = await child.Exited.WaitAsync(limit.Token);
             await complaints;
-            return process.ExitCode == 0 ? Encoding.UTF8.GetString(output, 0, length).TrimEnd('\r', '\n')
-                : throw new FailedException(string.Create(CultureInfo.InvariantCulture, $"ended with {process.ExitCode}"));
+            return code == 0 ? Encoding.UTF8.GetString(output, 0, length).TrimEnd('\r', '\n')
+                : throw new FailedException(string.Create(CultureInfo.InvariantCulture, $"ended with {code}"));
         }
         catch (OperationCanceledException)
         {
@@ -92,9 +106,19 @@ internal sealed partial class SecretCommand(string name, SecretCommandOptions op
         }
         finally
         {
-            if (!process.HasExited)
-                process.Kill(entireProcessTree: true);
+            await EndAsync(child);
         }
+    }
+
+    // Also where it has ended itself, or those whom it left would be more with each answer. Who has left its session descends from it as long as it runs.
+    private async Task EndAsync(ChildProcess child)
+    {
+        var family = child.Exited.IsCompleted ? [] : ProcessTree.Read().DescendantsOf(child.Id).ToList();
+        child.SendToGroup(Signal.Kill);
+        family.ForEach(id => _ = Libc.Kill(id, (int)Signal.Kill));
+        _left = await child.KillAsync() is null ? child : null;
+        child.Output.Dispose();
+        child.Errors.Dispose();
     }
 
     private Answer Understand(string output)
@@ -116,6 +140,8 @@ internal sealed partial class SecretCommand(string name, SecretCommandOptions op
             }
         }
 
+        if (expires - time.GetUtcNow() < LeastLifetime)
+            throw new FailedException("said that its value has expired, or does within a second");
         if (CredentialOptions.ValueProblem("what it wrote", value) is { } problem)
             throw new FailedException($"gave nothing that can be used: {problem}");
         return new Answer(value, null, expires);

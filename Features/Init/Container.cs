@@ -64,13 +64,26 @@ internal sealed class Container(
     public Dictionary<string, string> RootEnvironment(ProxySummary proxy)
     {
         var environment = SharedEnvironment(proxy);
-        foreach (var (name, value) in environment.Where(v => v.Key.StartsWith("LD_", StringComparison.Ordinal) || !Trusted.Allows(v.Value)).ToList())
+        foreach (var name in Untrusted(environment))
             environment.Remove(name);
-        environment["PATH"] = Trusted.Filter(Environment.GetValueOrDefault("PATH", UsualPath)) is { Length: > 0 } path ? path : UsualPath;
+        environment["PATH"] = RootPath;
         environment.TryAdd("HOME", "/root");
         environment["USER"] = environment["LOGNAME"] = "root";
         return environment;
     }
+
+    /// <summary>The directories of PATH that only root can change.</summary>
+    public string RootPath => Trusted.Filter(Environment.GetValueOrDefault("PATH", UsualPath)) is { Length: > 0 } path ? path : UsualPath;
+
+    /// <summary>The names of those variables by which the agent, or anybody but root, could have a program run something else.</summary>
+    public List<string> Untrusted(IReadOnlyDictionary<string, string> environment)
+    {
+        var trusted = Trusted;
+        return [.. environment.Where(v => v.Key.StartsWith("LD_", StringComparison.Ordinal) || !trusted.Allows(v.Value)).Select(v => v.Key)];
+    }
+
+    /// <summary>Whether only root can change what an absolute path leads to.</summary>
+    public bool IsRootsAlone(string path) => Trusted.Contains(path);
 
     /// <summary>Looks a program up that root may run: in those directories on PATH that only root can change.</summary>
     public string? FindProgram(string name) => Trusted.Find(name, Environment.GetValueOrDefault("PATH", UsualPath));

@@ -89,6 +89,31 @@ public sealed class InitProcessTests : IDisposable
         Assert.Equal($"GITHUB_TOKEN={placeholder}\n", await File.ReadAllTextAsync(_inside.At("/.data/proxy/placeholders.env")));
     }
 
+    /// <summary>It is run as the user who leaves by no rule, and calls others by name.</summary>
+    [Fact]
+    public async Task No_program_library_or_configuration_of_the_agents_is_found_by_a_program_that_says_a_secret()
+    {
+        _inside.Environment["PATH"] = "/home/discobot/.local/bin:/opt/tools:/usr/local/bin:/usr/bin:/bin";
+        _inside.Environment["LD_LIBRARY_PATH"] = "/home/discobot/lib";
+        _inside.Environment["PYTHONPATH"] = "/home/discobot/python";
+        _inside.Environment["HOME"] = "/home/discobot";
+        _inside.Environment["MINE"] = "kept";
+        _inside.Environment["TOKEN"] = "of/home/discobot/own";
+        _inside.Prepare("mkdir -p $1/opt/tools $1/etc/discobot; chown 1000:1000 $1/opt/tools; "
+            + "echo 'secrets: {own: {command: [/usr/local/bin/token], hosts: [h.example], env: OWN}, other: {value: \"env:TOKEN\", hosts: [h.example]}}' > $1/etc/discobot/policy.yaml");
+        foreach (var directory in new[] { "/home/discobot/.local/bin", "/opt/tools" })
+            _inside.Program($"{directory}/date", "touch /tmp/was-here; exec /bin/date");
+        _inside.Program("/usr/local/bin/token", "date > /dev/null; env > /tmp/new; mv /tmp/new /tmp/environment; echo a-token-of-a-program");
+        _inside.Agent("i=0; while [ ! -e /tmp/environment ] && [ $i -lt 300 ]; do sleep 0.1; i=$((i+1)); done; exit 0");
+        Assert.True(await _inside.RunAsync() == 0, _inside.Output);
+        Assert.False(File.Exists(_inside.At("/tmp/was-here")));
+        var environment = await File.ReadAllLinesAsync(_inside.At("/tmp/environment"));
+        Assert.Contains("MINE=kept", environment);
+        Assert.Contains("PATH=/usr/local/bin:/usr/bin:/bin", environment);
+        Assert.Contains("TOKEN=of/home/discobot/own", environment);
+        Assert.DoesNotContain(environment, line => line.Split('=')[0] is "HOME" or "LD_LIBRARY_PATH" or "PYTHONPATH" or "DISCOBOT_UNTRUSTED");
+    }
+
     [Fact]
     public async Task Without_its_binary_the_proxy_is_not_started_and_the_container_works()
     {

@@ -86,6 +86,9 @@ internal sealed record ProxySummary
     /// <summary>Files that the operator's values are in.</summary>
     public IReadOnlyCollection<string> SecretPaths { get; init; } = [];
 
+    /// <summary>Programs that say what the operator's secrets are, each with its arguments.</summary>
+    public IReadOnlyCollection<IReadOnlyList<string>> SecretCommands { get; init; } = [];
+
     /// <summary>What the agent gets in place of secrets: values of its variables, by their names.</summary>
     public IReadOnlyDictionary<string, string> Placeholders { get; init; } = new Dictionary<string, string>();
 

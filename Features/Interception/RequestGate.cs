@@ -70,7 +70,7 @@ internal sealed partial class RequestGate(
     // Each request says it: whoever is in front of us may send those of several clients by one connection.
     private async ValueTask<bool> IsAdmittedAsync(HttpContext context, Flow flow)
     {
-        (var isAdmitted, flow.ClientName) = await users.AdmitAsync(context.Request.Headers.ProxyAuthorization, context.RequestAborted);
+        (var isAdmitted, flow.ClientName) = await users.AdmitAsync(context.Request.Headers.ProxyAuthorization, context.Connection.RemoteIpAddress, context.RequestAborted);
         return isAdmitted;
     }
 

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Net;
 using Discobot.Infrastructure.Wire;
 using Microsoft.AspNetCore.Connections;
 
@@ -69,7 +70,7 @@ internal sealed partial class SocksServer
         var (read, credentials) = await ReadAsync<SocksCredentials>(connection, SocksCredentials.TryRead, cancellation);
         if (read == SocksRead.Incomplete)
             return false;
-        var (admitted, name) = read == SocksRead.Done ? await users.AdmitAsync(credentials.Name, credentials.Password, cancellation) : default;
+        var (admitted, name) = read == SocksRead.Done ? await users.AdmitAsync(credentials.Name, credentials.Password, (connection.RemoteEndPoint as IPEndPoint)?.Address, cancellation) : default;
         if (connection.Features.Get<FlowClient>() is { } client)
             client.Name = name;
         if (!admitted)

@@ -57,7 +57,7 @@ internal sealed class RunningProxy : IAsyncDisposable
     }
 
     /// <summary>Starts it, anew after <see cref="EndAsync"/>: the same ports and files.</summary>
-    public Task BeginAsync() => (_app = ProxyProgram.Build(_settings, _sources)).StartAsync();
+    public Task BeginAsync() => (_app = ProxyProgram.Build(_settings, _sources, executable: Executable.Path)).StartAsync();
 
     public async Task EndAsync()
     {

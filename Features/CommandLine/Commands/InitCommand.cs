@@ -94,6 +94,7 @@ internal static class InitCommand
             Egress = settings.Egress with { Mode = settings.ContainerEgress },
             SecretVariables = config.SecretVariables,
             SecretPaths = [.. settings.Secrets().Where(s => s.Value.Source == SecretSource.File).Select(s => s.Value.Text).Distinct()],
+            SecretCommands = [.. settings.Credentials.Secrets.Where(s => s.Command is not null).Select(s => s.Command!.Command)],
             Placeholders = Placeholders.Variables(settings.Credentials, seed),
             PlaceholderSeed = settings.Credentials.IsEmpty ? null : new(Placeholders.SeedVariable, seed),
             AsksForUsers = settings.Users.Count > 0,

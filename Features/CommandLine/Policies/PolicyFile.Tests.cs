@@ -1,7 +1,9 @@
 using System.CommandLine;
+using System.Diagnostics;
 using System.Net;
 using Discobot.Features.Allowlist;
 using Discobot.Infrastructure.Config;
+using Discobot.Infrastructure.Native;
 using Discobot.Tests.Fixtures;
 
 namespace Discobot.Features.CommandLine.Policies;
@@ -66,6 +68,43 @@ public sealed class PolicyFileTests : IDisposable
         Assert.Contains("new.example", File.ReadAllText(Path.Combine(_directory, "real.yaml")), StringComparison.Ordinal);
     }
 
+    /// <summary>Root answers for a proxy of another user, who has to go on reading it.</summary>
+    [Fact]
+    public async Task It_stays_whose_it_was()
+    {
+        File.WriteAllText(File_, "allowlist: {domains: []}");
+        await ShAsync("chown 65534:4242 \"$1\"; chmod 640 \"$1\"", File_);
+        Assert.True(PolicyFile.Add(File_, Entry("new.example")));
+        var status = Libc.StatusOf(File_)!.Value;
+        Assert.Equal((new Owner(65534, 4242), 0x1A0u /* 0640 */), (status.Owner, status.Permissions));
+    }
+
+    [Fact]
+    public async Task Where_it_would_become_anothers_it_is_not_written_and_nothing_is_answered()
+    {
+        await using var proxy = await RunningProxy.StartAsync("allowlist: {enabled: true, mode: ask, ips: [127.0.0.1], allow_private: true}");
+        await using var origin = await TestOrigin.StartAsync(proxy.Upstreams.Issue(["localhost"]), context => Microsoft.AspNetCore.Http.HttpResponseWritingExtensions.WriteAsync(context.Response, "fine"));
+        using var client = proxy.Client();
+        using var leave = new CancellationTokenSource();
+        var waiting = client.GetAsync(new Uri(origin.Https), leave.Token);
+        using var api = proxy.Api();
+        var question = "";
+        await Eventually.TrueAsync(async () => (question = IdOf(await api.GetStringAsync("/api/approvals"))).Length > 0);
+        const string Text = "allowlist: {enabled: true, mode: ask, domains: []}\n";
+        await File.WriteAllTextAsync(File_, Text);
+        await File.WriteAllTextAsync(Path.Combine(_directory, "token"), proxy.Token);
+        // Who may write to the directory may replace the file, and not give it away.
+        await ShAsync("chown 65534 \"$1\"; chmod 755 \"$1\"; chmod 644 \"$1\"/*", _directory);
+        var error = await ShAsync(
+            $"setpriv --reuid 65534 --regid 65534 --clear-groups env DOTNET_ROOT={Executable.Runtime} DOTNET_EnableDiagnostics=0 {Executable.Path} approve {question} --always --policy \"$1\"/policy.yaml --api 127.0.0.1:{proxy.ApiPort} --token-file \"$1\"/token 2>&1 || true", _directory);
+        Assert.Contains("write the entry yourself, \"localhost\"", error, StringComparison.Ordinal);
+        Assert.Equal(Text, await File.ReadAllTextAsync(File_));
+        Assert.Equal(Owner.Root, Libc.StatusOf(File_)!.Value.Owner);
+        Assert.Equal(2, Directory.GetFileSystemEntries(_directory).Length);
+        Assert.False(waiting.IsCompleted);
+        await leave.CancelAsync();
+    }
+
     [Fact]
     public async Task Approve_always_writes_the_entry_and_lets_pass_what_waits_and_without_a_file_nothing_is_answered()
     {
@@ -89,6 +128,15 @@ public sealed class PolicyFileTests : IDisposable
         using var answer = await waiting;
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
         Assert.Equal("# the operator's\nallowlist:\n  enabled: true\n  mode: ask\n  domains:\n    - a.example\n    - \"localhost\"\n", await File.ReadAllTextAsync(File_));
+    }
+
+    private static async Task<string> ShAsync(string script, string argument)
+    {
+        using var shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-ec", script, "sh", argument]) { RedirectStandardOutput = true })!;
+        var output = await shell.StandardOutput.ReadToEndAsync();
+        await shell.WaitForExitAsync();
+        Assert.Equal(0, shell.ExitCode);
+        return output;
     }
 
     private static string IdOf(string questions) => System.Text.Json.JsonDocument.Parse(questions).RootElement.EnumerateArray().Select(q => q.GetProperty("id").GetString()!).FirstOrDefault("");

@@ -25,7 +25,8 @@ internal static class PolicyFile
                 return false;
             if (PolicyText.Add(text, entry.ToString()) is not { } changed || !IsThatAlone(before, file, changed, entry))
                 throw new IOException($"{file} was not changed: it has no list allowlist.domains, or it is written in another way than this command can add to; {byHand}");
-            AtomicFile.Write(path, Encoding.UTF8.GetBytes(changed), File.GetUnixFileMode(path));
+            // Whoever else reads it goes on doing so, above all a proxy of another user, whose file root changes.
+            AtomicFile.Replace(path, Encoding.UTF8.GetBytes(changed));
             return true;
         }
         catch (Exception e) when (e is UnauthorizedAccessException || (e is IOException && !e.Message.StartsWith(file, StringComparison.Ordinal)))

@@ -49,27 +49,68 @@ public sealed class ProxyConfigTests : IDisposable
     }
 
     [Theory]
-    [InlineData("600", "755", false)]
-    [InlineData("640", "755", false)]
-    [InlineData("644", "755", true)]
-    [InlineData("604", "755", true)]
-    [InlineData("644", "750", false)]
+    [InlineData("root:root 600", "root:root 755", false)]
+    [InlineData("root:root 640", "root:root 755", false)]
+    [InlineData("root:root 644", "root:root 755", true)]
+    [InlineData("root:root 604", "root:root 755", true)]
+    [InlineData("root:root 644", "root:root 750", false)]
+    [InlineData("AGENT:root 600", "root:root 755", true)]
+    [InlineData("AGENT:root 000", "root:root 755", true)]
+    [InlineData("root:GROUP 640", "root:root 755", true)]
+    [InlineData("root:GROUP 604", "root:root 755", false)]
+    [InlineData("root:root 644", "root:GROUP 710", true)]
+    [InlineData("root:root 644", "AGENT:root 700", true)]
+    [InlineData("root:GROUP 640", "root:root 750", false)]
     public async Task A_secrets_file_that_the_agent_may_read_is_told(string file, string directory, bool told)
     {
+        var agent = _fixture.Container.Agent;
         var path = Path.Combine(Directory.CreateDirectory("/tmp/discobot-test-" + Guid.NewGuid().ToString("N")).FullName, "token");
         try
         {
             System.IO.File.WriteAllText(path, "secret");
-            System.IO.File.SetUnixFileMode(path, (UnixFileMode)Convert.ToInt32(file, 8));
-            System.IO.File.SetUnixFileMode(Path.GetDirectoryName(path)!, (UnixFileMode)Convert.ToInt32(directory, 8));
+            foreach (var (of, words) in new[] { (path, file), (Path.GetDirectoryName(path)!, directory) })
+                ContainerFixture.Sh($"chown {words.Split(' ')[0].Replace("AGENT", $"{agent.User}", StringComparison.Ordinal).Replace("GROUP", $"{agent.Group}", StringComparison.Ordinal)} \"$1\"; chmod {words.Split(' ')[1]} \"$1\"", of);
             _fixture.Summary = new ProxySummary { SecretPaths = [path] };
             await RunAsync();
-            Assert.Equal(told, _fixture.Output.Contains($"{path} can be read by every user of this container", StringComparison.Ordinal));
+            Assert.Equal(told, _fixture.Output.Contains($"{path} can be read by {agent.Name}", StringComparison.Ordinal));
         }
         finally
         {
             Directory.Delete(Path.GetDirectoryName(path)!, recursive: true);
         }
+    }
+
+    /// <summary>It is run as the user who leaves by no rule and reads the authority's key.</summary>
+    [Theory]
+    [InlineData("chown 65534 token", false)]
+    [InlineData("chmod 777 token", false)]
+    [InlineData("mv token other; chown 65534 .; ln -s other token", false)]
+    [InlineData(":", true)]
+    public async Task A_program_that_says_a_secret_is_roots_alone_or_there_is_no_start(string made, bool starts)
+    {
+        var program = _fixture.Program("/opt/token", "echo a-token");
+        ContainerFixture.Sh($"cd \"$(dirname \"$1\")\"; {made}", program);
+        _fixture.Summary = new ProxySummary { SecretCommands = [[program, "--scope", "read"]] };
+        if (starts)
+        {
+            await RunAsync();
+            Assert.DoesNotContain("could be changed", _fixture.Output, StringComparison.Ordinal);
+            return;
+        }
+
+        var told = await Assert.ThrowsAsync<StartupException>(() => RunAsync());
+        Assert.True(told.IsFatal);
+        Assert.StartsWith($"{program}, which is to say what a secret is (secrets.NAME.command), could be changed by the agent", told.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_script_that_it_is_given_and_that_is_not_roots_alone_is_told()
+    {
+        var (script, other) = (_fixture.Program("/opt/script", ":"), _fixture.Program("/opt/other", ":"));
+        ContainerFixture.Sh("chown 65534 \"$1\"", script);
+        _fixture.Summary = new ProxySummary { SecretCommands = [["/bin/sh", script, other]] };
+        await RunAsync();
+        Assert.Contains($"warning: {script}, which programs that say what a secret is are given", _fixture.Output, StringComparison.Ordinal);
     }
 
     [Theory]

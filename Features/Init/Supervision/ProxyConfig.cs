@@ -32,13 +32,14 @@ internal sealed class ProxyConfig(Container container)
                 + "and the agent reads them there: give them as files (file:/path) that the agent may not read");
         }
 
-        var open = choice.Summary.SecretPaths.Where(IsOpenToAll).ToList();
+        var open = choice.Summary.SecretPaths.Where(IsOpenToAgent).ToList();
         if (open.Count > 0)
         {
-            container.Log.Warning($"{string.Join(", ", open)} can be read by every user of this container, the agent among them, and hold what is for the proxy alone: "
+            container.Log.Warning($"{string.Join(", ", open)} can be read by {container.Agent.Name}, the agent's user, and hold what is for the proxy alone: "
                 + "let them belong to root with mode 640 and the proxy's group, or with mode 600 to the proxy's user");
         }
 
+        Judge(choice.Summary.SecretCommands);
         if (choice.Summary.AsksForUsers)
         {
             container.Log.Warning("clients or socks.users ask every client of the proxy for a name and password, and the variables of this container name none: what does not "
@@ -48,22 +49,43 @@ internal sealed class ProxyConfig(Container container)
         return Task.FromResult(new ConfigInForce(file, choice.Summary));
     }
 
-    // A directory on the way that is closed keeps the file from them as well. Of a link nobody knows here where it ends: what it leads to counts.
-    private static bool IsOpenToAll(string path)
+    // What runs as the proxy's user leaves by no rule and reads the authority's key. Arguments may be files that it is to change.
+    private void Judge(IReadOnlyCollection<IReadOnlyList<string>> commands)
     {
-        const uint othersRead = 4;
-        const uint othersEnter = 1;
+        if (commands.Select(command => command[0]).FirstOrDefault(program => !container.IsRootsAlone(program)) is { } program)
+        {
+            throw new StartupException($"{program}, which is to say what a secret is (secrets.NAME.command), could be changed by the agent, or anybody but root, and would be run as the proxy's user: "
+                + "let it and all directories above it belong to root, with nobody else writing to them, in no home") { IsFatal = true };
+        }
+
+        var files = commands.SelectMany(command => command.Skip(1)).Where(word => word.StartsWith('/') && File.Exists(word) && !container.IsRootsAlone(word)).Distinct().ToList();
+        if (files.Count > 0)
+        {
+            container.Log.Warning($"{string.Join(", ", files)}, which programs that say what a secret is are given (secrets.NAME.command), could be changed by the agent, or anybody but root: "
+                + "where they are run, as scripts are, let them and all directories above them belong to root");
+        }
+    }
+
+    // As the kernel judges it, but for the owner, who may change the mode. A directory on the way that is closed to the agent keeps the file from it as
+    // well. Of a link nobody knows here where it ends: what it leads to counts.
+    private bool IsOpenToAgent(string path)
+    {
+        const uint read = 4;
+        const uint enter = 1;
         var real = RealPath.Below("/", path);
-        if (Libc.StatusOf(real) is not { } status || (status.Permissions & othersRead) == 0)
+        if (Libc.StatusOf(real) is not { } status || !Permits(status, read))
             return false;
         for (var directory = Path.GetDirectoryName(real); directory is not null; directory = Path.GetDirectoryName(directory))
         {
-            if (Libc.StatusOf(directory) is { } entered && (entered.Permissions & othersEnter) == 0)
+            if (Libc.StatusOf(directory) is { } entered && !Permits(entered, enter))
                 return false;
         }
 
         return true;
     }
+
+    private bool Permits(in FileStatus status, uint right) => status.Owner.User == container.Agent.User
+        || ((status.Permissions >> (container.Agent.Groups.Contains(status.Owner.Group) ? 3 : 0)) & right) != 0;
 
     // What is in force is the container's own: where several have the volume, one of them has the file there, or each start would rewrite the rules of all.
     private string Place(string text, Owner proxy)

@@ -81,6 +81,11 @@ internal sealed class ProxyDaemon(Container container, DataVolume volume, Config
             [StartToken.Variable] = token,
             ["DISCOBOT_EGRESS"] = EgressOptions.Word(egress.Mode),
         };
+        // It is the one user who gets out and reads the authority's key: what programs of secrets.NAME.command find is what root's find.
+        var untrusted = container.Untrusted(environment).Except([.. config.Proxy.SecretVariables, "PATH"]).ToList();
+        if (untrusted.Count > 0)
+            environment[UntrustedVariables.Variable] = UntrustedVariables.Of(untrusted);
+        environment["PATH"] = container.RootPath;
         // Its roots are the system's, which it cannot read. The directory is named as well, since .NET reads the system's own beside the file.
         if (!trust.IsForAll && trust.Bundle is { } bundle && !environment.ContainsKey("SSL_CERT_FILE") && !environment.ContainsKey("SSL_CERT_DIR"))
             (environment["SSL_CERT_FILE"], environment["SSL_CERT_DIR"]) = (bundle, bundle + ".d");

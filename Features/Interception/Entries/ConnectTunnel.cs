@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using Discobot.Infrastructure;
 using Discobot.Infrastructure.Wire;
@@ -85,7 +86,7 @@ internal sealed partial class ConnectTunnel(
         var error = head.Error;
         if (error is null)
         {
-            var login = await users.AdmitAsync(head.Authorization, closing);
+            var login = await users.AdmitAsync(head.Authorization, (connection.RemoteEndPoint as IPEndPoint)?.Address, closing);
             connection.Features.Get<FlowClient>()!.Name = login.Name;
             error = login.IsAdmitted ? null : ProxyUsers.Unknown;
         }

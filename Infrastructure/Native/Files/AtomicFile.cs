@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace Discobot.Infrastructure.Native.Files;
@@ -17,13 +18,25 @@ internal static partial class AtomicFile
     /// <param name="content">The whole file.</param>
     /// <param name="mode">The file's mode, whatever the umask is.</param>
     /// <exception cref="IOException">The disk is full or failed; the old file stands.</exception>
-    public static void Write(string path, ReadOnlySpan<byte> content, UnixFileMode mode)
+    public static void Write(string path, ReadOnlySpan<byte> content, UnixFileMode mode) => Write(path, content, mode, null);
+
+    /// <summary>Replaces the content of a file that is there, which stays whose it is: its owner, its group and its mode.</summary>
+    /// <param name="path">The file itself, no link to it.</param>
+    /// <param name="content">The whole file.</param>
+    /// <exception cref="IOException">It is not there, the disk is full or failed, or this user may not give the file to its owner and group; the old file stands.</exception>
+    public static void Replace(string path, ReadOnlySpan<byte> content)
+    {
+        var before = Libc.StatusOf(path) ?? throw new FileNotFoundException($"{path} is not there", path);
+        Write(path, content, (UnixFileMode)before.Permissions, before.Owner);
+    }
+
+    private static void Write(string path, ReadOnlySpan<byte> content, UnixFileMode mode, Owner? owner)
     {
         var directory = Path.GetDirectoryName(Path.GetFullPath(path))!;
         var temporary = Path.Combine(directory, $".{Path.GetFileName(path)}.{Path.GetRandomFileName()}");
         try
         {
-            WriteNew(temporary, content, mode);
+            WriteNew(temporary, content, mode, owner);
             File.Move(temporary, path, overwrite: true);
         }
         catch (Exception e)
@@ -57,7 +70,7 @@ internal static partial class AtomicFile
         }
     }
 
-    private static void WriteNew(string path, ReadOnlySpan<byte> content, UnixFileMode mode)
+    private static void WriteNew(string path, ReadOnlySpan<byte> content, UnixFileMode mode, Owner? owner)
     {
         using var file = new FileStream(path, new FileStreamOptions
         {
@@ -67,6 +80,9 @@ internal static partial class AtomicFile
             UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
         });
         file.Write(content);
+        // Before the mode, of which a change of owner takes away.
+        if (owner is { } whose && Libc.ChownAt(file.SafeFileHandle, [0], whose.User, whose.Group, Libc.EmptyPath) != 0)
+            throw LibcException.Last("chown", string.Create(CultureInfo.InvariantCulture, $"to {whose.User}:{whose.Group}"));
         File.SetUnixFileMode(file.SafeFileHandle, mode);
         file.Flush(flushToDisk: true);
     }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using System.Text;
 
 namespace Discobot.Infrastructure.Wire.Clients;
@@ -45,12 +46,15 @@ public sealed class PasswordHashTests
     [InlineData("a password")]
     [InlineData("$1$salt$qJH7.N4xYta3aEG/dfqo/0")]
     [InlineData("$6$saltstring$short")]
-    [InlineData("$6$saltstring$$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjlO/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1")]
-    [InlineData("$6$rounds=999$s$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjlO/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1")]
-    [InlineData("$6$rounds=99999999$s$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjlO/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1")]
+    [InlineData("$6$saltstring$$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1")]
+    [InlineData("$6$rounds=999$s$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1")]
+    [InlineData("$6$rounds=99999999$s$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1")]
     [InlineData("alice:$2y$05$abcdefghijklmnopqrstuuHIrMEWpUCQe2YqFR3sXwQ75u4od..9q")]
     [InlineData("$2b$31$abcdefghijklmnopqrstuuHIrMEWpUCQe2YqFR3sXwQ75u4od..9q")]
     [InlineData("$2b$03$abcdefghijklmnopqrstuuHIrMEWpUCQe2YqFR3sXwQ75u4od..9q")]
+    [InlineData("$2b$05$abcdefghijklmnopqrstuuHIrMEWpUCQe2YqFR3sXwQ75u4od..9q\n")]
+    [InlineData("$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1\n")]
+    [InlineData("$6$salt\nstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1")]
     public void Anything_else_is_none_and_no_password_goes_with_it(string text)
     {
         Assert.False(PasswordHash.IsHash(text));
@@ -62,11 +66,29 @@ public sealed class PasswordHashTests
     {
         const string hash = "$2b$04$abcdefghijklmnopqrstuuHIrMEWpUCQe2YqFR3sXwQ75u4od..9q";
         var passwords = new CheckedPasswords();
-        var answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => passwords.VerifyAsync("a"u8.ToArray(), "$2b$05$abcdefghijklmnopqrstuuHIrMEWpUCQe2YqFR3sXwQ75u4od..9q", i % 2 == 0 ? "pw"u8.ToArray() : "no"u8.ToArray(), default).AsTask()));
+        var answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => passwords.VerifyAsync(IPAddress.Loopback, "a"u8.ToArray(), "$2b$05$abcdefghijklmnopqrstuuHIrMEWpUCQe2YqFR3sXwQ75u4od..9q", i % 2 == 0 ? "pw"u8.ToArray() : "no"u8.ToArray(), default).AsTask()));
         Assert.Equal(Enumerable.Range(0, 20).Select(i => i % 2 == 0), answers);
         Assert.Equal(2, passwords.Computed);
-        Assert.False(await passwords.VerifyAsync("b"u8.ToArray(), hash, "pw"u8.ToArray(), default));
+        Assert.False(await passwords.VerifyAsync(IPAddress.Loopback, "b"u8.ToArray(), hash, "pw"u8.ToArray(), default));
         Assert.Equal(3, passwords.Computed);
+    }
+
+    /// <summary>Each guess costs a second here, or more.</summary>
+    [Fact]
+    public async Task Whoever_guesses_waits_for_his_own_guesses_and_is_in_nobodys_way()
+    {
+        const string Slow = "$6$rounds=1000000$s$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1";
+        var passwords = new CheckedPasswords();
+        using var end = new CancellationTokenSource();
+        var guesses = Enumerable.Range(0, 40).Select(i => passwords.VerifyAsync(IPAddress.Parse("192.0.2.1"), "a"u8.ToArray(), Slow, [(byte)(i + 1)], end.Token).AsTask()).ToList();
+        Assert.True(await passwords.VerifyAsync(IPAddress.Parse("192.0.2.2"), "b"u8.ToArray(), "$2b$05$abcdefghijklmnopqrstuuHIrMEWpUCQe2YqFR3sXwQ75u4od..9q", "pw"u8.ToArray(), default));
+        // Those beyond what one may have waiting are refused at once.
+        Assert.InRange(guesses.Count(guess => !guess.IsCompleted), 1, 17);
+        await end.CancelAsync();
+        await Task.WhenAll(guesses).ContinueWith(_ => { }, TaskScheduler.Default);
+        // They have left, and are not computed for nobody.
+        Assert.True(await passwords.VerifyAsync(IPAddress.Parse("192.0.2.1"), "b"u8.ToArray(), "$2a$05$abcdefghijklmnopqrstuuHIrMEWpUCQe2YqFR3sXwQ75u4od..9q", "pw"u8.ToArray(), default));
+        Assert.InRange(passwords.Computed, 3, 15);
     }
 
     private static bool Verify(string hash, string password) => PasswordHash.Verify(hash, Encoding.UTF8.GetBytes(password));

@@ -19,10 +19,18 @@ internal static partial class PasswordHash
         // crypt(3) ends a password there.
         if (password.Contains((byte)0) || !IsHash(hash))
             return false;
-        return hash[1] == '2' ? OpenBsdBCrypt.CheckPassword(hash, Encoding.UTF8.GetString(password).ToCharArray()) : ShaCrypt.Verify(hash, password);
+        try
+        {
+            return hash[1] == '2' ? OpenBsdBCrypt.CheckPassword(hash, Encoding.UTF8.GetString(password).ToCharArray()) : ShaCrypt.Verify(hash, password);
+        }
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException)
+        {
+            // What cannot be computed is nobody's password.
+            return false;
+        }
     }
 
-    // A cost of 14 is a second; with more, a client that says it wrongly keeps a processor for long.
-    [GeneratedRegex(@"^\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$", RegexOptions.CultureInvariant)]
+    // A cost of 14 is a second; with more, a client that says it wrongly keeps a processor for long. "$" would also be in front of a line break at the end.
+    [GeneratedRegex(@"^\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}\z", RegexOptions.CultureInvariant)]
     private static partial Regex Bcrypt();
 }

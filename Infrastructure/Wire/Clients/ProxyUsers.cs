@@ -47,14 +47,14 @@ internal sealed class ProxyUsers(IReadOnlyCollection<ProxyUser> users, SecretFil
     /// <summary>What lets in the proxy itself, where it is its own client: of this start alone, and known to nobody.</summary>
     public NetworkCredential? Own => AreRequired ? new NetworkCredential(Unnamed, _own) : null;
 
-    /// <summary>Judges an HTTP client by its Proxy-Authorization. Two of them are none.</summary>
-    public ValueTask<ProxyLogin> AdmitAsync(StringValues authorization, CancellationToken cancellation) =>
+    /// <summary>Judges an HTTP client by its Proxy-Authorization, and where it comes from. Two of them are none.</summary>
+    public ValueTask<ProxyLogin> AdmitAsync(StringValues authorization, IPAddress? from, CancellationToken cancellation) =>
         !AreRequired ? new(new ProxyLogin(true, null))
-        : authorization is [{ } value] && TryReadBasic(value, out var name, out var password) ? AdmitAsync(name, password, cancellation)
+        : authorization is [{ } value] && TryReadBasic(value, out var name, out var password) ? AdmitAsync(name, password, from, cancellation)
         : new(default(ProxyLogin));
 
     /// <summary>Compares in time that tells nothing about names and passwords: their hashes, and all users' alike. Who is unknown costs what others do.</summary>
-    public async ValueTask<ProxyLogin> AdmitAsync(byte[] name, byte[] password, CancellationToken cancellation)
+    public async ValueTask<ProxyLogin> AdmitAsync(byte[] name, byte[] password, IPAddress? from, CancellationToken cancellation)
     {
         if (name.Length is 0 or > LongestPart || password.Length is 0 or > LongestPart)
             return default;
@@ -76,7 +76,7 @@ internal sealed class ProxyUsers(IReadOnlyCollection<ProxyUser> users, SecretFil
         if (hashed is not null && (!isNamed || AreSame(name, hashed.Name)))
         {
             var known = files.Get(hashed.Password);
-            if (known.Problem is null && await _checked.VerifyAsync(name, known.Value, password, cancellation) && isNamed)
+            if (known.Problem is null && await _checked.VerifyAsync(from, name, known.Value, password, cancellation) && isNamed)
                 admitted = hashed;
         }
 

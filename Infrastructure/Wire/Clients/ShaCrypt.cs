@@ -37,7 +37,7 @@ internal static class ShaCrypt
             rest = behind;
         }
 
-        return rest is [var salt, var hash] && salt.Length <= LongestSalt ? (kind == "6", rounds, salt, hash) : null;
+        return rest is [var salt, var hash] && salt.Length <= LongestSalt && !salt.Any(char.IsControl) ? (kind == "6", rounds, salt, hash) : null;
     }
 
     // The steps of the specification, 1 to 21.
