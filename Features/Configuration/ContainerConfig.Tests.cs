@@ -239,7 +239,8 @@ public sealed class ContainerConfigTests : IDisposable
         const string Remote = "cache: {remote: {s3: {endpoint: \"https://s3.example\", bucket: b}}}\n";
         Assert.Equal("cache.remote: where bodies are read from and sent to, past what may leave, is the operator's to say, in the policy", Assert.Single(Choose(Remote).Refused));
         Policy(Remote);
-        Assert.Contains("AWS_SECRET_ACCESS_KEY", Choose(null).SecretVariables);
+        foreach (var variable in (string[])["AWS_SECRET_ACCESS_KEY", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"])
+            Assert.Contains(variable, Choose(null).SecretVariables);
         Assert.NotNull(Choose(null).Settings.Cache.Remote.S3);
     }
 

@@ -1,7 +1,7 @@
 namespace Discobot.Features.Cache.Bodies;
 
 /// <summary>All tiers, as one; without any, nothing.</summary>
-internal sealed class BodyTiers(IEnumerable<IBodyTier> tiers)
+internal sealed partial class BodyTiers(IEnumerable<IBodyTier> tiers, ILogger<BodyTiers> log)
 {
     private readonly IBodyTier[] _tiers = [.. tiers];
 
@@ -15,8 +15,16 @@ internal sealed class BodyTiers(IEnumerable<IBodyTier> tiers)
     {
         foreach (var tier in _tiers.Where(tier => tier.IsNear == nearest))
         {
-            if (await tier.OpenAsync(digest, cancel) is { } body)
-                return body;
+            try
+            {
+                if (await tier.OpenAsync(digest, cancel) is { } body)
+                    return body;
+            }
+            catch (Exception e) when (!cancel.IsCancellationRequested)
+            {
+                // A tier that breaks its word costs nobody an answer: it has not got the body.
+                LogFailed(tier.GetType().Name, e);
+            }
         }
 
         return null;
@@ -31,4 +39,7 @@ internal sealed class BodyTiers(IEnumerable<IBodyTier> tiers)
         foreach (var tier in _tiers.Where(tier => tier != except))
             tier.Offer(digest, path, length, except is { IsNear: true });
     }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "cache tier failed in a way that is not foreseen {Tier}")]
+    private partial void LogFailed(string tier, Exception error);
 }

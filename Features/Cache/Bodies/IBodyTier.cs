@@ -40,6 +40,9 @@ internal sealed class TierBody(Stream content, long length, IBodyTier from) : ID
     /// <summary>Told once all was read and has another digest: what the tier has under it is not that body.</summary>
     public Action? Wrong { get; init; }
 
+    /// <summary>Told where the origin says that it has another length. That is no proof: an origin may say anything of a digest.</summary>
+    public Action? Disputed { get; init; }
+
     /// <summary>Told of the download that reads it, and of the file that it is written to, before its first byte.</summary>
     public Action<Fill, TemporaryBody>? Begun { get; init; }
 

@@ -108,6 +108,9 @@ internal sealed partial class Fill
     /// <summary>Ends the download whoever reads it: the process stops, or the rules forbid it.</summary>
     public void Cancel() => _cancel.Cancel();
 
+    /// <summary>Whether it was ended here, and not by upstream or by what came.</summary>
+    public bool IsCancelled => _cancel.IsCancellationRequested;
+
     /// <summary>Breaks off a read that has brought nothing for too long; the rest is asked for again, if it can be.</summary>
     public void CheckStalled(TimeSpan limit) => _source.CheckStalled(limit);
 

@@ -44,7 +44,7 @@ internal sealed class TierAnswers(BodyTiers tiers, DigestProof proof, SharedDown
         var word = await proof.AskAsync(
             new(target, request.Client, digest, body.Length, method => Question(request, method),
                 // What a manifest is, it says itself, and this one has not been read yet.
-                () => target.Kind == BodyKind.Manifest ? null : [new("Content-Type", "application/octet-stream")]),
+                () => target.Kind == BodyKind.Manifest ? null : [new("Content-Type", "application/octet-stream")]) { HasOtherLength = body.Disputed },
             cancel);
         if (word is not { MayBeStored: true })
             return null;

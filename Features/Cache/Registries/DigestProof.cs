@@ -60,6 +60,8 @@ internal sealed class DigestProof(IUpstream upstream, RedirectMemory redirects)
             _ => null,
         };
         var named = fields.FirstOrDefault(f => f.Key.Equals("Docker-Content-Digest", StringComparison.OrdinalIgnoreCase)).Value;
+        if (length is { } said && said != question.Length && (named is null || named == $"sha256:{question.Digest}") && !response.Content.Headers.NonValidated.Contains("Content-Encoding"))
+            question.HasOtherLength?.Invoke();
         if (length != question.Length || (named is not null && named != $"sha256:{question.Digest}") || response.Content.Headers.NonValidated.Contains("Content-Encoding"))
             return null;
         return new Proof(EndToEnd.Storable(fields, cookies: false), !StorableAnswer.Forbids(response, "no-store"));
@@ -90,7 +92,11 @@ internal sealed class DigestProof(IUpstream upstream, RedirectMemory redirects)
 /// <param name="Neutral">The fields where the origin says only where its bytes lie; null where none can be told.</param>
 internal sealed record ProofQuestion(
     CacheTarget Target, ProxiedRequest Client, Hash256 Digest, long Length, Func<HttpMethod, HttpRequestMessage> CreateMessage,
-    Func<IReadOnlyList<KeyValuePair<string, string>>?> Neutral);
+    Func<IReadOnlyList<KeyValuePair<string, string>>?> Neutral)
+{
+    /// <summary>Told where the origin has it, and in another length than what is at hand.</summary>
+    public Action? HasOtherLength { get; init; }
+}
 
 /// <param name="Headers">What the origin says of the body for this address.</param>
 /// <param name="MayBeStored">Whether it may become a record.</param>

@@ -115,6 +115,42 @@ public sealed class AwsCredentialChainTests : IAsyncLifetime, IDisposable
         Assert.StartsWith("there are no credentials", (await Assert.ThrowsAsync<RemoteException>(() => GetAsync(Chain))).Message, StringComparison.Ordinal);
     }
 
+    /// <summary>Addresses without a scheme, of another one, or none at all; files that are directories: the store refuses, and nobody's request ends with it.</summary>
+    [Theory]
+    [InlineData("AWS_WEB_IDENTITY_TOKEN_FILE", "localhost:4566")]
+    [InlineData("AWS_WEB_IDENTITY_TOKEN_FILE", "ftp://localhost/")]
+    [InlineData("AWS_WEB_IDENTITY_TOKEN_FILE", "http://[")]
+    [InlineData("AWS_CONTAINER_CREDENTIALS_*", "localhost:4566")]
+    [InlineData("AWS_CONTAINER_CREDENTIALS_*", "/relative")]
+    public async Task Addresses_that_are_none_are_told_with_the_variables_name(string source, string address)
+    {
+        await File.WriteAllTextAsync(Path.Join(_directory, "token"), "the.jwt\n");
+        if (source.StartsWith("AWS_WEB", StringComparison.Ordinal))
+            (_variables["AWS_WEB_IDENTITY_TOKEN_FILE"], _variables["AWS_ROLE_ARN"], _variables["AWS_ENDPOINT_URL_STS"]) = (Path.Join(_directory, "token"), "arn:aws:iam::1:role/r", address);
+        else
+            _variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = address;
+        var error = await Assert.ThrowsAsync<RemoteException>(() => GetAsync(Chain));
+        Assert.Equal(RemoteFailure.Denied, error.Failure);
+        Assert.Contains(source, error.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>Some say so of what does not end: it is used, and asked for anew soon.</summary>
+    [Theory]
+    [InlineData("0001-01-01T00:00:00Z")]
+    [InlineData("9999-12-31T23:59:59Z")]
+    public async Task What_ends_on_the_first_or_the_last_day_of_the_calendar_is_used(string end)
+    {
+        _variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = _service.Address;
+        _answer = context => context.Response.WriteAsync($"{{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Expiration\":\"{end}\"}}");
+        var chain = Chain;
+        Assert.Equal("A", (await GetAsync(chain)).Id);
+        Assert.Equal("A", (await GetAsync(chain)).Id);
+        Assert.Equal(1, _asked);
+        _time.Advance(TimeSpan.FromMinutes(11));
+        await GetAsync(chain);
+        Assert.Equal(2, _asked);
+    }
+
     private static Task<AwsCredentials> GetAsync(AwsCredentialChain chain) => chain.GetAsync(CancellationToken.None);
 
     private async Task FileAsync(string text)

@@ -15,6 +15,7 @@ internal sealed class AwsCredentialChain(IReadOnlyDictionary<string, string> env
     // What is for a time is asked for anew before it ends; a file may be written anew at any time.
     private static readonly TimeSpan Ahead = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan Soonest = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(5);
 
     private const int MaxAnswer = 64 << 10;
@@ -49,22 +50,32 @@ internal sealed class AwsCredentialChain(IReadOnlyDictionary<string, string> env
     private async Task<AwsCredentials> FindAsync()
     {
         using var limit = new CancellationTokenSource(Limit);
+        var source = "";
         try
         {
-            var found = OfVariables() ?? OfFile() ?? await OfWebIdentityAsync(limit.Token) ?? await OfContainerAsync(limit.Token)
+            var found = OfVariables() ?? await From("AWS_SHARED_CREDENTIALS_FILE", _ => Task.FromResult(OfFile()))
+                ?? await From("AWS_WEB_IDENTITY_TOKEN_FILE", OfWebIdentityAsync) ?? await From("AWS_CONTAINER_CREDENTIALS_*", OfContainerAsync)
                 ?? throw new RemoteException(RemoteFailure.Denied, "there are no credentials: neither AWS_ACCESS_KEY_ID, nor a shared file, a web identity or a container's endpoint");
             lock (_lock)
             {
                 var now = time.GetUtcNow();
-                var end = found.Expires is { } expires && expires - Ahead < now + Longest ? expires - Ahead : now + Longest;
-                _until = end > now ? end : now + TimeSpan.FromSeconds(10);
+                // By differences: some say the first or the last day of the calendar for what does not end.
+                var lasts = found.Expires is { } expires && expires - now - Ahead is var left && left < Longest ? left : Longest;
+                _until = now + (lasts > TimeSpan.Zero ? lasts : Soonest);
             }
 
             return found;
         }
-        catch (Exception e) when (e is HttpRequestException or OperationCanceledException or IOException and not RemoteException or UnauthorizedAccessException or JsonException or InvalidOperationException or FormatException)
+        catch (Exception e) when (e is not RemoteException)
         {
-            throw new RemoteException(RemoteFailure.Denied, $"the credentials could not be had: {(e is OperationCanceledException ? "no answer" : e is IOException or UnauthorizedAccessException or HttpRequestException ? e.Message : e.GetType().Name)}");
+            // Whatever the variables and the answers are made of: a store without credentials is one that refuses.
+            throw new RemoteException(RemoteFailure.Denied, $"the credentials of {source} could not be had: {(e is OperationCanceledException ? "no answer" : e is IOException or UnauthorizedAccessException or HttpRequestException ? e.Message : e.GetType().Name)}");
+        }
+
+        Task<AwsCredentials?> From(string variable, Func<CancellationToken, Task<AwsCredentials?>> find)
+        {
+            source = variable;
+            return find(limit.Token);
         }
     }
 

@@ -54,6 +54,21 @@ public sealed class CircuitBreakerTests : IDisposable
     }
 
     [Fact]
+    public void What_is_slower_than_a_useful_rate_spends_the_budget_and_what_shares_the_line_does_not()
+    {
+        Assert.False(_breaker.Slowed(TimeSpan.FromSeconds(60), 60 << 20));
+        Assert.Equal(_breaker.Budget, _breaker.Left);
+        Assert.False(_breaker.Slowed(TimeSpan.FromMilliseconds(562.5), 64 << 10));
+        Assert.Equal(TimeSpan.FromMilliseconds(400), _breaker.Left);
+        for (var i = 0; i < 4; i++)
+            _breaker.Begun();
+        Assert.False(_breaker.Slowed(TimeSpan.FromSeconds(4), 1 << 20));
+        for (var i = 0; i < 4; i++)
+            _breaker.Ended();
+        Assert.True(_breaker.Slowed(TimeSpan.FromSeconds(4), 1 << 20));
+    }
+
+    [Fact]
     public void Whoever_waits_as_it_opens_stops_at_once()
     {
         var opening = _breaker.Opening;

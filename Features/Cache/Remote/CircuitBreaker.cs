@@ -18,10 +18,14 @@ internal sealed class CircuitBreaker(TimeProvider time, TimeSpan? budget = null)
     // Timers go by a coarser clock than what was waited: who waited for all that was left may have done so some milliseconds too short.
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(10);
 
+    // 1 MiB/s. A store that is slower costs a client more than the origin would.
+    private const double UsefulBytesPerSecond = 1 << 20;
+
     private readonly Lock _lock = new();
     private CancellationTokenSource _opening = new();
     private TaskCompletionSource _closed = Done();
     private TaskCompletionSource _opened = New();
+    private int _underWay;
     private TimeSpan _spent;
     private long _spentAt;
     private int _failures;
@@ -72,6 +76,20 @@ internal sealed class CircuitBreaker(TimeProvider time, TimeSpan? budget = null)
     /// <summary>The store did not answer, or not what it was asked for.</summary>
     /// <returns>True when that opened it.</returns>
     public bool Failed(TimeSpan waited) => Spend(waited, failures: 1);
+
+    /// <summary>The store sent something. What that took beyond a useful rate, which all bodies under way share, was waited for in vain.</summary>
+    /// <returns>True when that opened it.</returns>
+    public bool Slowed(TimeSpan waited, long bytes)
+    {
+        var beyond = waited - TimeSpan.FromSeconds(bytes * Math.Max(1, Volatile.Read(ref _underWay)) / UsefulBytesPerSecond);
+        return beyond > TimeSpan.Zero && Spend(beyond, failures: 0);
+    }
+
+    /// <summary>A body comes from the store.</summary>
+    public void Begun() => Interlocked.Increment(ref _underWay);
+
+    /// <summary>It comes no more.</summary>
+    public void Ended() => Interlocked.Decrement(ref _underWay);
 
     /// <summary>Waits until it is open and the store may be asked whether it is back.</summary>
     public async Task WaitToTryAsync(CancellationToken cancel)

@@ -23,6 +23,8 @@ internal enum Fault
     Trickling,
     ResetAtOnce,
     ResetInTheMiddle,
+    Refused,
+    InPieces,
 }
 
 /// <summary>Stands before a store and does to its answers what networks and services do.</summary>
@@ -36,6 +38,9 @@ internal sealed class FaultProxy : IAsyncDisposable
     private FaultProxy(WebApplication app) => _app = app;
 
     public Fault Fault { get; set; }
+
+    /// <summary>What is said where it is refused.</summary>
+    public (int Status, string Code) Refusal { get; set; }
 
     /// <summary>To whose requests it is done.</summary>
     public string Methods { get; set; } = "GET";
@@ -94,6 +99,9 @@ internal sealed class FaultProxy : IAsyncDisposable
             case Fault.ServerError:
                 await TestS3.ErrorAsync(context, 500, "InternalError");
                 return;
+            case Fault.Refused:
+                await TestS3.ErrorAsync(context, Refusal.Status, Refusal.Code);
+                return;
             case Fault.Absent:
                 await TestS3.ErrorAsync(context, 404, "NoSuchKey");
                 return;
@@ -134,13 +142,15 @@ internal sealed class FaultProxy : IAsyncDisposable
             return;
         }
 
-        if (fault == Fault.Trickling)
+        if (fault is Fault.Trickling or Fault.InPieces)
         {
-            for (var at = 0; at < body.Length && !context.RequestAborted.IsCancellationRequested; at++)
+            // The pieces are large enough to be no trickle.
+            var (piece, pause) = fault == Fault.Trickling ? (1, 20) : (70 << 10, 400);
+            for (var at = 0; at < body.Length && !context.RequestAborted.IsCancellationRequested; at += piece)
             {
-                await response.WriteAsync(body.AsMemory(at, 1));
+                await response.WriteAsync(body.AsMemory(at, Math.Min(piece, body.Length - at)));
                 await response.FlushAsync();
-                await Task.Delay(20, _stopping.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await Task.Delay(pause, _stopping.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
 
             return;

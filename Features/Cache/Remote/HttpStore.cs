@@ -10,10 +10,10 @@ internal sealed class HttpStore(Uri url, SecretText? authorization, RemoteClient
     public async Task<RemoteObject?> GetAsync(Hash256 digest, CancellationToken cancel) =>
         await RemoteAnswer.ObjectAsync(await SendAsync(HttpMethod.Get, digest, null, cancel), ErrorAsync, cancel);
 
-    public async Task<bool> ExistsAsync(Hash256 digest, CancellationToken cancel)
+    public async Task<bool> ExistsAsync(Hash256 digest, long length, CancellationToken cancel)
     {
         using var response = await SendAsync(HttpMethod.Head, digest, null, cancel);
-        return response.IsSuccessStatusCode || (response.StatusCode is HttpStatusCode.NotFound or HttpStatusCode.Gone or HttpStatusCode.MethodNotAllowed ? false : throw await ErrorAsync(response, cancel));
+        return response.IsSuccessStatusCode ? RemoteAnswer.IsOf(response, length) : (response.StatusCode is HttpStatusCode.NotFound or HttpStatusCode.Gone or HttpStatusCode.MethodNotAllowed ? false : throw await ErrorAsync(response, cancel));
     }
 
     public async Task PutAsync(Hash256 digest, SafeFileHandle file, long length, CancellationToken cancel)

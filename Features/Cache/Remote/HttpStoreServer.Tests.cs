@@ -11,6 +11,10 @@ internal sealed class HttpStoreServer
 
     private readonly ConcurrentDictionary<string, byte[]> _kept = new();
 
+    public byte[]? this[byte[] body] => _kept.GetValueOrDefault($"/cas/{TemporaryCache.HexOf(body)}");
+
+    public void Put(byte[] body, byte[] stored) => _kept[$"/cas/{TemporaryCache.HexOf(body)}"] = stored;
+
     public async Task AnswerAsync(HttpContext context)
     {
         var path = context.Request.Path.Value!;

@@ -10,8 +10,8 @@ internal interface IRemoteStore
     /// <returns>Null: it is not there.</returns>
     Task<RemoteObject?> GetAsync(Hash256 digest, CancellationToken cancel);
 
-    /// <summary>Whether it is there.</summary>
-    Task<bool> ExistsAsync(Hash256 digest, CancellationToken cancel);
+    /// <summary>Whether it is there, and of this length, where the store tells one.</summary>
+    Task<bool> ExistsAsync(Hash256 digest, long length, CancellationToken cancel);
 
     /// <summary>Puts a body there, whole or not at all.</summary>
     Task PutAsync(Hash256 digest, SafeFileHandle file, long length, CancellationToken cancel);
@@ -52,6 +52,9 @@ internal enum RemoteFailure
 internal sealed class RemoteException(RemoteFailure failure, string reason) : IOException(reason)
 {
     public RemoteFailure Failure => failure;
+
+    /// <summary>Whether the same body sent again has the same answer: it is too large, or the store has no way to take it.</summary>
+    public bool IsForGood { get; init; }
 }
 
 /// <summary>Answers that are read whole, to a limit.</summary>

@@ -7,13 +7,19 @@ namespace Discobot.Features.Cache.Remote;
 /// <param name="source">Disposed with it.</param>
 /// <param name="content">Of the source.</param>
 /// <param name="begun">What was read of it.</param>
-/// <param name="limit">How long may be waited for a stretch that is worth it.</param>
+/// <param name="breaker">How long may be waited for a stretch that is worth it; when it opens, the body ends.</param>
 /// <param name="time">Of the waits.</param>
 /// <param name="failed">Told once why it cannot go on, and how long was waited for that.</param>
-internal sealed class RemoteBody(RemoteObject source, Stream content, ReadOnlyMemory<byte> begun, TimeSpan limit, TimeProvider time, Action<RemoteFailure, TimeSpan, string> failed) : Stream
+/// <param name="slowed">Told how long a stretch was waited for.</param>
+internal sealed class RemoteBody(
+    RemoteObject source, Stream content, ReadOnlyMemory<byte> begun, CircuitBreaker breaker, TimeProvider time, Action<RemoteFailure, TimeSpan, string> failed, Action<TimeSpan, long> slowed) : Stream
 {
-    /// <summary>Who brings less than this within <see cref="XX/> of waiting is slow: 64 KiB.</summary>
+    // Who brings less than this within the breaker's budget is slow: 64 KiB.
     private const int Least = 64 << 10;
+
+    private readonly TimeSpan _limit = breaker.Budget;
+    private readonly CancellationToken _opening = Begin(breaker);
+    private bool _isOver;
 
     private ReadOnlyMemory<byte> _begun = begun;
     private long _missing = source.Length;
@@ -42,6 +48,8 @@ internal sealed class RemoteBody(RemoteObject source, Stream content, ReadOnlyMe
 
         if (_missing == 0)
             return 0;
+        if (_opening.IsCancellationRequested)
+            throw LeftAlone();
         var start = time.GetTimestamp();
         try
         {
@@ -52,10 +60,14 @@ internal sealed class RemoteBody(RemoteObject source, Stream content, ReadOnlyMe
                 throw new RemoteException(RemoteFailure.Unavailable, "it ended before it was complete");
             return read;
         }
-        catch (Exception e) when (!cancellationToken.IsCancellationRequested && e is IOException or HttpRequestException or OperationCanceledException)
+        catch (Exception) when (_opening.IsCancellationRequested)
+        {
+            throw LeftAlone();
+        }
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
             var failure = e is OperationCanceledException ? RemoteFailure.Slow : RemoteFailure.Unavailable;
-            failed(failure, failure == RemoteFailure.Slow ? limit : time.GetElapsedTime(start), e is OperationCanceledException ? "nothing more came" : e.Message);
+            failed(failure, failure == RemoteFailure.Slow ? _limit : time.GetElapsedTime(start), e is OperationCanceledException ? "nothing more came" : e.Message);
             throw new RemoteException(failure, $"the remote store broke off: {(e is OperationCanceledException ? "nothing more came" : e.Message)}");
         }
     }
@@ -78,8 +90,20 @@ internal sealed class RemoteBody(RemoteObject source, Stream content, ReadOnlyMe
     {
         if (disposing)
             source.Dispose();
+        if (disposing && !_isOver)
+            breaker.Ended();
+        _isOver = true;
         base.Dispose(disposing);
     }
+
+    private static CancellationToken Begin(CircuitBreaker breaker)
+    {
+        breaker.Begun();
+        return breaker.Opening;
+    }
+
+    // Another has found it slow or away: the rest comes from the origin, too.
+    private static RemoteException LeftAlone() => new(RemoteFailure.Slow, "the remote store is left alone");
 
     private async ValueTask<int> ReadInTimeAsync(Memory<byte> buffer, CancellationToken cancel)
     {
@@ -87,11 +111,12 @@ internal sealed class RemoteBody(RemoteObject source, Stream content, ReadOnlyMe
         if (reading.IsCompleted)
             return await reading;
         var bytes = reading.AsTask();
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, _opening);
         try
         {
-            return await bytes.WaitAsync(limit - _waited, time, cancel);
+            return await bytes.WaitAsync(_limit - _waited, time, either.Token);
         }
-        catch (TimeoutException)
+        catch (Exception e) when (e is TimeoutException || _opening.IsCancellationRequested)
         {
             // The buffer is its owner's again when nobody writes to it any more.
             source.Dispose();
@@ -106,8 +131,11 @@ internal sealed class RemoteBody(RemoteObject source, Stream content, ReadOnlyMe
         _waited += waited;
         _brought += read;
         if (_brought >= Least)
+        {
+            slowed(_waited, _brought);
             (_brought, _waited) = (0, TimeSpan.Zero);
-        else if (_waited >= limit)
+        }
+        else if (_waited >= _limit)
             throw new OperationCanceledException();
     }
 }

@@ -13,8 +13,10 @@ internal static class RemoteFeature
         this IServiceCollection services, CacheOptions options, IReadOnlyDictionary<string, string> environment, Func<IServiceProvider, Task<X509Certificate2Collection>> roots)
     {
         var remote = options.Remote;
-        if (!remote.IsOn || !options.Enabled)
+        if (!options.Enabled)
             return services;
+        if (!remote.IsOn)
+            return services.AddHostedService(provider => new UnusedSpool(new UploadSpool(options.Dir, limit: 0), provider.GetRequiredService<CacheStore>()));
         return services
             .AddSingleton<RemoteStats>()
             .AddSingleton(provider => new CircuitBreaker(provider.GetRequiredService<TimeProvider>()))
@@ -36,4 +38,17 @@ internal static class RemoteFeature
             ? new S3Store(s3, client, new AwsCredentialChain(environment, client, s3.Region, time), time)
             : new HttpStore(options.Http!, options.Authorization, client);
     }
+}
+
+/// <summary>What waited for a store that is no longer named takes room that nothing would give back.</summary>
+internal sealed class UnusedSpool(UploadSpool spool, CacheStore cache) : BackgroundService
+{
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.Run(
+        () =>
+        {
+            // Another process has the directory, and perhaps a store.
+            if (cache.IsOurs)
+                spool.Clear();
+        },
+        CancellationToken.None);
 }

@@ -8,7 +8,8 @@ internal sealed record RemoteOptions
 {
     /// <summary>What the standard chain of credentials reads, and nobody but the proxy is to have.</summary>
     private static readonly string[] SecretVariables =
-        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
+        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
 
     /// <summary>An S3-compatible store; null: none.</summary>
     public S3Options? S3 { get; init; }

@@ -41,14 +41,14 @@ internal enum RemoteCount
 /// <param name="Denied">401, 403, or no credentials.</param>
 /// <param name="Slow">Nothing came in time, at the beginning or in the middle.</param>
 /// <param name="Unavailable">Not reached, 5xx, 429, broken off.</param>
-/// <param name="Wrong">Bodies that were not what their digest says.</param>
+/// <param name="Wrong">Bodies that were not what their digest says, or not as long as their origin does.</param>
 /// <param name="NotAsked">It was away, and nobody waited for it.</param>
 /// <param name="BytesRead">Of bodies.</param>
 /// <param name="Uploads">Bodies put there.</param>
 /// <param name="BytesUploaded">Of those.</param>
 /// <param name="ThereAlready">Bodies that needed no upload.</param>
 /// <param name="UploadFailures">Uploads that are tried again.</param>
-/// <param name="Dropped">Bodies that were not to be uploaded, as too much waits or they cannot be kept for it.</param>
+/// <param name="Dropped">Bodies that were not to be uploaded, as too much waits, they cannot be kept for it, or the store does not take them.</param>
 /// <param name="Refreshed">Bodies that the store was told of as still used.</param>
 /// <param name="Waiting">Bodies that wait for their upload.</param>
 /// <param name="WaitingBytes">Of those.</param>

@@ -90,6 +90,22 @@ public sealed class RemoteTierTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Credentials_that_cannot_be_had_in_a_way_nobody_thought_of_cost_no_answer()
+    {
+        var bodies = Enumerable.Range(0, 3).Select(_ => TemporaryCache.Body(1000)).ToArray();
+        var token = Path.GetTempFileName();
+        var stage = await StartAsync(TestS3.Options(_store.Address), stage =>
+        {
+            stage.RemoteVariables.Clear();
+            (stage.RemoteVariables["AWS_WEB_IDENTITY_TOKEN_FILE"], stage.RemoteVariables["AWS_ROLE_ARN"], stage.RemoteVariables["AWS_ENDPOINT_URL_STS"]) = (token, "arn:aws:iam::1:role/r", "localhost:4566");
+        }, bodies);
+        foreach (var body in bodies)
+            await stage.ExpectAsync("MISS", body);
+        File.Delete(token);
+        Assert.Equal((3, 0), (stage.Remote.Denied, _store.Asked));
+    }
+
+    [Fact]
     public async Task Another_body_never_looks_complete_is_not_asked_for_again_and_is_replaced()
     {
         var body = TemporaryCache.Body(Large);
@@ -100,6 +116,19 @@ public sealed class RemoteTierTests : IAsyncLifetime
         Assert.Equal((1, 0), (stage.Remote.Wrong, stage.Stats.Entries));
         await stage.ExpectAsync("MISS", body);
         await Eventually.TrueAsync(() => Task.FromResult(stage.Remote.Uploads == 1));
+        Assert.Equal(body, _s3[body]);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(-1)]
+    public async Task One_of_another_length_is_not_asked_for_again_and_is_replaced(int longer)
+    {
+        var body = TemporaryCache.Body(Large);
+        _s3.Put(body, stored: TemporaryCache.Body(Large + longer));
+        var stage = await StartAsync(body);
+        await stage.ExpectAsync("MISS", body);
+        await Eventually.TrueAsync(() => Task.FromResult(stage.Remote is { Uploads: 1, Wrong: 1 }));
         Assert.Equal(body, _s3[body]);
     }
 
@@ -125,6 +154,37 @@ public sealed class RemoteTierTests : IAsyncLifetime
         Assert.True(stage.Remote.Away);
         Assert.InRange(stage.Remote.Slow, 1, 3);
         Assert.Equal(20, stage.Remote.Slow + stage.Remote.NotAsked);
+    }
+
+    /// <summary>Each piece comes in the time that there is for it; all of them would take long.</summary>
+    [Fact]
+    public async Task A_store_that_sends_slowly_is_left_before_it_costs_more_than_the_budget()
+    {
+        var body = TemporaryCache.Body(10_000_000);
+        _s3.Put(body);
+        var stage = await StartAsync(TestS3.Options(_store.Address), s => s.RemoteBudget = CircuitBreaker.UsualBudget, body);
+        _store.Fault = Fault.InPieces;
+        var (bytes, _) = await stage.FetchAsync(stage.Blob(body));
+        Assert.Equal(body, bytes);
+        Assert.True(stage.Remote.Away);
+        Assert.Contains(stage.Asked, asked => asked.StartsWith("GET", StringComparison.Ordinal));
+    }
+
+    /// <summary>What comes through one body tells of the store, and all others leave it then.</summary>
+    [Fact]
+    public async Task A_body_under_way_ends_when_the_store_is_left_alone()
+    {
+        using var breaker = new CircuitBreaker(new Microsoft.Extensions.Time.Testing.FakeTimeProvider());
+        using var response = new HttpResponseMessage();
+        var pipe = new System.IO.Pipelines.Pipe();
+        await using var body = new RemoteBody(new RemoteObject(response, 100), pipe.Reader.AsStream(), default, breaker, new Microsoft.Extensions.Time.Testing.FakeTimeProvider(), (_, _, _) => Assert.Fail("it has not failed"), (_, _) => { });
+        var reading = body.ReadAsync(new byte[10]);
+        Assert.False(reading.IsCompleted);
+        breaker.Failed(breaker.Budget);
+        // What a response does when it is disposed.
+        await pipe.Writer.CompleteAsync(new IOException("gone"));
+        await Assert.ThrowsAsync<RemoteException>(async () => await reading);
+        await Assert.ThrowsAsync<RemoteException>(async () => await body.ReadAsync(new byte[10]));
     }
 
     [Fact]

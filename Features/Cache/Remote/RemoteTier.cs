@@ -49,12 +49,18 @@ internal sealed partial class RemoteTier(
 
             return await BeginAsync(digest, found, limit.Token);
         }
-        catch (Exception e) when (e is IOException or HttpRequestException or OperationCanceledException)
+        catch (Exception e)
         {
             found?.Dispose();
             // Whoever asked has gone: nothing is known of the store.
-            if (!cancel.IsCancellationRequested)
-                Failed(digest, e is OperationCanceledException ? RemoteFailure.Slow : (e as RemoteException)?.Failure ?? RemoteFailure.Unavailable, time.GetElapsedTime(start), e is OperationCanceledException ? "no answer in time" : e.Message);
+            if (cancel.IsCancellationRequested)
+                return null;
+            var waited = time.GetElapsedTime(start);
+            if (e is not OperationCanceledException)
+                Failed(digest, (e as RemoteException)?.Failure ?? RemoteFailure.Unavailable, waited, e.Message);
+            else
+                // A timer may be a little early, which would leave the breaker closed for the next to wait as long.
+                Failed(digest, RemoteFailure.Slow, waited > left ? waited : left, "no answer in time");
             return null;
         }
     }
@@ -72,7 +78,7 @@ internal sealed partial class RemoteTier(
             var begun = new byte[Math.Min(found.Length, Small)];
             return await (await found.OpenAsync(limit.Token)).ReadAtLeastAsync(begun, begun.Length, throwOnEndOfStream: false, limit.Token) == begun.Length;
         }
-        catch (Exception e) when (e is IOException or HttpRequestException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
+        catch (Exception) when (!cancel.IsCancellationRequested)
         {
             return false;
         }
@@ -113,7 +119,8 @@ internal sealed partial class RemoteTier(
         stats.Add(RemoteCount.BytesRead, found.Length);
         if (found.Modified is { } modified && time.GetUtcNow() - modified > RefreshedAfter)
             uploads.Refresh(digest, found.Length);
-        return new TierBody(new RemoteBody(found, content, begun.AsMemory(0, read), breaker.Budget, time, (failure, waited, reason) => Failed(digest, failure, waited, reason)), found.Length, this) { Wrong = () => Wrong(digest) };
+        return new TierBody(new RemoteBody(found, content, begun.AsMemory(0, read), breaker, time,
+            (failure, waited, reason) => Failed(digest, failure, waited, reason), (waited, bytes) => Tell(breaker.Slowed(waited, bytes), "it sends too slowly")), found.Length, this) { Wrong = () => Wrong(digest), Disputed = () => Wrong(digest) };
     }
 
     // It is not asked for that body again, and is given the right one when there is one.

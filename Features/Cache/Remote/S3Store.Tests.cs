@@ -36,7 +36,7 @@ public sealed class S3StoreTests : IAsyncLifetime, IDisposable
         Assert.Equal(body, _s3[body]);
         Assert.Equal(parts, _s3.Asked.Count(asked => asked.Contains("partNumber", StringComparison.Ordinal)));
         var store = Store();
-        Assert.True(await store.ExistsAsync(DigestOf(body), CancellationToken.None));
+        Assert.True(await store.ExistsAsync(DigestOf(body), size, CancellationToken.None));
         using var found = await store.GetAsync(DigestOf(body), CancellationToken.None);
         Assert.Equal(size, found!.Length);
         using var memory = new MemoryStream();
@@ -84,8 +84,8 @@ public sealed class S3StoreTests : IAsyncLifetime, IDisposable
     {
         _s3.Ahead = TimeSpan.FromSeconds(seconds);
         var store = Store();
-        Assert.False(await store.ExistsAsync(Hash256.Of("a"), CancellationToken.None));
-        Assert.False(await store.ExistsAsync(Hash256.Of("a"), CancellationToken.None));
+        Assert.False(await store.ExistsAsync(Hash256.Of("a"), 1, CancellationToken.None));
+        Assert.False(await store.ExistsAsync(Hash256.Of("a"), 1, CancellationToken.None));
         Assert.Equal(3, _s3.Asked.Count);
     }
 

@@ -26,12 +26,12 @@ internal sealed class S3Store(S3Options options, RemoteClient client, AwsCredent
         return await RemoteAnswer.ObjectAsync(response, ErrorAsync, cancel);
     }
 
-    public async Task<bool> ExistsAsync(Hash256 digest, CancellationToken cancel)
+    public async Task<bool> ExistsAsync(Hash256 digest, long length, CancellationToken cancel)
     {
         using var response = await SendAsync(() => new HttpRequestMessage(HttpMethod.Head, AddressOf(digest)), AwsSignature.EmptyPayload, cancel);
         return response.StatusCode switch
         {
-            HttpStatusCode.OK => true,
+            HttpStatusCode.OK => RemoteAnswer.IsOf(response, length),
             HttpStatusCode.NotFound => false,
             _ => throw await ErrorAsync(response, cancel),
         };
@@ -151,9 +151,17 @@ internal static class RemoteAnswer
         throw await error(response, cancel);
     }
 
+    /// <summary>Whether an answer to HEAD is of a body of this length, as far as it tells.</summary>
+    public static bool IsOf(HttpResponseMessage response, long length) => (response.Content.Headers.ContentLength ?? length) == length;
+
     public static RemoteException Error(HttpStatusCode status, string code) => new(
         status is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden ? RemoteFailure.Denied : RemoteFailure.Unavailable,
-        $"HTTP {(int)status}{(code.Length > 0 ? $" {code}" : "")}");
+        $"HTTP {(int)status}{(code.Length > 0 ? $" {code}" : "")}")
+    {
+        // S3 says 400 also of what passes: ExpiredToken, RequestTimeout.
+        IsForGood = status is HttpStatusCode.LengthRequired or HttpStatusCode.RequestEntityTooLarge or HttpStatusCode.RequestUriTooLong or HttpStatusCode.NotImplemented
+            || (status == HttpStatusCode.BadRequest && code is "" or "EntityTooLarge" or "KeyTooLongError" or "InvalidArgument" or "InvalidRequest"),
+    };
 }
 
 /// <summary>A stretch of a file as the content of a request: read as it is sent, by a thread that may wait for a disk.</summary>

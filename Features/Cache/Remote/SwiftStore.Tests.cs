@@ -55,9 +55,9 @@ public sealed class SwiftStoreTests(SwiftStoreTests.Server server) : IClassFixtu
             await File.WriteAllBytesAsync(path, body);
             using var file = File.OpenHandle(path);
             var store = Raw();
-            Assert.False(await store.ExistsAsync(digest, CancellationToken.None));
+            Assert.False(await store.ExistsAsync(digest, body.Length, CancellationToken.None));
             await store.PutAsync(digest, file, body.Length, CancellationToken.None);
-            Assert.True(await store.ExistsAsync(digest, CancellationToken.None));
+            Assert.True(await store.ExistsAsync(digest, body.Length, CancellationToken.None));
             Assert.True(await store.RefreshAsync(digest, body.Length, CancellationToken.None));
             using var found = await store.GetAsync(digest, CancellationToken.None);
             using var memory = new MemoryStream();

@@ -44,6 +44,22 @@ internal sealed partial class UploadSpool(string cache, long limit)
             return [.. _waiting.Keys];
     }
 
+    /// <summary>Removes what waits: there is no store any more.</summary>
+    public void Clear()
+    {
+        foreach (var digest in Load())
+            Remove(digest);
+        try
+        {
+            if (Directory.Exists(_directory))
+                Directory.Delete(_directory);
+        }
+        catch (Exception e) when (DiskFailure.Is(e))
+        {
+            // Something else is in it.
+        }
+    }
+
     /// <summary>Keeps a body for its upload.</summary>
     /// <returns>False: too much waits already, or it cannot be kept.</returns>
     public bool TryAdd(Hash256 digest, string path, long length)

@@ -94,7 +94,6 @@ public sealed class UploadsTests : IAsyncLifetime
             await stage.ExpectAsync("MISS", own);
             await Eventually.TrueAsync(() => Task.FromResult(stage.Remote is { Uploads: 1, Waiting: 1, WaitingBytes: 1000 }));
             Assert.DoesNotContain(_s3.Asked, asked => asked.Contains(TemporaryCache.HexOf(its), StringComparison.Ordinal));
-
         }
 
         shared.Delete(recursive: true);
@@ -115,6 +114,72 @@ public sealed class UploadsTests : IAsyncLifetime
         shared.Delete(recursive: true);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_is_there_in_another_length_is_replaced(bool http)
+    {
+        var body = TemporaryCache.Body(1000);
+        var server = new HttpStoreServer();
+        server.Put(body, TemporaryCache.Body(999));
+        await using var kept = await FaultProxy.StartAsync(server.AnswerAsync);
+        var stage = http ? await StartAsync([body], new RemoteOptions { Http = new Uri($"{kept.Address}/cas"), Authorization = HttpStoreServer.Authorization }) : await StartAsync(body);
+        (_store.Fault, _store.Methods, kept.Fault, kept.Methods) = (Fault.Absent, "GET", Fault.Absent, "GET");
+        _s3.Put(body, stored: TemporaryCache.Body(999));
+        await stage.ExpectAsync("MISS", body);
+        await Eventually.TrueAsync(() => Task.FromResult(stage.Remote is { Uploads: 1, Waiting: 0 }));
+        Assert.Equal(body, http ? server[body] : _s3[body]);
+    }
+
+    /// <summary>It is not sent again and again: what a store has no room for, or no way to take. What it may take another time is tried.</summary>
+    [Theory]
+    [InlineData(413, "EntityTooLarge", true)]
+    [InlineData(400, "EntityTooLarge", true)]
+    [InlineData(411, "", true)]
+    [InlineData(414, "", true)]
+    [InlineData(501, "NotImplemented", true)]
+    [InlineData(400, "ExpiredToken", false)]
+    [InlineData(400, "RequestTimeout", false)]
+    [InlineData(507, "", false)]
+    public async Task What_the_store_refuses_for_good_is_dropped_and_counted(int status, string code, bool forGood)
+    {
+        var body = TemporaryCache.Body(1000);
+        var stage = await StartAsync(body);
+        (_store.Fault, _store.Methods, _store.Refusal, stage.Time.IsHurried) = (Fault.Refused, "PUT", (status, code), true);
+        await stage.ExpectAsync("MISS", body);
+        await Eventually.TrueAsync(() => Task.FromResult(forGood ? stage.Remote is { Dropped: 1, Waiting: 0, UploadFailures: 0 } : stage.Remote is { Dropped: 0, Waiting: 1, UploadFailures: > 1 }));
+        Assert.Equal(!forGood, File.Exists(Path.Join(stage.Files.Dir, "upload", TemporaryCache.HexOf(body))));
+    }
+
+    [Fact]
+    public async Task What_has_failed_for_a_week_is_dropped()
+    {
+        var body = TemporaryCache.Body(1000);
+        var stage = await StartAsync(body);
+        (_store.Fault, _store.Methods, stage.Time.IsHurried) = (Fault.ServerError, "PUT", true);
+        await stage.ExpectAsync("MISS", body);
+        await Eventually.TrueAsync(() => Task.FromResult(stage.Remote.UploadFailures > 1));
+        stage.Time.Ahead = TimeSpan.FromDays(8);
+        await Eventually.TrueAsync(() => Task.FromResult(stage.Remote is { Dropped: 1, Waiting: 0 }));
+    }
+
+    [Fact]
+    public async Task What_waits_for_a_store_that_is_no_more_is_removed_at_the_next_start()
+    {
+        var body = TemporaryCache.Body(1000);
+        var stage = await StartAsync(body);
+        (_store.Fault, _store.Methods) = (Fault.ServerError, "HEAD PUT");
+        await stage.ExpectAsync("MISS", body);
+        await Eventually.TrueAsync(() => Task.FromResult(stage.Remote.UploadFailures > 0));
+        var upload = Path.Join(stage.Files.Dir, "upload");
+        await File.WriteAllTextAsync(Path.Join(upload, "of somebody else"), "");
+        stage.Options = stage.Options with { Remote = new RemoteOptions() };
+        await stage.RestartAsync();
+        await Eventually.TrueAsync(() => Task.FromResult(!File.Exists(Path.Join(upload, TemporaryCache.HexOf(body)))));
+        Assert.Equal([Path.Join(upload, "of somebody else")], Directory.GetFiles(upload));
+        await stage.ExpectAsync("HIT", body);
+    }
+
     [Fact]
     public async Task What_the_disk_has_altered_is_not_uploaded()
     {
@@ -133,9 +198,11 @@ public sealed class UploadsTests : IAsyncLifetime
 
     private Task<CacheStage> StartAsync(params byte[][] bodies) => StartAsync(bodies, new RemoteOptions().Spool);
 
-    private async Task<CacheStage> StartAsync(byte[][] bodies, long spool, string? shared = null)
+    private Task<CacheStage> StartAsync(byte[][] bodies, long spool, string? shared = null) => StartAsync(bodies, TestS3.Options(_store.Address) with { Spool = spool }, shared);
+
+    private async Task<CacheStage> StartAsync(byte[][] bodies, RemoteOptions remote, string? shared = null)
     {
-        _stage = await CacheStage.StartAsync(options => options with { Shared = shared, Remote = TestS3.Options(_store.Address) with { Spool = spool } }, stage =>
+        _stage = await CacheStage.StartAsync(options => options with { Shared = shared, Remote = remote }, stage =>
         {
             foreach (var (name, value) in TestS3.Variables)
                 stage.RemoteVariables[name] = value;

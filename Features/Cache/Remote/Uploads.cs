@@ -4,7 +4,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Discobot.Features.Cache.Remote;
 
 /// <summary>
-/// Brings what waits to the store, behind the requests: two at a time, none while the store is left alone, each until it is there. What failed is tried again
+/// Brings what waits to the store, behind the requests: two at a time, none while the store is left alone, each until it is there, the store will never take it, or a week is over. What failed is tried again
 /// after a while that doubles, up to five minutes, of which a random part is waited for, so that containers do not come back at one moment.
 /// </summary>
 internal sealed partial class Uploads(
@@ -18,6 +18,7 @@ internal sealed partial class Uploads(
     private const int AfterOthers = -1;
 
     private static readonly TimeSpan Answer = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Longest = TimeSpan.FromDays(7);
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(5);
 
@@ -66,30 +67,60 @@ internal sealed partial class Uploads(
     private async Task<bool> TryUploadAsync(Hash256 digest, CancellationToken stopping)
     {
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        SafeFileHandle? file = null;
         try
         {
-            using var file = spool.Open(digest);
+            file = spool.Open(digest);
             if (file is null)
                 return true;
             await UploadAsync(digest, file, RandomAccess.GetLength(file), stopping);
             _isTold = false;
             return true;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or HttpRequestException || (e is OperationCanceledException && !stopping.IsCancellationRequested))
+        catch (Exception e) when (!stopping.IsCancellationRequested)
         {
+            if (IsOld(file))
+            {
+                Drop(digest, e.Message);
+                return true;
+            }
+
             stats.Add(RemoteCount.UploadFailed);
             if (!_isTold)
                 LogNotUploaded(digest, e is OperationCanceledException ? "it takes too long" : e.Message);
             _isTold = true;
             return false;
         }
+        finally
+        {
+            file?.Dispose();
+        }
+    }
+
+    // By when it was written, which was when it was downloaded.
+    private bool IsOld(SafeFileHandle? file)
+    {
+        try
+        {
+            return file is not null && time.GetUtcNow().UtcDateTime - File.GetLastWriteTimeUtc(file) > Longest;
+        }
+        catch (Exception e) when (DiskFailure.Is(e))
+        {
+            return false;
+        }
+    }
+
+    private void Drop(Hash256 digest, string reason)
+    {
+        stats.Add(RemoteCount.Dropped);
+        LogDropped(digest, reason);
     }
 
     private async Task UploadAsync(Hash256 digest, SafeFileHandle file, long length, CancellationToken stopping)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(stopping);
         limit.CancelAfter(Answer);
-        if (!known.IsWrong(digest) && (known.IsPresent(digest) || await store.ExistsAsync(digest, limit.Token)))
+        if (!known.IsWrong(digest) && (known.IsPresent(digest) || await store.ExistsAsync(digest, length, limit.Token)))
         {
             stats.Add(RemoteCount.ThereAlready);
             known.Present(digest);
@@ -105,7 +136,16 @@ internal sealed partial class Uploads(
         }
 
         limit.CancelAfter(Answer + TimeSpan.FromSeconds(length / (double)SlowestBytesPerSecond));
-        await store.PutAsync(digest, file, length, limit.Token);
+        try
+        {
+            await store.PutAsync(digest, file, length, limit.Token);
+        }
+        catch (RemoteException e) when (e.IsForGood)
+        {
+            Drop(digest, e.Message);
+            return;
+        }
+
         known.Present(digest);
         stats.Add(RemoteCount.Uploaded);
         stats.Add(RemoteCount.BytesUploaded, length);
@@ -139,7 +179,7 @@ internal sealed partial class Uploads(
                 if (await store.RefreshAsync(digest, length, limit.Token))
                     stats.Add(RemoteCount.Refreshed);
             }
-            catch (Exception e) when (e is IOException or HttpRequestException || (e is OperationCanceledException && !stopping.IsCancellationRequested))
+            catch (Exception) when (!stopping.IsCancellationRequested)
             {
                 // The next read of it asks for it again.
             }
@@ -151,6 +191,9 @@ internal sealed partial class Uploads(
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "remote cache not uploaded, and tried again {Digest} {Reason}")]
     private partial void LogNotUploaded(Hash256 digest, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "remote cache not uploaded, and not tried again {Digest} {Reason}")]
+    private partial void LogDropped(Hash256 digest, string reason);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "remote cache not uploaded, as the file is altered {Digest}")]
     private partial void LogAltered(Hash256 digest);

@@ -11,6 +11,9 @@ internal sealed class DownloadCopy(SharedBodies bodies, VolumeAccess access, Sha
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(20);
 
+    // What was given up is left as by one who died: of those who follow, one asks for the rest, and not each.
+    private bool _isLeft;
+
     /// <summary>Begins; it ends with the download, and gives the lease back then.</summary>
     /// <param name="former">What an owner who died had written.</param>
     public void Start(string? former = null)
@@ -35,7 +38,10 @@ internal sealed class DownloadCopy(SharedBodies bodies, VolumeAccess access, Sha
         finally
         {
             bodies.Arrives(digest, isDone: true);
-            lease.Release();
+            if (_isLeft)
+                lease.Dispose();
+            else
+                lease.Release();
             local.Dispose();
         }
     }
@@ -59,6 +65,10 @@ internal sealed class DownloadCopy(SharedBodies bodies, VolumeAccess access, Sha
                     volume.Place(name, digest);
                     return;
                 }
+
+                _isLeft = fill is { IsCancelled: true, IsDirect: false, Length: not null };
+                if (_isLeft)
+                    return;
             }
             catch
             {

@@ -12,6 +12,9 @@ internal sealed class GrowingBody(
     /// <summary>How long an owner may bring nothing: as long as a download of one's own.</summary>
     public static readonly TimeSpan Patience = JoinedReader.Patience;
 
+    // What is less than this is nothing: whoever sends a byte now and then would hold others up for ever. 256 KiB.
+    private const int Least = 256 << 10;
+
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(20);
 
     private readonly Lock _lock = new();
@@ -21,12 +24,24 @@ internal sealed class GrowingBody(
     private bool _isFinal = isOurs;
     private bool _isLeft;
 
+    // Since there was enough; milliseconds.
+    private long _waited;
+    private int _brought;
+
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         for (var since = Environment.TickCount64; ;)
         {
             var read = await base.ReadAsync(buffer, cancellationToken);
-            if (read > 0 || Position == Length || _isFinal || Environment.TickCount64 - since > Patience.TotalMilliseconds)
+            var waited = _waited + Environment.TickCount64 - since;
+            if (read > 0)
+            {
+                _brought += read;
+                (_brought, _waited) = _brought < Least ? (_brought, waited) : (0, 0);
+                return read;
+            }
+
+            if (Position == Length || _isFinal || waited > Patience.TotalMilliseconds)
                 return read;
             switch (await downloads.LookAsync(lease, cancellationToken))
             {

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Discobot.Features.Cache.Shared;
 
@@ -168,6 +169,33 @@ public sealed class SharedBodiesTests : IAsyncLifetime
         Directory.Move(away, _containers.Shared);
         await CacheStage.EventuallyAsync(() => _containers.Stats(1).Problem is null);
         await _containers.ExpectAsync(1, "HIT", _body);
+    }
+
+    /// <summary>Those that were not to be copied leave no room for others beyond that.</summary>
+    [Fact]
+    public async Task However_many_are_offered_while_nothing_can_be_written_the_same_number_waits_afterwards()
+    {
+        var (directory, counters) = (Directory.CreateDirectory($"/dev/shm/discobot-test-{Guid.NewGuid():N}").FullName, new SharedCounters());
+        var access = new VolumeAccess(new SharedVolume(directory), TimeProvider.System, NullLogger<VolumeAccess>.Instance);
+        var bodies = new SharedBodies(access, counters, TimeProvider.System, NullLogger<SharedBodies>.Instance);
+        var (fifo, source) = (Path.Join(directory, "fifo"), Path.Join(directory, "source"));
+        await File.WriteAllBytesAsync(source, [1]);
+        using (var process = Process.Start("mkfifo", [fifo]))
+            await process.WaitForExitAsync();
+        access.Refused("full");
+        for (var i = 0; i < 1000; i++)
+            bodies.Offer(Hash256.Of($"{i}"), source, 1);
+        access.Written();
+        // The two that are copied at a time wait for whoever writes to it.
+        for (var i = 0; i < 2; i++)
+            bodies.Offer(Hash256.Of($"fifo {i}"), fifo, 0);
+        for (var i = 0; i < 1000; i++)
+            bodies.Offer(Hash256.Of($"{i}"), source, 1);
+        await using (new FileStream(fifo, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+            await CacheStage.EventuallyAsync(() => counters.Show("", null, false, 0).Placed >= 256);
+        await CacheStage.EventuallyAsync(() => Directory.GetFiles(Path.Join(directory, "incoming")).Length == 0);
+        Assert.Equal(256, counters.Show("", null, false, 0).Placed);
+        Directory.Delete(directory, recursive: true);
     }
 
     /// <summary>Its address names no digest that it must have, so nobody could find it.</summary>

@@ -56,7 +56,9 @@ internal sealed partial class SharedBodies(VolumeAccess access, SharedCounters c
     public void Offer(Hash256 digest, string path, long length, bool fromNear)
     {
         // What a lease's owner writes gets there by itself.
-        if (_arriving.ContainsKey(digest) || !access.IsWritable || Interlocked.Increment(ref _waiting) > MaxOffers)
+        if (_arriving.ContainsKey(digest) || !access.IsWritable)
+            return;
+        if (Interlocked.Increment(ref _waiting) > MaxOffers)
             Interlocked.Decrement(ref _waiting);
         else
             _ = CopyAsync(digest, path, length);

@@ -119,6 +119,45 @@ public sealed class SharedDownloadsTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_owner_who_brings_a_little_now_and_then_is_one_who_brings_nothing()
+    {
+        using var owner = Plant(_body[..1_000_000], held: true);
+        var incoming = Incoming()[0].FullName;
+        var got = _containers.All[1].FetchAsync(_containers.First.Blob(_body));
+        // 25 KB in a second: all of it would take more than a minute.
+        for (var at = 1_000_000; !_containers.Asked(_body).Contains("GET"); at += 500)
+        {
+            Assert.True(at < _body.Length);
+            await using (var file = new FileStream(incoming, FileMode.Append, FileAccess.Write, FileShare.ReadWrite))
+                await file.WriteAsync(_body.AsMemory(at, 500));
+            await Task.Delay(20);
+        }
+
+        Assert.Equal(_body, (await got).Body);
+        Assert.Single(_containers.Asked(_body), "GET");
+    }
+
+    /// <summary>As one who died: its client has gone, or its container is stopped.</summary>
+    [Fact]
+    public async Task The_rest_of_what_an_owner_gave_up_is_asked_for_once()
+    {
+        var asked = 0;
+        _containers.First.Rules.Replace(new CacheRules(_containers.First.Options with { FillAfterAbort = 0 }));
+        _containers.First.Origin = context => HttpMethods.IsGet(context.Request.Method) && Interlocked.Increment(ref asked) == 1
+            ? SlowAsync(context) : Results.Bytes(_body, enableRangeProcessing: true).ExecuteAsync(context);
+        var first = await _containers.All[0].GetAsync(_containers.First.Blob(_body), null);
+        await CacheStage.EventuallyAsync(() => Incoming().Any(f => f.Length >= 1_000_000));
+        var others = await Task.WhenAll(Enumerable.Range(1, 3).Select(i => _containers.All[i].GetAsync(_containers.First.Blob(_body))));
+        Assert.All(others, other => Assert.Equal("HIT", CacheStage.XCache(other)));
+        first.Dispose();
+        foreach (var other in others)
+            Assert.Equal(_body, await other.Content.ReadAsByteArrayAsync());
+        Assert.Equal(2, _containers.Asked(_body).Count(method => method == "GET"));
+        await _containers.PlacedAsync(_body);
+        Assert.Equal(1, Enumerable.Range(1, 3).Sum(i => _containers.Stats(i).TakenOver));
+    }
+
+    [Fact]
     public async Task What_somebody_planted_as_a_growing_body_is_never_complete_and_not_believed_twice()
     {
         Plant(TemporaryCache.Body(_body.Length));

@@ -82,7 +82,7 @@ internal sealed class SharedDownloads(SharedBodies bodies, VolumeAccess access, 
             {
                 return DownloadLease.Open(volume, DownloadLease.NameOf(digest, origin));
             }
-            catch (LibcException e) when (VolumeAccess.IsRefusal(e))
+            catch (LibcException e) when (volume.Refuses(e))
             {
                 access.Refused(e.Message);
                 return null;

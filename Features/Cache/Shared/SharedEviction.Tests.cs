@@ -1,4 +1,5 @@
 using Discobot.Infrastructure;
+using Discobot.Infrastructure.Native;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Discobot.Features.Cache.Shared;
@@ -132,8 +133,77 @@ public sealed class SharedEvictionTests : IDisposable
         Directory.Delete(elsewhere, recursive: true);
     }
 
-    private SharedEviction Container() => new(
-        new VolumeAccess(_volume, TimeProvider.System, NullLogger<VolumeAccess>.Instance), new SharedCounters(), _rules, TimeProvider.System, NullLogger<SharedEviction>.Instance);
+    /// <summary>Whoever owns a file sets its times to any number, where the file system keeps it: here one in memory does.</summary>
+    [Theory]
+    [InlineData(1L << 40)]
+    [InlineData(-(1L << 40))]
+    [InlineData(long.MaxValue)]
+    public void Times_that_no_calendar_has_end_nothing(long seconds)
+    {
+        var directory = Directory.CreateDirectory($"/dev/shm/discobot-test-{Guid.NewGuid():N}").FullName;
+        try
+        {
+            var (body, volume) = (TemporaryCache.Body(1000), new SharedVolume(directory));
+            var (name, made) = volume.CreateIncoming();
+            using (made)
+                Assert.Equal(0, Libc.SetTimes(made, [seconds, 0, seconds, 0]));
+            volume.Place(name, SharedContainers.Digest(body));
+            (name, made) = volume.CreateIncoming();
+            using (made)
+                Assert.Equal(0, Libc.SetTimes(made, [seconds, 0, seconds, 0]));
+            using (var container = Container())
+                container.Run(volume);
+            Assert.False(File.Exists(Path.Join(directory, "incoming", name)));
+            volume.OpenBody(SharedContainers.Digest(body))!.Dispose();
+            Assert.True(volume.Has(SharedContainers.Digest(body)));
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    /// <summary>What is empty takes no room, but names are kept in memory while a round looks at them.</summary>
+    [Fact]
+    public void Of_many_that_are_empty_the_least_recently_used_go()
+    {
+        var files = Enumerable.Range(1, 5).Select(age => Body(0, TimeSpan.FromHours(-age))).Distinct().ToArray();
+        Assert.Single(files);
+        files = [.. Enumerable.Range(1, 5).Select(age => files[0] + age)];
+        foreach (var (file, age) in files.Select((file, age) => (file, age)))
+        {
+            File.WriteAllText(file, "");
+            File.SetLastAccessTimeUtc(file, DateTime.UtcNow - TimeSpan.FromHours(age));
+        }
+
+        using var container = Container(mostBodies: 3);
+        container.Run(_volume);
+        Assert.Equal(files[..3].Order(), Bodies());
+    }
+
+    [Fact]
+    public void A_tree_of_any_depth_is_swept()
+    {
+        var x = Path.Join(_shared, "incoming", "x");
+        Directory.CreateDirectory(x);
+        var current = DirectoryHandle.OpenTrusted(x);
+        for (var depth = 0; depth < 4000; depth++)
+        {
+            using var parent = current;
+            current = parent.OpenOrMake("d", 0x1C0);
+        }
+
+        current.Dispose();
+        Directory.SetLastWriteTimeUtc(x, DateTime.UnixEpoch);
+        // A stack that a call for each level would not fit in.
+        var thread = new Thread(() => _first.Run(_volume), 256 << 10);
+        thread.Start();
+        thread.Join();
+        Assert.False(Directory.Exists(x));
+    }
+
+    private SharedEviction Container(int mostBodies = 200_000) => new(
+        new VolumeAccess(_volume, TimeProvider.System, NullLogger<VolumeAccess>.Instance), new SharedCounters(), _rules, TimeProvider.System, NullLogger<SharedEviction>.Instance, mostBodies);
 
     private static (bool, long, long) Told(SharedEviction container) => container.Statistics() is var s ? (s.Evicts, s.Evicted, s.Size) : default;
 

@@ -12,8 +12,15 @@ namespace Discobot.Features.Cache.Shared;
 /// </summary>
 /// <remarks>Ages are told by the clock of the file system, which wrote the times: the clocks of the containers need not agree.</remarks>
 internal sealed partial class SharedEviction(
-    VolumeAccess access, SharedCounters counters, Live<CacheRules> rules, TimeProvider time, ILogger<SharedEviction> log) : BackgroundService
+    VolumeAccess access, SharedCounters counters, Live<CacheRules> rules, TimeProvider time, ILogger<SharedEviction> log, int mostBodies = 200_000) : BackgroundService
 {
+    // Beyond that a round looks no further: who fills a folder with names is not to fill the memory.
+    private const int MostSwept = 100_000;
+
+    // By which a network file system's times may be ahead of its own.
+    private static readonly TimeSpan Tolerated = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan SweepLimit = TimeSpan.FromSeconds(30);
+
     private static readonly TimeSpan Interval = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan Abandoned = TimeSpan.FromHours(1);
     private static readonly TimeSpan Kept = TimeSpan.FromDays(1);
@@ -55,11 +62,11 @@ internal sealed partial class SharedEviction(
         }
 
         var now = Touch(root);
-        using (var bodies = root.OpenOrMake(SharedVolume.Bodies, root.Status().Permissions))
-            Evict(bodies, now);
-        Sweep(root, SharedVolume.Incoming, now - Abandoned);
-        Sweep(root, SharedVolume.Leases, now - Abandoned);
-        Sweep(root, SharedVolume.Aside, now - Kept);
+        Sweep(root, SharedVolume.Incoming, now, Abandoned);
+        Sweep(root, SharedVolume.Leases, now, Abandoned);
+        Sweep(root, SharedVolume.Aside, now, Kept);
+        using var bodies = root.OpenOrMake(SharedVolume.Bodies, root.Status().Permissions);
+        Evict(bodies, now);
     }
 
     public override void Dispose()
@@ -74,7 +81,7 @@ internal sealed partial class SharedEviction(
             return true;
         _lock?.Dispose();
         _lock = null;
-        var file = root.OpenOrCreateFile(SharedVolume.EvictionLock, root.Status().Permissions & 0x1B6 | 0x180);
+        var file = OpenLock(root);
         if (Libc.Lock(file, FileLock.Exclusive | FileLock.NonBlocking) != 0)
         {
             file.Dispose();
@@ -85,36 +92,47 @@ internal sealed partial class SharedEviction(
         return true;
     }
 
+    private static SafeFileHandle OpenLock(DirectoryHandle root)
+    {
+        var permissions = root.Status().Permissions & 0x1B6 | 0x180;
+        try
+        {
+            return root.OpenOrCreateFile(SharedVolume.EvictionLock, permissions);
+        }
+        catch (LibcException) when (root.Status(SharedVolume.EvictionLock) is not null)
+        {
+            // Something that nobody can lock would keep everybody from it for ever.
+            root.RemoveTree(SharedVolume.EvictionLock, CancellationToken.None);
+            return root.OpenOrCreateFile(SharedVolume.EvictionLock, permissions);
+        }
+    }
+
     // The time of the file system.
     private DateTimeOffset Touch(DirectoryHandle root)
     {
-        _ = Libc.SetTimes(_lock!, [0, Libc.Now, 0, Libc.Now]);
+        if (Libc.SetTimes(_lock!, [0, Libc.Now, 0, Libc.Now]) != 0)
+            throw LibcException.Last("utimens", SharedVolume.EvictionLock);
         return root.UseOf(_lock!).Status.Modified;
     }
 
     private void Evict(DirectoryHandle bodies, DateTimeOffset now)
     {
         List<KeptBody> all = [];
-        long size = 0;
-        foreach (var folder in bodies.Entries())
-        {
-            using var names = bodies.TryOpenDirectory(folder);
-            foreach (var name in names?.Entries() ?? [])
-            {
-                if (names!.UseOf(name) is not { Status: { Kind: FileKind.Regular } status } use)
-                    continue;
-                all.Add(new KeptBody(folder, name, status.Size, Used(names, name, use.Accessed, now)));
-                size = Sum(size, status.Size);
-            }
-        }
-
+        for (var folder = 0; folder < 256 && all.Count < 2 * mostBodies; folder++)
+            Try(SharedVolume.Bodies, () => Look(bodies, folder.ToString("x2", CultureInfo.InvariantCulture), now, all));
         all.Sort(static (a, b) => a.Used.CompareTo(b.Used));
-        var evicted = 0;
-        for (var limit = rules.Value.Options.SharedMaxSize; evicted < all.Count && size > limit; evicted++)
+        var size = all.Aggregate(0L, static (sum, body) => Sum(sum, body.Size));
+        var (evicted, limit) = (0, rules.Value.Options.SharedMaxSize);
+        // What is empty takes no room, but a name.
+        foreach (var body in all.TakeWhile(_ => size > limit || all.Count - evicted > mostBodies))
         {
-            using var names = bodies.TryOpenDirectory(all[evicted].Folder);
-            names?.Remove(all[evicted].Name);
-            size -= all[evicted].Size;
+            // What is another's to remove is left to it.
+            Try(SharedVolume.Bodies, () =>
+            {
+                using var names = bodies.TryOpenDirectory(body.Folder);
+                names?.Remove(body.Name);
+                (size, evicted) = (size - body.Size, evicted + 1);
+            });
         }
 
         counters.Evicted(evicted);
@@ -124,34 +142,55 @@ internal sealed partial class SharedEviction(
         DiskFailure.Write(_lock!, Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{size} {all.Count - evicted} ").PadRight(63) + "\n"), 0);
     }
 
-    // Of a clock that was ahead: it would stay for as long as that was.
+    private void Look(DirectoryHandle bodies, FileName folder, DateTimeOffset now, List<KeptBody> all)
+    {
+        using var names = bodies.TryOpenDirectory(folder);
+        foreach (var name in names?.Entries((2 * mostBodies) - all.Count) ?? [])
+        {
+            Try(SharedVolume.Bodies, () =>
+            {
+                if (names!.UseOf(name) is { Status: { Kind: FileKind.Regular } status } use)
+                    all.Add(new KeptBody(folder, name, status.Size, Used(names, name, use.Accessed, now)));
+            });
+        }
+    }
+
+    // Of a clock that was ahead: it would stay for as long as that was. Where nobody but its owner may say otherwise, it is nobody's to keep.
     private static DateTimeOffset Used(DirectoryHandle folder, FileName name, DateTimeOffset used, DateTimeOffset now)
     {
-        if (used <= now)
+        if (used - now < Tolerated)
             return used;
         using var file = folder.OpenRegular(name);
-        if (file is not null)
-            _ = Libc.SetTimes(file, [0, Libc.Now, 0, Libc.Unchanged]);
-        return now;
+        return file is not null && SharedVolume.TryUse(file) ? now : DateTimeOffset.MinValue;
     }
 
     // A hostile member's sparse files may add up to more than a number holds.
     private static long Sum(long sum, long size) => sum > long.MaxValue - size ? long.MaxValue : sum + size;
 
-    // What is written grows, and so does not get old; a lease that somebody holds is as old as its download. A link in the place of the folder ends
-    // its own sweep alone.
-    private void Sweep(DirectoryHandle root, string name, DateTimeOffset before)
+    // What is written grows, and so does not get old; a lease that somebody holds is as old as its download.
+    // The time of either is the file system's own: one that is far ahead was set, to stay for ever.
+    private void Sweep(DirectoryHandle root, string name, DateTimeOffset now, TimeSpan age) => Try(name, () =>
+    {
+        using var limit = new CancellationTokenSource(SweepLimit, time);
+        using var folder = root.TryOpen(name);
+        foreach (var entry in folder?.Entries(MostSwept) ?? [])
+        {
+            Try(name, () =>
+            {
+                if (folder!.Status(entry) is { } status && (now - status.Modified).Duration() > age && !IsHeld(folder, entry, status))
+                    folder.RemoveTree(entry, limit.Token);
+            });
+        }
+    });
+
+    // What somebody put in one place, or keeps from us, is in the way of that alone.
+    private void Try(string name, Action work)
     {
         try
         {
-            using var folder = root.TryOpen(name);
-            foreach (var entry in folder?.Entries() ?? [])
-            {
-                if (folder!.Status(entry) is { } status && status.Modified < before && !IsHeld(folder, entry, status))
-                    folder.RemoveTree(entry, CancellationToken.None);
-            }
+            work();
         }
-        catch (Exception e) when (DiskFailure.Is(e))
+        catch (Exception e) when (DiskFailure.Is(e) || e is OperationCanceledException)
         {
             LogNotSwept(name, e.Message);
         }
@@ -161,8 +200,16 @@ internal sealed partial class SharedEviction(
     {
         if (status.Kind != FileKind.Regular)
             return false;
-        using var file = folder.OpenRegular(name);
-        return file is not null && Libc.Lock(file, FileLock.Exclusive | FileLock.NonBlocking) != 0;
+        try
+        {
+            using var file = folder.OpenRegular(name);
+            return file is not null && Libc.Lock(file, FileLock.Exclusive | FileLock.NonBlocking) != 0;
+        }
+        catch (LibcException e) when (e.Number == LibcException.AccessDenied)
+        {
+            // It would stay for ever; and whoever holds it writes to it, or loses no more than its name.
+            return false;
+        }
     }
 
     // What who evicts has counted.

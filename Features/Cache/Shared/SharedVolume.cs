@@ -21,6 +21,9 @@ internal sealed class SharedVolume(string path)
     // Who reads a body says so at most once an hour: a file system's journal is written for it.
     private static readonly TimeSpan UseInterval = TimeSpan.FromHours(1);
 
+    // A disk that fails.
+    private const int InputOutput = 5;
+
     private ulong? _device;
 
     public string Path { get; } = path;
@@ -80,9 +83,8 @@ internal sealed class SharedVolume(string path)
             return null;
         var (_, accessed) = folder.UseOf(file);
         var isRecent = DateTimeOffset.UtcNow - accessed is var age && age >= TimeSpan.Zero && age < UseInterval;
-        // By the clock of the volume; where the file is another user's, it stays as it is.
         if (!isRecent)
-            _ = Libc.SetTimes(file, [0, Libc.Now, 0, Libc.Unchanged]);
+            _ = TryUse(file);
         return file;
     }
 
@@ -99,7 +101,7 @@ internal sealed class SharedVolume(string path)
     {
         using var folder = Open(Incoming);
         var name = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
-        return (name, folder.CreateNew(name, folder.Status().Permissions & 0x1A4 | 0x180));
+        return (name, folder.CreateNew(name, RightsOfFile(folder.Status().Permissions)));
     }
 
     /// <summary>Gives a complete body its name, in place of whatever had it.</summary>
@@ -143,6 +145,45 @@ internal sealed class SharedVolume(string path)
     {
         using var aside = Open(Aside);
         folder.Rename(digest.ToString(), aside, $"{digest}-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8))}");
+    }
+
+    /// <summary>Whether an error is the directory's word that it takes nothing, and not that of what somebody put in one place of it.</summary>
+    public bool Refuses(Exception error) => ((error as LibcException)?.Number ?? (error is UnauthorizedAccessException ? LibcException.AccessDenied : error.HResult)) switch
+    {
+        LibcException.ReadOnly or LibcException.NoSpace or LibcException.OverQuota or InputOutput => true,
+        LibcException.NotPermitted or LibcException.AccessDenied => !MayWrite(),
+        _ => false,
+    };
+
+    /// <summary>Says that a file of it is used, by the clock of the directory: by its owner, or by whoever may write to it.</summary>
+    /// <returns>False: neither is this process.</returns>
+    public static bool TryUse(SafeFileHandle file) =>
+        Libc.SetTimes(file, [0, Libc.Now, 0, Libc.Unchanged]) == 0 || Libc.SetTimes(file, [0, Libc.Now, 0, Libc.Now]) == 0;
+
+    // Whatever is written begins there.
+    private bool MayWrite()
+    {
+        try
+        {
+            using var root = Open();
+            using var incoming = root.TryOpen(Incoming);
+            return Libc.MayWriteInto((incoming ?? root).ProcPath);
+        }
+        catch (LibcException e)
+        {
+            return e.Number is not (LibcException.NotPermitted or LibcException.AccessDenied);
+        }
+        catch (VolumeAwayException)
+        {
+            return true;
+        }
+    }
+
+    // Of a file whose directory has these rights. In one where nobody removes what is another's, nobody writes to it either.
+    private static uint RightsOfFile(uint directory)
+    {
+        const uint Sticky = 0x200;
+        return ((directory & Sticky) == 0 ? directory & 0x1B6 : directory & 0x1A4) | 0x180;
     }
 
     // Opening a device can do something, and a link leads anywhere: looked at before and, as somebody may have been quicker, after.

@@ -28,10 +28,6 @@ internal sealed partial class VolumeAccess(SharedVolume volume, TimeProvider tim
 
     public bool IsWritable { get { lock (_lock) return _away is null && (_unwritable is null || time.GetTimestamp() >= _writeAfter); } }
 
-    /// <summary>Whether it is the directory that takes nothing, and not what somebody put in one place of it.</summary>
-    public static bool IsRefusal(LibcException error) => error.Number is LibcException.NotPermitted or LibcException.AccessDenied or LibcException.ReadOnly
-        or LibcException.NoSpace or LibcException.OverQuota;
-
     /// <summary>Does something with it that ends within <see cref="Limit"/>.</summary>
     /// <returns>Null where it could not be done; what comes too late is disposed.</returns>
     public async ValueTask<T?> TryAsync<T>(Func<SharedVolume, T?> work, CancellationToken cancel)
@@ -59,6 +55,11 @@ internal sealed partial class VolumeAccess(SharedVolume volume, TimeProvider tim
         catch (OperationCanceledException)
         {
         }
+        catch (Exception e)
+        {
+            // Whatever somebody may have put there: it costs no request its answer.
+            LogUnexpected(e);
+        }
 
         _ = working.ContinueWith(
             static late => (late.Result as IDisposable)?.Dispose(), CancellationToken.None,
@@ -83,10 +84,16 @@ internal sealed partial class VolumeAccess(SharedVolume volume, TimeProvider tim
         }
         catch (Exception e) when (DiskFailure.Is(e))
         {
-            if (e is LibcException error && !IsRefusal(error))
-                LogFailed(e.Message);
-            else
+            if (await Task.Run(() => volume.Refuses(e)))
                 Refused(e.Message);
+            else
+                LogFailed(e.Message);
+            return false;
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            // Whoever comes back here again and again does so also after what nobody thought of.
+            LogUnexpected(e);
             return false;
         }
 
@@ -171,4 +178,7 @@ internal sealed partial class VolumeAccess(SharedVolume volume, TimeProvider tim
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "shared cache failed {Reason}")]
     private partial void LogFailed(string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "shared cache failed in a way that is not foreseen")]
+    private partial void LogUnexpected(Exception error);
 }

@@ -5,6 +5,8 @@ namespace Discobot.Infrastructure.Native.Files;
 
 internal sealed partial class DirectoryHandle
 {
+    private const int MaxTries = 100;
+
     /// <summary>Opens a regular file for reading; a FIFO does not block and, like a link or a device, is refused.</summary>
     /// <returns>Null when there is no such entry.</returns>
     /// <exception cref="IOException">The entry is a link or no regular file.</exception>
@@ -23,13 +25,43 @@ internal sealed partial class DirectoryHandle
         throw new IOException($"{_name}/{name} is not a regular file");
     }
 
-    /// <summary>Opens a regular file of our own for reading and writing, making it, empty and root's, when it is missing.</summary>
+    /// <summary>Opens a regular file for reading and writing, making it, empty, ours and with exactly these rights, when it is missing.</summary>
     /// <exception cref="IOException">The entry is a link or no regular file; none of them is waited for.</exception>
     public SafeFileHandle OpenOrCreateFile(FileName name, uint permissions)
     {
-        var handle = Libc.OpenAt(_handle, name.Bytes, Libc.ReadWrite | Libc.Create | Libc.NoFollow | Libc.NonBlocking | Libc.CloseOnExec, permissions);
+        var existing = Libc.ReadWrite | Libc.NoFollow | Libc.NonBlocking | Libc.CloseOnExec;
+        // Of somebody who makes and removes it all the time one turn is seen.
+        for (var tries = 0; tries < MaxTries; tries++)
+        {
+            var made = Libc.OpenAt(_handle, name.Bytes, existing | Libc.Create | Libc.Exclusive, permissions);
+            if (!made.IsInvalid)
+            {
+                if (Libc.Chmod(made, permissions) == 0)
+                    return made;
+                using (made)
+                    throw LibcException.Last("chmod", $"{_name}/{name}");
+            }
+
+            var error = LibcException.Last("open", $"{_name}/{name}");
+            if (error.Number != LibcException.Exists)
+                throw error;
+            if (OpenFile(name, existing) is { } file)
+                return file;
+        }
+
+        throw new LibcException("open", $"{_name}/{name}", LibcException.WouldBlock);
+    }
+
+    // Null where it is gone.
+    private SafeFileHandle? OpenFile(FileName name, int flags)
+    {
+        var handle = Libc.OpenAt(_handle, name.Bytes, flags, 0);
         if (handle.IsInvalid)
-            throw LibcException.Last("open", $"{_name}/{name}");
+        {
+            var error = LibcException.Last("open", $"{_name}/{name}");
+            return error.Number == LibcException.NotFound ? null : throw error;
+        }
+
         if (Read(handle, "", Libc.EmptyPath) is { Kind: FileKind.Regular })
             return handle;
         handle.Dispose();

@@ -4,11 +4,15 @@ namespace Discobot.Infrastructure.Native.Files;
 
 internal sealed partial class DirectoryHandle
 {
+    // A tree may be deeper than a stack, and than there are descriptors: what is below so many levels is brought up before it is removed.
+    private const int DeepestRemoved = 32;
+
     /// <summary>The names in this directory, without <c>.</c> and <c>..</c>, as they were while it was read.</summary>
-    public List<FileName> Entries() => List().Names();
+    /// <param name="most">Where somebody else fills it: it is read no further when there are so many.</param>
+    public List<FileName> Entries(int most = int.MaxValue) => List(most).Names();
 
     /// <summary>This directory as it is while it is read.</summary>
-    public DirectoryListing List()
+    public DirectoryListing List(int most = int.MaxValue)
     {
         if (Libc.Seek(_handle, 0, 0) < 0)
             throw LibcException.Last("lseek", _name);
@@ -21,7 +25,7 @@ internal sealed partial class DirectoryHandle
                 var length = (int)Libc.GetDirectoryEntries(_handle, room, (nuint)room.Length);
                 if (length < 0)
                     throw LibcException.Last("getdents64", _name);
-                if (length == 0)
+                if (length == 0 || listing.Count >= most)
                     return listing;
                 listing.Add(room.AsSpan(0, length));
             }
@@ -66,24 +70,60 @@ internal sealed partial class DirectoryHandle
             throw error;
     }
 
-    /// <summary>Removes an entry and everything below it, stopping at links and at other file systems.</summary>
+    /// <summary>Removes an entry and everything below it, however deep, stopping at links and at other file systems.</summary>
     public void RemoveTree(FileName name, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         if (Status(name) is not { } status)
             return;
-        if (status.Kind == FileKind.Directory && OpenChild(name) is { } directory)
+        if (status.Kind == FileKind.Directory && OpenToRemove(name) is { } top)
         {
-            using (directory)
+            using (top)
             {
-                if (directory.Status().Device != Status().Device)
-                    throw new IOException($"{directory} is mounted: not removed");
-                foreach (var entry in directory.Entries())
-                    directory.RemoveTree(entry, cancellationToken);
+                while (top.Empty(top, DeepestRemoved, cancellationToken))
+                {
+                }
             }
         }
 
         Remove(name);
+    }
+
+    // True where something was brought up into the top, which has to be emptied again then.
+    private bool Empty(DirectoryHandle top, int levels, CancellationToken cancellationToken)
+    {
+        var isAgain = false;
+        foreach (var name in Entries())
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (Status(name) is { Kind: FileKind.Directory } && OpenToRemove(name) is { } directory)
+            {
+                using (directory)
+                {
+                    if (levels == 0)
+                    {
+                        Rename(name, top, $".discobot-{Guid.NewGuid():N}");
+                        isAgain = true;
+                        continue;
+                    }
+
+                    isAgain |= directory.Empty(top, levels - 1, cancellationToken);
+                }
+            }
+
+            Remove(name);
+        }
+
+        return isAgain;
+    }
+
+    private DirectoryHandle? OpenToRemove(FileName name)
+    {
+        var directory = OpenChild(name);
+        if (directory is null || directory.Status().Device == Status().Device)
+            return directory;
+        using (directory)
+            throw new IOException($"{directory} is mounted: not removed");
     }
 
     /// <summary>Gives everything below this directory, and last itself, to somebody; links themselves, never their targets, and no file

@@ -43,7 +43,7 @@ internal sealed partial class DirectoryHandle
     {
         const uint BasicStats = 0x7FF;
         if (Libc.StatX(handle, name.Bytes, flags, BasicStats, out var buffer) == 0)
-            return (FileStatus.From(buffer), DateTimeOffset.FromUnixTimeSeconds(Math.Clamp(buffer.AccessedSeconds, 0, int.MaxValue)).AddTicks(buffer.AccessedNanoseconds / 100));
+            return (FileStatus.From(buffer), FileStatus.TimeOf(buffer.AccessedSeconds, buffer.AccessedNanoseconds));
         var error = LibcException.Last("stat", $"{_name}/{name}");
         return error.Number == LibcException.NotFound ? null : throw error;
     }

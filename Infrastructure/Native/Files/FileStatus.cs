@@ -30,6 +30,9 @@ internal enum FileKind
 internal readonly record struct FileStatus(
     FileKind Kind, uint Permissions, Owner Owner, long Size, ulong Device, ulong Inode, DateTimeOffset Modified, uint Links, ulong Mount)
 {
+    private static readonly long FirstSecond = DateTimeOffset.MinValue.ToUnixTimeSeconds();
+    private static readonly long LastSecond = DateTimeOffset.MaxValue.ToUnixTimeSeconds();
+
     /// <summary>The same for every path that leads there.</summary>
     public (ulong Device, ulong Inode) Identity => (Device, Inode);
 
@@ -46,7 +49,13 @@ internal readonly record struct FileStatus(
         (long)buffer.Size,
         ((ulong)buffer.DeviceMajor << 32) | buffer.DeviceMinor,
         buffer.Inode,
-        DateTimeOffset.FromUnixTimeSeconds(buffer.ModifiedSeconds).AddTicks(buffer.ModifiedNanoseconds / 100),
+        TimeOf(buffer.ModifiedSeconds, buffer.ModifiedNanoseconds),
         buffer.Links,
         buffer.Mount);
+
+    /// <summary>A time of a file, which its owner may set to any number: what no calendar has is the first or the last time that ours has.</summary>
+    public static DateTimeOffset TimeOf(long seconds, uint nanoseconds) =>
+        seconds < FirstSecond ? DateTimeOffset.MinValue
+        : seconds > LastSecond ? DateTimeOffset.MaxValue
+        : DateTimeOffset.FromUnixTimeSeconds(seconds).AddTicks(Math.Min(nanoseconds, 999_999_999) / 100);
 }
