@@ -25,6 +25,8 @@ say "compiling the static executable for $machine (about two minutes on two core
 log=artifacts/binary.log out=artifacts/native
 [ $# = 0 ] || { log=artifacts/binary-$machine.log out=artifacts/release/$machine; }
 mkdir -p artifacts
+# Symbols of an earlier build (DISCOBOT_SYMBOLS=1) are none of this one.
+rm -f "$out/discobot.dbg"
 # What CMake compiles of OpenSSL's shim knows no path of this machine either; the linker hashes its symbols into the build ID.
 export CFLAGS="-ffile-prefix-map=$PWD=/_ -ffile-prefix-map=${NUGET_PACKAGES:-$HOME/.nuget/packages}=/_packages"
 # The analyzers are for `make check`. objcopy by name: the symbol step fails with llvm-objcopy. No PIE: a static executable has nobody to relocate it.

@@ -57,7 +57,7 @@ public sealed class CanaryProcessTests : IDisposable
             mkdir -p $1/etc/discobot; echo '198.51.100.7 own.test other.test' >> $1/etc/hosts
             cat > $1/etc/discobot/policy.yaml << 'END'
             egress: {mode: enforce}
-            allowlist: {enabled: true, allow_private: true, domains: [own.test, other.test]}
+            allowlist: {enabled: true, domains: [own.test, other.test], ips: [198.51.100.7]}
             secrets: {canary: {value: "env:TOKEN", hosts: [own.test], in: [header, basic, query], env: TOKEN, allow_plaintext: true}}
             END
             """);

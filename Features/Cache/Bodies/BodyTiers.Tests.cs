@@ -32,7 +32,7 @@ public sealed class BodyTiersTests
             return new TierBody(Stream.Null, text.Length, this);
         }
 
-        public void Offer(Hash256 digest, string path, long length)
+        public void Offer(Hash256 digest, string path, long length, bool fromNear)
         {
         }
     }

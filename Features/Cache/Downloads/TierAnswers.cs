@@ -41,11 +41,11 @@ internal sealed class TierAnswers(BodyTiers tiers, DigestProof proof, SharedDown
         if (body.Length > request.Options.MaxSize)
             return null;
         var target = request.Target;
-        var word = await proof.AskAsync(
-            new(target, request.Client, digest, body.Length, method => Question(request, method),
-                // What a manifest is, it says itself, and this one has not been read yet.
-                () => target.Kind == BodyKind.Manifest ? null : [new("Content-Type", "application/octet-stream")]) { HasOtherLength = body.Disputed },
-            cancel);
+        var question = new ProofQuestion(
+            target, request.Client, digest, body.Length, method => Question(request, method),
+            // What a manifest is, it says itself, and this one has not been read yet.
+            () => target.Kind == BodyKind.Manifest ? null : [new("Content-Type", "application/octet-stream")]);
+        var word = await proof.AskAsync(question with { HasOtherLength = body.Disputed }, cancel);
         if (word is not { MayBeStored: true })
             return null;
         var response = new HttpResponseMessage(HttpStatusCode.OK) { Content = new StreamContent(body.Content) };

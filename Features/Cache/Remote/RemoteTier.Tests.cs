@@ -112,7 +112,14 @@ public sealed class RemoteTierTests : IAsyncLifetime
         _s3.Put(body, stored: [.. body[..^1], (byte)(body[^1] ^ 1)]);
         var stage = await StartAsync(body);
         using (var broken = await stage.GetAsync(stage.Blob(body)))
-            await Assert.ThrowsAnyAsync<Exception>(() => broken.Content.ReadAsByteArrayAsync());
+        {
+            // All of it may have come before the head was sent.
+            if (broken.IsSuccessStatusCode)
+                await Assert.ThrowsAnyAsync<Exception>(() => broken.Content.ReadAsByteArrayAsync());
+            else
+                Assert.Equal(HttpStatusCode.BadGateway, broken.StatusCode);
+        }
+
         Assert.Equal((1, 0), (stage.Remote.Wrong, stage.Stats.Entries));
         await stage.ExpectAsync("MISS", body);
         await Eventually.TrueAsync(() => Task.FromResult(stage.Remote.Uploads == 1));
@@ -184,7 +191,7 @@ public sealed class RemoteTierTests : IAsyncLifetime
         // What a response does when it is disposed.
         await pipe.Writer.CompleteAsync(new IOException("gone"));
         await Assert.ThrowsAsync<RemoteException>(async () => await reading);
-        await Assert.ThrowsAsync<RemoteException>(async () => await body.ReadAsync(new byte[10]));
+        await Assert.ThrowsAsync<RemoteException>(async () => await body.ReadExactlyAsync(new byte[10]));
     }
 
     [Fact]

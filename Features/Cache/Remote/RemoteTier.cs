@@ -119,8 +119,10 @@ internal sealed partial class RemoteTier(
         stats.Add(RemoteCount.BytesRead, found.Length);
         if (found.Modified is { } modified && time.GetUtcNow() - modified > RefreshedAfter)
             uploads.Refresh(digest, found.Length);
-        return new TierBody(new RemoteBody(found, content, begun.AsMemory(0, read), breaker, time,
-            (failure, waited, reason) => Failed(digest, failure, waited, reason), (waited, bytes) => Tell(breaker.Slowed(waited, bytes), "it sends too slowly")), found.Length, this) { Wrong = () => Wrong(digest), Disputed = () => Wrong(digest) };
+        var body = new RemoteBody(
+            found, content, begun.AsMemory(0, read), breaker, time, (failure, waited, reason) => Failed(digest, failure, waited, reason),
+            (waited, bytes) => Tell(breaker.Slowed(waited, bytes), "it sends too slowly"));
+        return new TierBody(body, found.Length, this) { Wrong = () => Wrong(digest), Disputed = () => Wrong(digest) };
     }
 
     // It is not asked for that body again, and is given the right one when there is one.

@@ -67,7 +67,15 @@ public sealed class SharedBodiesTests : IAsyncLifetime
         using (var file = File.OpenHandle(_containers.FileOf(body), FileMode.Open, FileAccess.Write))
             RandomAccess.Write(file, [(byte)(body[size / 2] ^ 1)], size / 2);
         if (breaksOff)
-            await Assert.ThrowsAnyAsync<HttpRequestException>(() => _containers.ExpectAsync(1, "HIT", body));
+        {
+            using var broken = await _containers.All[1].GetAsync(_containers.First.Blob(body));
+            // All of it may have been read before the head was sent.
+            if (broken.IsSuccessStatusCode)
+                await Assert.ThrowsAnyAsync<HttpRequestException>(() => broken.Content.ReadAsByteArrayAsync());
+            else
+                Assert.Equal(HttpStatusCode.BadGateway, broken.StatusCode);
+        }
+
         await _containers.ExpectAsync(1, "MISS", body);
         await CacheStage.EventuallyAsync(() => Directory.GetFiles(Path.Join(_containers.Shared, "aside")).Length == 1);
         Assert.Equal((1, 1), (_containers.Stats(1).Wrong, Directory.GetFiles(Path.Join(_containers.Shared, "aside"), TemporaryCache.HexOf(body) + "-*").Length));
@@ -85,7 +93,10 @@ public sealed class SharedBodiesTests : IAsyncLifetime
         {
             await _containers.ExpectAsync(0, "MISS", body);
             await _containers.PlacedAsync(body);
-            await File.WriteAllBytesAsync(_containers.FileOf(body), TemporaryCache.Body(1000));
+            // In one step: a copy that comes late leaves a file of this length as it is.
+            var other = Path.Join(_containers.Shared, "other");
+            await File.WriteAllBytesAsync(other, TemporaryCache.Body(1000));
+            File.Move(other, _containers.FileOf(body), overwrite: true);
         }
 
         foreach (var body in bodies)
@@ -184,13 +195,13 @@ public sealed class SharedBodiesTests : IAsyncLifetime
             await process.WaitForExitAsync();
         access.Refused("full");
         for (var i = 0; i < 1000; i++)
-            bodies.Offer(Hash256.Of($"{i}"), source, 1);
+            bodies.Offer(Hash256.Of($"{i}"), source, 1, fromNear: false);
         access.Written();
         // The two that are copied at a time wait for whoever writes to it.
         for (var i = 0; i < 2; i++)
-            bodies.Offer(Hash256.Of($"fifo {i}"), fifo, 0);
+            bodies.Offer(Hash256.Of($"fifo {i}"), fifo, 0, fromNear: false);
         for (var i = 0; i < 1000; i++)
-            bodies.Offer(Hash256.Of($"{i}"), source, 1);
+            bodies.Offer(Hash256.Of($"{i}"), source, 1, fromNear: false);
         await using (new FileStream(fifo, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
             await CacheStage.EventuallyAsync(() => counters.Show("", null, false, 0).Placed >= 256);
         await CacheStage.EventuallyAsync(() => Directory.GetFiles(Path.Join(directory, "incoming")).Length == 0);

@@ -8,11 +8,6 @@ namespace Discobot.Features.Egress.Nftables;
 /// <summary>One rule: conditions that must all hold, then what happens. Reads like the line that <c>nft list ruleset</c> prints for it.</summary>
 internal sealed class NftRule
 {
-    private const uint Register = 1;
-    private const uint Equal = 0;
-    private const uint Different = 1;
-    private const uint NetworkHeader = 1;
-    private const uint TransportHeader = 2;
     private const uint InterfaceByNumber = 1;
     private const uint InterfaceByName = 2;
     private const uint AddressType = 3;
@@ -20,79 +15,71 @@ internal sealed class NftRule
     // LOOPBACK_IFINDEX, in every network; its name is not for ever.
     private const uint Loopback = 1;
 
-    // NFTA_FIB_F_: what is looked up in the routes.
-    private const uint BySource = 1;
-    private const uint ByDestination = 2;
-    private const uint ByArrival = 8;
     private const byte IPv4 = 2;
     private const byte IPv6 = 10;
 
-    private readonly List<Action<NftWriter>> _expressions = [];
+    private readonly NftExpressions _expressions = new();
     private string? _comment;
 
     /// <summary>Writes NFTA_RULE_EXPRESSIONS, and the comment where there is one.</summary>
     public void Write(NftWriter w)
     {
-        w.Nest(4, w =>
-        {
-            foreach (var expression in _expressions)
-                w.Nest(1, expression);
-        });
+        _expressions.Write(w);
         if (_comment is not null)
             w.Bytes(7, [0, (byte)(_comment.Length + 1), .. Encoding.ASCII.GetBytes(_comment), 0]);
     }
 
     /// <summary>Packets of a socket of this user. Packets that belong to no socket, such as the kernel's own, are nobody's.</summary>
-    public NftRule OfUser(uint uid) => Meta(10).Is(BitConverter.GetBytes(uid));
+    public NftRule OfUser(uint uid) => With(_expressions.Meta(10).Is(BitConverter.GetBytes(uid)));
 
     /// <summary>Packets of a socket of somebody else. Those of nobody are not.</summary>
-    public NftRule OfAnotherUser(uint uid) => Meta(10).IsNot(BitConverter.GetBytes(uid));
+    public NftRule OfAnotherUser(uint uid) => With(_expressions.Meta(10).IsNot(BitConverter.GetBytes(uid)));
 
     /// <summary>Leaving by this interface; with a star at the end, by any whose name begins so.</summary>
-    public NftRule LeavingBy(string name) => Meta(7).Is(InterfaceName(name));
+    public NftRule LeavingBy(string name) => With(_expressions.Meta(7).Is(InterfaceName(name)));
 
     /// <summary>Having arrived by this interface; a star as above.</summary>
-    public NftRule ArrivedBy(string name) => Meta(6).Is(InterfaceName(name));
+    public NftRule ArrivedBy(string name) => With(_expressions.Meta(6).Is(InterfaceName(name)));
 
     /// <summary>Leaving by the loopback interface.</summary>
-    public NftRule LeavingByLoopback() => Meta(5).Is(BitConverter.GetBytes(Loopback));
+    public NftRule LeavingByLoopback() => With(_expressions.Meta(5).Is(BitConverter.GetBytes(Loopback)));
 
     /// <summary>Having arrived by the loopback interface.</summary>
-    public NftRule ArrivedByLoopback() => Meta(4).Is(BitConverter.GetBytes(Loopback));
+    public NftRule ArrivedByLoopback() => With(_expressions.Meta(4).Is(BitConverter.GetBytes(Loopback)));
 
     /// <summary>Leaving by an interface of this name, a star as above, that is a bridge (NFT_META_OIFKIND), and none of these by their numbers.</summary>
-    public NftRule LeavingByBridge(string name, IEnumerable<uint> except) => LeavingBy(name).Meta(27).Is(InterfaceName("bridge")).IsNone(5, except);
+    public NftRule LeavingByBridge(string name, IEnumerable<uint> except) => LeavingBy(name).With(_expressions.Meta(27).Is(InterfaceName("bridge")).IsNone(5, except));
 
     /// <summary>The same of the one that it arrived by.</summary>
-    public NftRule ArrivedByBridge(string name, IEnumerable<uint> except) => ArrivedBy(name).ArrivedByBridge().IsNone(4, except);
+    public NftRule ArrivedByBridge(string name, IEnumerable<uint> except) => ArrivedBy(name).ArrivedByBridge().With(_expressions.IsNone(4, except));
 
     /// <summary>Having arrived by a bridge, whatever its name is (NFT_META_IIFKIND).</summary>
-    public NftRule ArrivedByBridge() => Meta(26).Is(InterfaceName("bridge"));
+    public NftRule ArrivedByBridge() => With(_expressions.Meta(26).Is(InterfaceName("bridge")));
 
     /// <summary>To what the routes lead by this interface, a star as above, and by none of these by their numbers. For packets that are not routed yet, of
     /// which the kernel does not tell what kind of interface that is.</summary>
     public NftRule RoutedBy(string name, IEnumerable<uint> except)
     {
-        Fib(InterfaceByName).Is(InterfaceName(name));
+        _expressions.Fib(InterfaceByName).Is(InterfaceName(name));
         foreach (var index in except)
-            Fib(InterfaceByNumber).IsNot(BitConverter.GetBytes(index));
+            _expressions.Fib(InterfaceByNumber).IsNot(BitConverter.GetBytes(index));
         return this;
     }
 
     /// <summary>The same by the loopback interface.</summary>
-    public NftRule RoutedByLoopback() => Fib(InterfaceByNumber).Is(BitConverter.GetBytes(Loopback));
+    public NftRule RoutedByLoopback() => With(_expressions.Fib(InterfaceByNumber).Is(BitConverter.GetBytes(Loopback)));
 
     /// <summary>Of IPv4, or of IPv6.</summary>
-    public NftRule OfFamily(AddressFamily family) => Meta(15).Is([family == AddressFamily.InterNetwork ? IPv4 : IPv6]);
+    public NftRule OfFamily(AddressFamily family) => With(_expressions.Meta(15).Is([family == AddressFamily.InterNetwork ? IPv4 : IPv6]));
 
-    public NftRule Tcp() => Meta(16).Is([6]);
+    public NftRule Tcp() => With(_expressions.Meta(16).Is([6]));
 
-    public NftRule Udp() => Meta(16).Is([17]);
+    public NftRule Udp() => With(_expressions.Meta(16).Is([17]));
 
     /// <summary>The control messages of a family.</summary>
-    public NftRule Icmp(AddressFamily family) => Meta(16).Is([family == AddressFamily.InterNetwork ? (byte)1 : (byte)58]);
+    public NftRule Icmp(AddressFamily family) => With(_expressions.Meta(16).Is([family == AddressFamily.InterNetwork ? (byte)1 : (byte)58]));
 
-    public NftRule IcmpV6(byte type) => Meta(16).Is([58]).Payload(TransportHeader, 0, 1).Is([type]);
+    public NftRule IcmpV6(byte type) => With(_expressions.Meta(16).Is([58]).Transport(0, 1).Is([type]));
 
     public NftRule ToPort(ushort port) => Port(2, port);
 
@@ -108,77 +95,46 @@ internal sealed class NftRule
     public NftRule ToThroughElsewhere(IPNetwork network)
     {
         var isV4 = network.BaseAddress.AddressFamily == AddressFamily.InterNetwork;
-        To(network).Add("rt", w =>
-        {
-            w.Number(1, Register);
-            w.Number(2, isV4 ? 1u : 2u);
-        });
-        return Mask(network.PrefixLength, isV4 ? 4 : 16).IsNot(network.BaseAddress.GetAddressBytes());
+        return To(network).With(_expressions.NextHop(isV4).Prefix(network.PrefixLength, isV4 ? 4 : 16).IsNot(network.BaseAddress.GetAddressBytes()));
     }
 
     /// <summary>To one of this machine's own addresses (RTN_LOCAL).</summary>
-    public NftRule ToThisMachine() => Fib(AddressType).Is(BitConverter.GetBytes(2u));
+    public NftRule ToThisMachine() => With(_expressions.Fib(AddressType).Is(BitConverter.GetBytes(2u)));
 
     /// <summary>From an address that is none of this machine's own (RTN_LOCAL).</summary>
-    public NftRule FromElsewhere() => Fib(AddressType, BySource).IsNot(BitConverter.GetBytes(2u));
+    public NftRule FromElsewhere() => With(_expressions.Fib(AddressType, NftExpressions.BySource).IsNot(BitConverter.GetBytes(2u)));
 
     /// <summary>From an address to which no route leads by the interface that it arrived by (RFC 3704). For packets that are not routed yet.</summary>
-    public NftRule FromAnotherSide() => Fib(InterfaceByNumber, BySource | ByArrival).Is(BitConverter.GetBytes(0u));
+    public NftRule FromAnotherSide() => With(_expressions.Fib(InterfaceByNumber, NftExpressions.BySource | NftExpressions.ByArrival).Is(BitConverter.GetBytes(0u)));
 
     /// <summary>To one address of another machine, whether a route leads there or not: none of our own, no broadcast, no group of neighbours
     /// (RTN_LOCAL, RTN_BROADCAST, RTN_ANYCAST, RTN_MULTICAST).</summary>
-    public NftRule ToElsewhere() => Fib(AddressType).IsNot(BitConverter.GetBytes(2u)).IsNot(BitConverter.GetBytes(3u)).IsNot(BitConverter.GetBytes(4u)).IsNot(BitConverter.GetBytes(5u));
+    public NftRule ToElsewhere() => With(_expressions.Fib(AddressType).IsNot(BitConverter.GetBytes(2u)).IsNot(BitConverter.GetBytes(3u)).IsNot(BitConverter.GetBytes(4u)).IsNot(BitConverter.GetBytes(5u)));
 
     /// <summary>Answers within a connection that somebody else opened.</summary>
-    public NftRule Answering() => Connection(1).Is([1]);
+    public NftRule Answering() => With(_expressions.Connection(1).Is([1]));
 
     /// <summary>In a connection whose destination was changed (IPS_DST_NAT).</summary>
-    public NftRule Redirected() => Connection(2).And(0x20);
+    public NftRule Redirected() => With(_expressions.Connection(2).HasBit(0x20));
 
     /// <summary>In the direction of who opened the connection.</summary>
-    public NftRule Asking() => Connection(1).Is([0]);
+    public NftRule Asking() => With(_expressions.Connection(1).Is([0]));
 
     /// <summary>In a connection that has this mark.</summary>
-    public NftRule Marked(uint mark) => Connection(3).Is(BitConverter.GetBytes(mark));
+    public NftRule Marked(uint mark) => With(_expressions.Connection(3).Is(BitConverter.GetBytes(mark)));
 
     /// <summary>The first packet of a connection (NF_CT_STATE_BIT of IP_CT_NEW).</summary>
-    public NftRule Beginning() => Connection(0).And(8);
+    public NftRule Beginning() => With(_expressions.Connection(0).HasBit(8));
 
     /// <summary>Adds destination and port to a set, whose keys they are. What comes behind it in the rule is for those that could be added.</summary>
-    public NftRule RememberDestination(NftSet set, AddressFamily family)
-    {
-        // Registers of four bytes each, from the first on (NFT_REG32_00).
-        const uint First = 8;
-        var isV4 = family == AddressFamily.InterNetwork;
-        Payload(NetworkHeader, isV4 ? 16u : 24u, isV4 ? 4u : 16u, First);
-        Payload(TransportHeader, 2, 2, First + (isV4 ? 1u : 4u));
-        return Add("dynset", w =>
-        {
-            w.Text(1, set.Name);
-            w.Number(2, set.Id);
-            w.Number(3, 0);
-            w.Number(4, First);
-        });
-    }
+    public NftRule RememberDestination(NftSet set, AddressFamily family) => With(_expressions.AddDestination(set, family == AddressFamily.InterNetwork));
 
     /// <summary>The connection has this mark from here on.</summary>
-    public NftRule Mark(uint mark)
-    {
-        Add("immediate", w =>
-        {
-            w.Number(1, Register);
-            w.Nest(2, w => w.Bytes(1, BitConverter.GetBytes(mark)));
-        });
-        return Add("ct", static w =>
-        {
-            w.Number(2, 3);
-            w.Number(4, Register);
-        });
-    }
+    public NftRule Mark(uint mark) => With(_expressions.Mark(mark));
 
-    public NftRule Count() => Add("counter", static _ => { });
+    public NftRule Count() => With(_expressions.Count());
 
-    public NftRule Accept() => Verdict(1);
+    public NftRule Accept() => With(_expressions.Verdict(1));
 
     /// <summary>Counted and dropped, where nothing can be refused any more.</summary>
     /// <param name="kind">As for <see cref="Refuse"/>.</param>
@@ -189,14 +145,10 @@ internal sealed class NftRule
     }
 
     /// <summary>Dropped, and nothing is told of it.</summary>
-    public NftRule Drop() => Verdict(0);
+    public NftRule Drop() => With(_expressions.Verdict(0));
 
     /// <summary>Refused at once with an ICMP message that says "administratively prohibited", so that programs do not wait.</summary>
-    public NftRule Reject() => Add("reject", static w =>
-    {
-        w.Number(1, 2);
-        w.Bytes(2, [3]);
-    });
+    public NftRule Reject() => With(_expressions.Reject());
 
     /// <summary>Counted and refused.</summary>
     /// <param name="kind">What it is counted as (<see cref="RefusedPackets"/>).</param>
@@ -211,45 +163,15 @@ internal sealed class NftRule
     public NftRule Reset(string kind)
     {
         _comment = RefusedPackets.Comment + kind;
-        return Tcp().Count().Add("reject", static w => w.Number(1, 1));
+        return Tcp().Count().With(_expressions.Reset());
     }
 
     /// <summary>To the loopback address, at this port.</summary>
-    public NftRule Redirect(ushort port)
-    {
-        var bytes = new byte[2];
-        BinaryPrimitives.WriteUInt16BigEndian(bytes, port);
-        Add("immediate", w =>
-        {
-            w.Number(1, Register);
-            w.Nest(2, w => w.Bytes(1, bytes));
-        });
-        return Add("redir", static w => w.Number(1, Register));
-    }
+    public NftRule Redirect(ushort port) => With(_expressions.Redirect(NetworkOrder(port)));
 
     /// <summary>To this address, at this port.</summary>
     public NftRule Redirect(IPEndPoint to)
-    {
-        var port = new byte[2];
-        BinaryPrimitives.WriteUInt16BigEndian(port, (ushort)to.Port);
-        const uint AddressRegister = 2;
-        foreach (var (register, value) in new[] { (Register, port), (AddressRegister, to.Address.GetAddressBytes()) })
-        {
-            Add("immediate", w =>
-            {
-                w.Number(1, register);
-                w.Nest(2, w => w.Bytes(1, value));
-            });
-        }
-
-        return Add("nat", w =>
-        {
-            w.Number(1, 1);
-            w.Number(2, to.AddressFamily == AddressFamily.InterNetwork ? IPv4 : IPv6);
-            w.Number(3, AddressRegister);
-            w.Number(5, Register);
-        });
-    }
+        => With(_expressions.Redirect(to.AddressFamily == AddressFamily.InterNetwork ? IPv4 : IPv6, to.Address.GetAddressBytes(), NetworkOrder((ushort)to.Port)));
 
     // IFNAMSIZ is 16: a whole name is compared with the zeros behind it, a beginning without.
     private static byte[] InterfaceName(string name)
@@ -261,111 +183,26 @@ internal sealed class NftRule
         return bytes;
     }
 
-    private NftRule IsNone(uint key, IEnumerable<uint> numbers)
-    {
-        foreach (var number in numbers)
-            Meta(key).IsNot(BitConverter.GetBytes(number));
-        return this;
-    }
-
-    private NftRule Meta(uint key) => Add("meta", w =>
-    {
-        w.Number(2, key);
-        w.Number(1, Register);
-    });
-
-    private NftRule Payload(uint from, uint offset, uint length, uint register = Register) => Add("payload", w =>
-    {
-        w.Number(1, register);
-        w.Number(2, from);
-        w.Number(3, offset);
-        w.Number(4, length);
-    });
-
-    private NftRule Mask(int prefix, int size)
-    {
-        var mask = new byte[size];
-        for (var bit = 0; bit < prefix; bit++)
-            mask[bit / 8] |= (byte)(0x80 >> bit % 8);
-        return Add("bitwise", w =>
-        {
-            w.Number(1, Register);
-            w.Number(2, Register);
-            w.Number(3, (uint)size);
-            w.Nest(4, w => w.Bytes(1, mask));
-            w.Nest(5, w => w.Bytes(1, new byte[size]));
-        });
-    }
-
-    private NftRule Fib(uint result, uint lookup = ByDestination) => Add("fib", w =>
-    {
-        w.Number(1, Register);
-        w.Number(2, result);
-        w.Number(3, lookup);
-    });
-
-    private NftRule Port(uint offset, ushort port)
+    private static byte[] NetworkOrder(ushort port)
     {
         var bytes = new byte[2];
         BinaryPrimitives.WriteUInt16BigEndian(bytes, port);
-        return Payload(TransportHeader, offset, 2).Is(bytes);
+        return bytes;
     }
+
+    private NftRule Port(uint offset, ushort port) => With(_expressions.Transport(offset, 2).Is(NetworkOrder(port)));
 
     private NftRule AddressAt(IPNetwork network, uint offsetV4, uint offsetV6)
     {
         var isV4 = network.BaseAddress.AddressFamily == AddressFamily.InterNetwork;
         OfFamily(network.BaseAddress.AddressFamily);
         var size = isV4 ? 4u : 16u;
-        Payload(NetworkHeader, isV4 ? offsetV4 : offsetV6, size);
+        _expressions.Network(isV4 ? offsetV4 : offsetV6, size);
         if (network.PrefixLength < size * 8)
-            Mask(network.PrefixLength, (int)size);
-        return Is(network.BaseAddress.GetAddressBytes());
+            _expressions.Prefix(network.PrefixLength, (int)size);
+        return With(_expressions.Is(network.BaseAddress.GetAddressBytes()));
     }
 
-    private NftRule Connection(uint key) => Add("ct", w =>
-    {
-        w.Number(1, Register);
-        w.Number(2, key);
-    });
-
-    // A number of the machine's own order that has this bit set.
-    private NftRule And(uint bit)
-    {
-        Add("bitwise", w =>
-        {
-            w.Number(1, Register);
-            w.Number(2, Register);
-            w.Number(3, 4);
-            w.Nest(4, w => w.Bytes(1, BitConverter.GetBytes(bit)));
-            w.Nest(5, w => w.Bytes(1, new byte[4]));
-        });
-        return Is(BitConverter.GetBytes(bit));
-    }
-
-    private NftRule Is(byte[] value) => Compare(Equal, value);
-
-    private NftRule IsNot(byte[] value) => Compare(Different, value);
-
-    private NftRule Compare(uint how, byte[] value) => Add("cmp", w =>
-    {
-        w.Number(1, Register);
-        w.Number(2, how);
-        w.Nest(3, w => w.Bytes(1, value));
-    });
-
-    private NftRule Verdict(uint code) => Add("immediate", w =>
-    {
-        w.Number(1, 0);
-        w.Nest(2, w => w.Nest(2, w => w.Number(1, code)));
-    });
-
-    private NftRule Add(string name, Action<NftWriter> data)
-    {
-        _expressions.Add(w =>
-        {
-            w.Text(1, name);
-            w.Nest(2, data);
-        });
-        return this;
-    }
+    // The expressions are this rule's own, and are in it already.
+    private NftRule With(NftExpressions _) => this;
 }

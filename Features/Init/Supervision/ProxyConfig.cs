@@ -54,8 +54,8 @@ internal sealed class ProxyConfig(Container container)
     {
         if (commands.Select(command => command[0]).FirstOrDefault(program => !container.IsRootsAlone(program)) is { } program)
         {
-            throw new StartupException($"{program}, which is to say what a secret is (secrets.NAME.command), could be changed by the agent, or anybody but root, and would be run as the proxy's user: "
-                + "let it and all directories above it belong to root, with nobody else writing to them, in no home") { IsFatal = true };
+            var reason = $"{program}, which is to say what a secret is (secrets.NAME.command), could be changed by the agent, or anybody but root, and would be run as the proxy's user";
+            throw new StartupException($"{reason}: let it and all directories above it belong to root, with nobody else writing to them, in no home") { IsFatal = true };
         }
 
         var files = commands.SelectMany(command => command.Skip(1)).Where(word => word.StartsWith('/') && File.Exists(word) && !container.IsRootsAlone(word)).Distinct().ToList();
