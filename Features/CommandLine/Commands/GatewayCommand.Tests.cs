@@ -157,7 +157,7 @@ public sealed class GatewayCommandTests : IDisposable
         await _network.StartAsync(options: ["--routed", "--egress", "enforce"], isRouted: true, forwards: true,
             under: ["sh", "-c", "\"$@\"; until [ -e \"$0\" ]; do sleep 0.05; done; \"$@\"", _network.At("again")]);
         Assert.Equal("hello allowed.test\n", await _network.AsAgentAsync("curl -sS -m 9 http://allowed.test/"));
-        Assert.Equal("", await _network.AsGatewayAsync("pkill -KILL -x discobot; while pgrep -x discobot; do sleep 0.05; done"));
+        Assert.Equal("", await _network.AsGatewayAsync("pkill -KILL -x discobot; while pgrep -x discobot >/dev/null; do sleep 0.05; done"));
         // Before Linux 6.9 no table outlives who has set it.
         if (Environment.OSVersion.Version >= new Version(6, 9))
         {
