@@ -40,12 +40,11 @@ public sealed class InterruptionTests
     [Theory, MemberData(nameof(Copies))]
     public async Task A_start_killed_in_the_middle_of_a_copy_is_repaired_by_the_next(Distro distro, string step)
     {
-        const long Size = 3L << 30;
+        const int Files = 100_000;
         await using var container = new SessionContainer(distro);
-        var source = step == "home" ? "/home/discobot/large" : "/.workspace/large";
-        container.Prepare($"mkdir -p /.workspace; truncate -s {Size} {source}; echo end >> {source}");
+        container.Prepare(Many(step == "home" ? "/home/discobot/many" : "/.workspace/many", Files) + "; echo end > 7");
         container.Environment["WORKSPACE_PATH"] = "/.workspace";
-        container.AgentSays($"f={(step == "home" ? "~/large" : "large")}; stat -c %s $f; tail -c 4 $f");
+        container.AgentSays($"cd {(step == "home" ? "~/many" : "many")}; ls | wc -l; cat 7");
         await container.StartAsync();
         await container.SeeAsync(step == "home" ? "data directories completed" : "copying it");
         await container.SendAsync("KILL");
@@ -53,22 +52,24 @@ public sealed class InterruptionTests
         Assert.DoesNotContain(step == "home" ? "base home completed" : "workspace completed", await container.OutputAsync(), StringComparison.Ordinal);
 
         Assert.Equal(0, await container.RunAsync(TimeSpan.FromMinutes(4)));
-        Assert.Contains($"{Size + 4}\nend\n", await container.OutputAsync(), StringComparison.Ordinal);
+        Assert.Contains($"{Files}\nend\n", await container.OutputAsync(), StringComparison.Ordinal);
     }
 
     public static TheoryData<Distro, string> Copies() => new() { { Distro.Debian, "home" }, { Distro.Alpine, "copy" } };
+
+    private static string Many(string directory, int files) => $"mkdir -p {directory}; cd {directory}; seq {files} | xargs touch";
 
     private static void Slow(SessionContainer container, string step)
     {
         const string Wait = "echo step runs >&2; echo step runs; sleep 1000";
         switch (step)
         {
-            // More than can be written before the signal comes.
+            // More than can be made before the signal comes.
             case "home":
-                container.Prepare("truncate -s 200G /home/discobot/large");
+                container.Prepare(Many("/home/discobot/many", 200_000));
                 break;
             case "copy":
-                container.Prepare("mkdir /.workspace; truncate -s 200G /.workspace/large");
+                container.Prepare(Many("/.workspace/many", 200_000));
                 container.Environment["WORKSPACE_PATH"] = "/.workspace";
                 break;
             case "git":

@@ -226,11 +226,18 @@ internal sealed partial class CacheMisses(
         using (reader)
         {
             var end = Head(context, fill, headers, range);
+            var request = ProxiedRequest.Of(context);
             if (fill.Request.Tier is null)
+            {
                 stats.Miss();
+                LogMiss(request.Path, request.Id);
+            }
             else
+            {
                 stats.Hit();
-            LogMiss(fill.Request.Tier is null ? "miss" : "hit in a tier", ProxiedRequest.Of(context).Path, ProxiedRequest.Of(context).Id);
+                LogTierHit(request.Path, request.Id);
+            }
+
             try
             {
                 stats.Served(await BodySender.SendAsync(context.Response, reader, end, context.RequestAborted));
@@ -266,6 +273,9 @@ internal sealed partial class CacheMisses(
         return end;
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "cache {Outcome} {Path} {Id}")]
-    private partial void LogMiss(string outcome, string path, string id);
+    [LoggerMessage(Level = LogLevel.Information, Message = "cache miss {Path} {Id}")]
+    private partial void LogMiss(string path, string id);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "cache hit in a tier {Path} {Id}")]
+    private partial void LogTierHit(string path, string id);
 }
