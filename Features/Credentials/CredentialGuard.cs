@@ -49,7 +49,6 @@ internal sealed partial class CredentialGuard(IReadOnlyList<HeldSecret> secrets,
             // answered. Those who may not have the secret are the last who may see it.
             if (secret.Redacts && secret.IsFor(request.Target.Host))
             {
-                _ = secret.Read();
                 foreach (var held in request.Replacements?.GetValueOrDefault(secret.Placeholder) is { } judged ? secret.Values.Prepend(judged).Distinct() : secret.Values)
                     Redaction.Of(context).Add(secret.Name, held, secret.Placeholder);
             }

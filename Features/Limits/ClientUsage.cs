@@ -1,4 +1,5 @@
 using System.Net;
+using Discobot.Infrastructure.Wire;
 
 namespace Discobot.Features.Limits;
 
@@ -12,7 +13,6 @@ internal sealed class ClientUsage(TimeProvider time, bool isContainers = false)
 
     private readonly Dictionary<(string Host, object Client), Usage> _usages = [];
     private readonly Lock _gate = new();
-    private readonly MachineAddresses _own = new(time);
 
     /// <summary>Counts a request.</summary>
     /// <param name="limit">Of the host.</param>
@@ -82,7 +82,7 @@ internal sealed class ClientUsage(TimeProvider time, bool isContainers = false)
     private IPAddress Counted(IPAddress address)
     {
         var plain = address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
-        return isContainers || IPAddress.IsLoopback(plain) || _own.Contains(plain) ? IPAddress.Loopback : plain;
+        return isContainers || IPAddress.IsLoopback(plain) || ListenAddresses.IsOwn(plain) ? IPAddress.Loopback : plain;
     }
 
     private sealed class Usage
